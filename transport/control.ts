@@ -94,6 +94,16 @@ export type RegisterChange =
       readonly zone: string;
       readonly address: string;
     }
+  /**
+   * Uses up the one-time grant for `member`, so that an empty volume may be formatted: takes effect
+   * only where the grant is unused, or was used for this very store.
+   */
+  | {
+      readonly kind: 'format';
+      readonly store: StoreId;
+      readonly member: string;
+      readonly zone: string;
+    }
   | {
       readonly kind: 'createJournal';
       readonly journal: JournalId;
@@ -107,6 +117,7 @@ export type RegisterChange =
 
 export type RegisterAnswer =
   | { readonly kind: 'started'; readonly incarnation: number; readonly startId: string }
+  | { readonly kind: 'formatted'; readonly cluster: string }
   | { readonly kind: 'configuration'; readonly configuration: Configuration }
   | { readonly kind: 'refused'; readonly code: string; readonly message: string };
 
