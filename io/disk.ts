@@ -49,12 +49,13 @@ export interface DiskFile {
 
 /** What a disk operation failed with: `code` is the POSIX name (ENOSPC, EIO, ENOENT, …). */
 export class DiskError extends Error {
-  constructor(
-    readonly code: string,
-    readonly path: string,
-    options?: { readonly cause?: unknown },
-  ) {
+  readonly code: string;
+  readonly path: string;
+
+  constructor(code: string, path: string, options?: { readonly cause?: unknown }) {
     super(`${code}: ${path}`, options);
     this.name = 'DiskError';
+    this.code = code;
+    this.path = path;
   }
 }

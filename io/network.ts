@@ -48,14 +48,23 @@ export interface Duplex<Out, In> {
 
 export interface Network {
   /** Rejects with a JournalError; `outcome` is `unknown` where the request may have been carried out. */
-  call<Q, A>(address: string, method: Method<Q, A, 'unary'>, request: Q, options: CallOptions): Promise<A>;
+  call<Q, A>(
+    address: string,
+    method: Method<Q, A, 'unary'>,
+    request: Q,
+    options: CallOptions,
+  ): Promise<A>;
   stream<Q, A>(
     address: string,
     method: Method<Q, A, 'serverStream'>,
     request: Q,
     options: CallOptions,
   ): AsyncIterable<A>;
-  duplex<Q, A>(address: string, method: Method<Q, A, 'bidiStream'>, options: CallOptions): Duplex<Q, A>;
+  duplex<Q, A>(
+    address: string,
+    method: Method<Q, A, 'bidiStream'>,
+    options: CallOptions,
+  ): Duplex<Q, A>;
   /** Answers calls at `address` (`host:port`, port 0 for any free one). */
   serve(address: string, handlers: readonly Handler[]): Promise<Listener>;
   /** Drops the connections to an address that is no longer of use. */

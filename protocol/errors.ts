@@ -79,18 +79,24 @@ export interface ErrorDetails {
 export type Outcome = 'none' | 'unknown';
 
 export class JournalError extends Error {
+  readonly code: ErrorCode;
   readonly retryable: boolean;
+  readonly details: ErrorDetails;
+  readonly outcome: Outcome;
 
   constructor(
-    readonly code: ErrorCode,
+    code: ErrorCode,
     message: string,
-    readonly details: ErrorDetails = {},
-    readonly outcome: Outcome = 'none',
+    details: ErrorDetails = {},
+    outcome: Outcome = 'none',
     options?: { readonly cause?: unknown },
   ) {
     super(message, options);
     this.name = 'JournalError';
+    this.code = code;
     this.retryable = ERROR_CODES[code].retryable;
+    this.details = details;
+    this.outcome = outcome;
   }
 }
 

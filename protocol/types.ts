@@ -35,13 +35,14 @@ const LABEL = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 
 /** Thrown by the brand makers: a value from outside that is out of its range. */
 export class RangeViolation extends Error {
-  constructor(
-    readonly field: string,
-    readonly given: unknown,
-    readonly allowed: string,
-  ) {
-    super(`${field} is ${JSON.stringify(given) ?? String(given)}, allowed is ${allowed}`);
+  readonly field: string;
+  readonly allowed: string;
+
+  constructor(field: string, given: string | number, allowed: string) {
+    super(`${field} is ${JSON.stringify(given)}, allowed is ${allowed}`);
     this.name = 'RangeViolation';
+    this.field = field;
+    this.allowed = allowed;
   }
 }
 
@@ -87,6 +88,10 @@ export const NO_EPOCH = 0 as Epoch;
 
 /** The position `count` records after `from`. */
 export const after = (from: Lsn, count: number): Lsn => lsn(from + count);
+
+/** The lower and the higher of two positions. */
+export const lower = (one: Lsn, other: Lsn): Lsn => (one <= other ? one : other);
+export const higher = (one: Lsn, other: Lsn): Lsn => (one >= other ? one : other);
 
 /** What a batch is: `data` carries records of users, all others are control entries. */
 export type BatchKind = 'data' | 'noop' | 'heartbeat' | 'trim' | 'cursor' | 'forget' | 'config';

@@ -14,7 +14,6 @@ import type { Refusal } from '../errors.ts';
 import type {
   Batch,
   BatchHeader,
-  Control,
   Epoch,
   Idempotence,
   JournalId,
@@ -212,10 +211,17 @@ export type ChainInput =
   /** Catch up on committed entries without being a member; `source` is a serving member. */
   | { readonly kind: 'learn'; readonly configuration: Configuration }
   /** Committed batches that a learner fetched; they come right after the match point. */
-  | { readonly kind: 'learned'; readonly previousLsn: Lsn; readonly previousEpoch: Epoch;
-      readonly batches: readonly Batch[]; readonly committedLsn: Lsn }
+  | {
+      readonly kind: 'learned';
+      readonly previousLsn: Lsn;
+      readonly previousEpoch: Epoch;
+      readonly batches: readonly Batch[];
+      readonly committedLsn: Lsn;
+    }
   /** A base was made durable and installed: the log now starts there (its own trim, or a source's). */
   | { readonly kind: 'based'; readonly shape: LogShape; readonly tables: TablesSnapshot | null }
+  /** Nobody waits for this request any more; what is in the log stays there. */
+  | { readonly kind: 'cancel'; readonly request: RequestId }
   /** `now` is monotonic, `wall` since 1970; at least every 50 ms while anything is outstanding. */
   | { readonly kind: 'tick'; readonly now: Micros; readonly wall: Micros };
 
