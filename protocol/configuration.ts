@@ -4,7 +4,15 @@
 // configuration with a higher epoch. The first position of an epoch is no part of it: its head
 // finds that when it adopts (see chain/machine.ts).
 
-import type { Epoch, JournalId, JournalLimits, MemberId, StoreId, Zone } from './types.ts';
+import type {
+  Epoch,
+  JournalId,
+  JournalLimits,
+  Lsn,
+  MemberId,
+  StoreId,
+  Zone,
+} from './types.ts';
 
 /**
  * A member names a start of a process on a store, never a store or a process alone: what restarted
@@ -44,6 +52,8 @@ export interface Configuration {
   readonly lineage: number;
   readonly epoch: Epoch;
   readonly mode: 'chain';
+  /** First position of the journal, 1 unless imported: an empty log starts right below it. */
+  readonly firstLsn: Lsn;
   /** Members that survive for the next epoch, head first; never empty unless `deleted`. */
   readonly serving: readonly Member[];
   /** A member at the tail that acknowledges, but is no survivor until it has caught up. */

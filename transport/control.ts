@@ -39,7 +39,9 @@ export type Directive =
   /** Show that the disk still syncs, although nothing is appended. */
   | { readonly kind: 'probe'; readonly probe: number }
   /** The store started elsewhere with a higher incarnation: stop writing at once. */
-  | { readonly kind: 'superseded'; readonly incarnation: number };
+  | { readonly kind: 'superseded'; readonly incarnation: number }
+  /** Asks for `Pong.inventory`, from which lost controllers are rebuilt. */
+  | { readonly kind: 'inventory' };
 
 /** Replica to controller: answers each ping at once, and speaks by itself when a report changed. */
 export interface Pong {
@@ -50,12 +52,19 @@ export interface Pong {
   readonly reports: readonly ChainReport[];
   /** Journals that this replica holds no longer. */
   readonly gone: readonly JournalId[];
+  /**
+   * Newest configuration of each journal on the volume, tombstones too: in the answer to a ping
+   * that asks for it, else empty. A process that waits for its start answers it, and reports, too.
+   */
+  readonly inventory: readonly Configuration[];
 }
 
 export interface ReplicaHello extends Hello {
   readonly store: StoreId;
   /** 0 while it waits for its start. */
   readonly incarnation: number;
+  /** Greatest incarnation that was ever saved on the volume; 0 for none. */
+  readonly lastIncarnation: number;
   readonly member: string;
   readonly zone: string;
   readonly address: string;
