@@ -1,0 +1,129 @@
+// The Cluster service between the wire and the plain values of ../public.ts.
+
+import type { Codec } from '../../io/network.ts';
+import { epoch, journalId, journalName, label, lsn, RangeViolation } from '../../protocol/types.ts';
+import * as wire from '../gen/journal.ts';
+import type * as plain from '../public.ts';
+import { codec, count, noChoice, oneOf } from './codec.ts';
+import { nothing } from './public.ts';
+
+export const statusCodec: Codec<plain.Nothing> = nothing('StatusRequest', wire.StatusRequest);
+
+export const statusAnswerCodec: Codec<plain.ClusterStatus> = codec(
+  'StatusResponse',
+  wire.StatusResponse,
+  (status) => ({
+    ...status,
+    processes: [...status.processes],
+    journals: status.journals.map((journal) => ({ ...journal, members: [...journal.members] })),
+  }),
+  ({ cluster, featureLevel, ready, processes, journals }) => ({
+    cluster,
+    featureLevel: count('feature_level', featureLevel),
+    ready,
+    processes: processes.map(processIn),
+    journals: journals.map(journalIn),
+  }),
+);
+
+function processIn(status: wire.ProcessStatus): plain.ProcessStatus {
+  return {
+    ...status,
+    kind: oneOf('process.kind', status.kind, ['replica', 'controller']),
+    incarnation: count('process.incarnation', status.incarnation),
+    pid: count('process.pid', status.pid),
+  };
+}
+
+function journalIn(status: wire.JournalStatus): plain.JournalStatus {
+  return {
+    ...status,
+    id: journalId(status.id),
+    name: journalName(status.name),
+    lineage: count('journal.lineage', status.lineage),
+    epoch: epoch(status.epoch),
+    members: status.members.map(memberIn),
+    reconfigurations: count('journal.reconfigurations', status.reconfigurations),
+  };
+}
+
+function memberIn(status: wire.MemberStatus): plain.MemberStatus {
+  return {
+    ...status,
+    endLsn: lsn(status.endLsn, 'member.end_lsn'),
+    durableLsn: lsn(status.durableLsn, 'member.durable_lsn'),
+    committedLsn: lsn(status.committedLsn, 'member.committed_lsn'),
+    lag: count('member.lag', status.lag),
+  };
+}
+
+export const adminCodec: Codec<plain.AdminRequest> = codec(
+  'AdminRequest',
+  wire.AdminRequest,
+  (request) => ({ action: actionOut(request) }),
+  ({ action }) => actionIn(action),
+);
+
+type Action = NonNullable<wire.AdminRequest['action']>;
+
+function actionOut(request: plain.AdminRequest): Action {
+  switch (request.kind) {
+    case 'memberAdd':
+      return { $case: 'memberAdd', value: request };
+    case 'memberRemove':
+      return { $case: 'memberRemove', value: request };
+    case 'memberReplace':
+      return { $case: 'memberReplace', value: request };
+    case 'forceLoss':
+      return { $case: 'forceLoss', value: request };
+    case 'moveHead':
+      return { $case: 'moveHead', value: request };
+    case 'controllerReplace':
+      return { $case: 'controllerReplace', value: request };
+  }
+}
+
+function actionIn(action: Action | undefined): plain.AdminRequest {
+  const member = (value: string, field = 'member'): string => label(field, value);
+  switch (action?.$case) {
+    case 'memberAdd': {
+      const { value } = action;
+      return { kind: 'memberAdd', member: member(value.member), zone: label('zone', value.zone) };
+    }
+    case 'memberRemove':
+      return { kind: 'memberRemove', member: member(action.value.member) };
+    case 'memberReplace': {
+      const { value } = action;
+      return { kind: 'memberReplace', member: member(value.member), by: member(value.by, 'by') };
+    }
+    case 'forceLoss': {
+      const { journal, member: survivor, reason } = action.value;
+      return { kind: 'forceLoss', journal: journalName(journal), member: member(survivor), reason };
+    }
+    case 'moveHead': {
+      const { journal, member: head } = action.value;
+      return { kind: 'moveHead', journal: journalName(journal), member: member(head) };
+    }
+    case 'controllerReplace': {
+      const { remove, add } = action.value;
+      return { kind: 'controllerReplace', remove: given('remove', remove), add: given('add', add) };
+    }
+    default:
+      throw noChoice(
+        'action',
+        'member_add, member_remove, member_replace, force_loss, move_head, controller_replace',
+      );
+  }
+}
+
+function given(field: string, value: string): string {
+  if (value === '') throw new RangeViolation(field, '', 'a controller');
+  return value;
+}
+
+export const adminAnswerCodec: Codec<plain.AdminAnswer> = codec(
+  'AdminResponse',
+  wire.AdminResponse,
+  ({ done }) => ({ done: [...done] }),
+  ({ done }) => ({ done }),
+);
