@@ -188,7 +188,8 @@ function casts(sources: readonly Source[]): string[] {
     );
     for (const match of code.matchAll(/\bas\s+(?!const\b)[\w{[(]/g)) {
       const line = lineAt(code, match.index);
-      const near = [lines[line - 2], lines[line - 1]].join('\n');
+      // The reason stands on the line, or above the statement that the line is a part of.
+      const near = lines.slice(Math.max(0, line - 5), line).join('\n');
       if (/(?:\/\/|\*).*\bcast: \S/.test(near)) continue;
       wrong.push(`${path}:${line} casts: narrow by a check, or say why as "// cast: reason"`);
     }

@@ -1,0 +1,110 @@
+// The tiers of tests, from cheap to dear: what each runs, what it installs first, how long it may.
+
+import { existsSync, globSync } from 'node:fs';
+import { join } from 'node:path';
+
+export const root = join(import.meta.dirname, '..');
+
+/** One command of a tier. A `program` counts as one test, unless its last lines count for it. */
+export type Step =
+  | { readonly kind: 'program'; readonly name: string; readonly command: readonly string[] }
+  | { readonly kind: 'tests'; readonly name: string; readonly files: readonly string[] };
+
+export type Tier = {
+  readonly name: string;
+  readonly about: string;
+  /** What it installs or builds before its tests, said to the user before it happens. */
+  readonly installs: string;
+  readonly minutesMax: number;
+  /** Empty when the part of the house that it tests is not there. */
+  readonly steps: () => readonly Step[];
+};
+
+const rooms = 'protocol io log transport client replica operator crossbar backends cli sim';
+
+const files = (...patterns: readonly string[]): string[] =>
+  globSync([...patterns], { cwd: root }).sort();
+
+const tests = (name: string, ...patterns: readonly string[]): Step[] => {
+  const found = files(...patterns);
+  return found.length === 0 ? [] : [{ kind: 'tests', name, files: found }];
+};
+
+const program = (name: string, ...command: readonly string[]): Step => ({
+  kind: 'program',
+  name,
+  command,
+});
+
+const tool = (name: string): string => join('node_modules', '.bin', name);
+
+function simulation(...flags: readonly string[]): Step[] {
+  if (!existsSync(join(root, 'sim/main.ts'))) return [];
+  return [program('simulation', process.execPath, 'sim/main.ts', ...flags)];
+}
+
+const check = (): Step[] => [
+  program('types', tool('tsc'), '-p', 'tsconfig.json'),
+  program('types of the pure protocol', tool('tsc'), '-p', 'protocol/tsconfig.json'),
+  program('lint and format', tool('biome'), 'ci', '--error-on-warnings', '.'),
+];
+
+/** In the order in which `all` runs them. */
+export const tiers: readonly Tier[] = [
+  {
+    name: 'fast',
+    about: 'types, lint, house rules and unit tests',
+    installs: 'nothing',
+    minutesMax: 5,
+    steps: () => [
+      ...check(),
+      ...tests('unit tests', 'test/*.test.ts', `{${rooms.replaceAll(' ', ',')}}/**/*.test.ts`),
+    ],
+  },
+  {
+    name: 'sim',
+    about: 'the cluster under faults in virtual time, one seed a run',
+    installs: 'nothing',
+    minutesMax: 10,
+    steps: () => simulation('--seeds', '200', '--budget', '3m'),
+  },
+  {
+    name: 'crash',
+    about: 'a real disk cut off at every write and sync',
+    installs: 'nothing',
+    minutesMax: 10,
+    steps: () => tests('crash points', 'test/crash/**/*.test.ts'),
+  },
+  {
+    name: 'processes',
+    about: 'real replicas and controllers as processes on this machine, killed and paused',
+    installs: 'nothing',
+    minutesMax: 15,
+    steps: () => tests('processes', 'test/processes/**/*.test.ts'),
+  },
+  {
+    name: 'foreign',
+    about: 'what a stranger does: another language, the packed client in an empty folder',
+    installs: 'gRPC for Python from PyPI and the packed client, in temporary folders',
+    minutesMax: 15,
+    steps: () => tests('foreign clients', 'test/foreign/**/*.test.ts'),
+  },
+];
+
+/** Run by name only. */
+export const asked: readonly Tier[] = [
+  {
+    name: 'check',
+    about: 'types, lint and house rules',
+    installs: 'nothing',
+    minutesMax: 5,
+    steps: () => [...check(), ...tests('house rules', 'test/tidy.test.ts')],
+  },
+  {
+    name: 'soak',
+    about: 'new seeds for an hour',
+    installs: 'nothing',
+    minutesMax: 90,
+    steps: () => simulation('--swarm', '60m'),
+  },
+];
