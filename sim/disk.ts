@@ -1,0 +1,304 @@
+// The simulated twin of io/disk.ts: a machine's disk, with everything that disks do to people.
+//
+// A call takes effect when it is made, and its promise settles a drawn time later, in order for
+// one file. So what a crash finds half done is in the image as unsynced, and any subset of it
+// survives (platter/). A process that was killed while its machine lives loses nothing.
+
+import { type Disk, DiskError, type DiskFile } from '../io/disk.ts';
+import type { CrashMode, FileImage, FileOperation } from './platter/file.ts';
+import { DiskImage } from './platter/tree.ts';
+import type { Dice } from './random.ts';
+import type { Actor, World } from './world.ts';
+
+/** Set and cleared by faults.ts while the world runs. Times are virtual microseconds. */
+export interface DiskFaults {
+  /** Multiplies every duration; 1 for a healthy disk. */
+  slowFactor: number;
+  /** No sync completes before this time. */
+  syncsHeldUntil: number;
+  /** Probability that a sync fails, its pages marked clean. */
+  syncErrorChance: number;
+  /** Probability that a read fails with EIO. */
+  readErrorChance: number;
+  /** Probability that a read gives fewer bytes than there are. */
+  shortReadChance: number;
+  /** Probability that a write lands in another sector of its file, reported as done. */
+  misdirectChance: number;
+  /** Bytes that something else has taken. */
+  takenBytes: number;
+}
+
+export const healthy = (): DiskFaults => ({
+  slowFactor: 1,
+  syncsHeldUntil: 0,
+  syncErrorChance: 0,
+  readErrorChance: 0,
+  shortReadChance: 0,
+  misdirectChance: 0,
+  takenBytes: 0,
+});
+
+/** Durations of a healthy disk, in microseconds: least and greatest. */
+const READ: readonly [number, number] = [40, 200];
+const WRITE: readonly [number, number] = [20, 120];
+const SYNC: readonly [number, number] = [300, 2500];
+const NAME: readonly [number, number] = [20, 100];
+const BYTES_PER_MICRO = 500;
+
+export class SimulatedDisk {
+  readonly image: DiskImage;
+  readonly faults: DiskFaults = healthy();
+  readonly #world: World;
+  readonly #dice: Dice;
+  readonly #name: string;
+  readonly #locks = new Map<string, Actor>();
+  /** What was done, for those who look at a run. */
+  readonly counts = { reads: 0, writes: 0, syncs: 0, failedSyncs: 0, misdirected: 0 };
+
+  constructor(world: World, name: string, options: { sectorBytes: number; capacityBytes: number }) {
+    this.#world = world;
+    this.#name = name;
+    this.#dice = world.dice.fork(`disk/${name}`);
+    this.image = new DiskImage(options.sectorBytes, options.capacityBytes);
+  }
+
+  /** The machine lost power; its processes must be dead. */
+  crash(mode: CrashMode): void {
+    this.image.crash(this.#dice, mode);
+    this.#locks.clear();
+  }
+
+  /** Flips a bit in some file under `path` whose name `chosen` accepts; false where none was. */
+  rot(chosen: (path: string) => boolean): boolean {
+    const files = this.image.files().filter(([path, file]) => file.size > 0 && chosen(path));
+    if (files.length === 0) return false;
+    const [, file] = this.#dice.pick(files);
+    return file.rot(this.#dice.below(file.size), this.#dice.below(8));
+  }
+
+  /**
+   * The disk as one process sees it. With `elsewhere` the process is on another machine that has
+   * mounted the same volume: locks of the one are not seen by the other.
+   */
+  attach(actor: Actor, elsewhere = false): Disk {
+    const image = this.image;
+    const name = (path: string, act: () => void): Promise<void> =>
+      this.#after(actor, NAME, `name ${path}`, act);
+    return {
+      create: (path) => this.#opened(actor, path, () => image.create(path)),
+      open: (path) => this.#opened(actor, path, () => image.open(path)),
+      list: (path) => this.#after(actor, NAME, 'list', () => image.list(path)),
+      makeDirectory: (path) => name(path, () => image.makeDirectory(path)),
+      rename: (from, to) => name(from, () => image.rename(from, to)),
+      remove: (path) => name(path, () => image.remove(path)),
+      removeDirectory: (path) => name(path, () => image.removeDirectory(path)),
+      syncDirectory: (path) => this.#syncDirectory(actor, path),
+      space: () =>
+        this.#after(actor, NAME, 'space', () => ({
+          freeBytes: this.#freeBytes(),
+          totalBytes: image.capacityBytes,
+        })),
+      lock: (path) => this.#lock(actor, path, elsewhere),
+    };
+  }
+
+  #freeBytes(): number {
+    const { capacityBytes } = this.image;
+    return Math.max(0, capacityBytes - this.faults.takenBytes - this.image.usedBytes());
+  }
+
+  async #opened(actor: Actor, path: string, open: () => FileImage): Promise<DiskFile> {
+    const file = await this.#after(actor, NAME, `open ${path}`, open);
+    return new SimulatedFile(this, actor, path, file);
+  }
+
+  async #syncDirectory(actor: Actor, path: string): Promise<void> {
+    const covered = this.image.unsynced(path);
+    await this.#after(actor, SYNC, `syncDirectory ${path}`, () => undefined, this.#held());
+    this.image.synced(path, covered);
+  }
+
+  async #lock(actor: Actor, path: string, elsewhere: boolean) {
+    const key = `${elsewhere ? actor.name : this.#name} ${path}`;
+    await this.#after(actor, NAME, `lock ${path}`, () => {
+      const holder = this.#locks.get(key);
+      if (holder?.alive === true) throw new DiskError('EBUSY', path);
+      this.#locks.set(key, actor);
+    });
+    const release = async (): Promise<void> => {
+      if (this.#locks.get(key) === actor) this.#locks.delete(key);
+    };
+    return { release };
+  }
+
+  // ── What files ask of their disk ──
+
+  /** Carries `act` out now and settles later; an error settles later as well. */
+  #after<Result>(
+    actor: Actor,
+    [least, greatest]: readonly [number, number],
+    label: string,
+    act: () => Result,
+    extra = 0,
+  ): Promise<Result> {
+    return this.settle(actor, label, this.#dice.between(least, greatest) + extra, act, 0);
+  }
+
+  /** As long as the faults say that no sync completes. */
+  #held(): number {
+    return Math.max(0, this.faults.syncsHeldUntil - this.#world.now);
+  }
+
+  settle<Result>(
+    actor: Actor,
+    label: string,
+    micros: number,
+    act: () => Result,
+    notBefore: number,
+  ): Promise<Result> {
+    actor.acts += 1;
+    let outcome: { readonly value: Result } | { readonly error: unknown };
+    try {
+      outcome = { value: act() };
+    } catch (error) {
+      outcome = { error };
+    }
+    const delay = Math.max(micros * this.faults.slowFactor, notBefore - this.#world.now);
+    return new Promise((resolve, reject) => {
+      this.#world.schedule(delay, actor, 'disk', label, () => {
+        if ('value' in outcome) resolve(outcome.value);
+        else reject(outcome.error);
+      });
+    });
+  }
+
+  now(): number {
+    return this.#world.now;
+  }
+
+  readOutcome(file: FileImage, path: string, position: number, length: number): Uint8Array {
+    this.counts.reads += 1;
+    if (this.#dice.chance(this.faults.readErrorChance)) throw new DiskError('EIO', path);
+    const bytes = file.read(position, length);
+    if (bytes.length < 2 || !this.#dice.chance(this.faults.shortReadChance)) return bytes;
+    return bytes.subarray(0, this.#dice.between(1, bytes.length - 1));
+  }
+
+  write(file: FileImage, path: string, position: number, bytes: Uint8Array): FileOperation {
+    this.counts.writes += 1;
+    const grows = Math.max(0, position + bytes.length - file.size);
+    if (grows > this.#freeBytes()) throw new DiskError('ENOSPC', path);
+    const operation: FileOperation = { done: false };
+    file.write(this.#place(file, position), bytes, operation);
+    return operation;
+  }
+
+  truncate(file: FileImage, path: string, size: number): FileOperation {
+    if (size - file.size > this.#freeBytes()) throw new DiskError('ENOSPC', path);
+    const operation: FileOperation = { done: false };
+    file.truncate(size, operation);
+    return operation;
+  }
+
+  durations(kind: 'read' | 'write' | 'sync', bytes: number): number {
+    const [least, greatest] = kind === 'read' ? READ : kind === 'write' ? WRITE : SYNC;
+    const held = kind === 'sync' ? this.#held() : 0;
+    return this.#dice.between(least, greatest) + held + bytes / BYTES_PER_MICRO;
+  }
+
+  finishSync(file: FileImage, path: string, covered: ReadonlySet<FileOperation>): void {
+    this.counts.syncs += 1;
+    if (this.#dice.chance(this.faults.syncErrorChance)) {
+      this.counts.failedSyncs += 1;
+      file.failedSync(covered, this.#dice);
+      throw new DiskError('EIO', path);
+    }
+    file.synced(covered);
+  }
+
+  /** Where a write really lands. */
+  #place(file: FileImage, position: number): number {
+    if (!this.#dice.chance(this.faults.misdirectChance)) return position;
+    const sectors = Math.floor(file.size / file.sectorBytes);
+    if (sectors < 2) return position;
+    this.counts.misdirected += 1;
+    return this.#dice.below(sectors) * file.sectorBytes + (position % file.sectorBytes);
+  }
+}
+
+class SimulatedFile implements DiskFile {
+  readonly path: string;
+  readonly #disk: SimulatedDisk;
+  readonly #actor: Actor;
+  readonly #file: FileImage;
+  /** When the last call on this file settles: the next one does not overtake it. */
+  #busyUntil = 0;
+  #closed = false;
+
+  constructor(disk: SimulatedDisk, actor: Actor, path: string, file: FileImage) {
+    this.#disk = disk;
+    this.#actor = actor;
+    this.path = path;
+    this.#file = file;
+  }
+
+  read(position: number, length: number): Promise<Uint8Array> {
+    return this.#settle(`read ${this.path}`, this.#disk.durations('read', length), () =>
+      this.#disk.readOutcome(this.#file, this.path, position, length),
+    );
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    const bytes = joined(chunks);
+    const operation = await this.#settle(
+      `write ${this.path} ${position}+${bytes.length}`,
+      this.#disk.durations('write', bytes.length),
+      () => this.#disk.write(this.#file, this.path, position, bytes),
+    );
+    operation.done = true;
+  }
+
+  size(): Promise<number> {
+    return this.#settle(`size ${this.path}`, 20, () => this.#file.size);
+  }
+
+  async truncate(size: number): Promise<void> {
+    const operation = await this.#settle(
+      `truncate ${this.path} ${size}`,
+      this.#disk.durations('write', 0),
+      () => this.#disk.truncate(this.#file, this.path, size),
+    );
+    operation.done = true;
+  }
+
+  async sync(): Promise<void> {
+    const covered = this.#file.resolved();
+    const length = this.#disk.durations('sync', 0);
+    await this.#settle(`sync ${this.path}`, length, () => undefined);
+    this.#disk.finishSync(this.#file, this.path, covered);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    await this.#settle(`close ${this.path}`, 20, () => undefined);
+    this.#closed = true;
+  }
+
+  #settle<Result>(label: string, micros: number, act: () => Result): Promise<Result> {
+    if (this.#closed) return Promise.reject(new DiskError('EBADF', this.path));
+    const settled = this.#disk.settle(this.#actor, label, micros, act, this.#busyUntil + 1);
+    const after = this.#disk.now() + Math.ceil(micros * this.#disk.faults.slowFactor);
+    this.#busyUntil = Math.max(this.#busyUntil + 1, after);
+    return settled;
+  }
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
