@@ -55,6 +55,8 @@ export interface JournalLog {
   readonly bytes: number;
   /** Tables folded up to `endLsn` by recovery; only right after open, then the machine keeps them. */
   recoveredTables(): TablesSnapshot;
+  /** Tables folded up to `at`, a batch border: from the newest checkpoint below it, or the base. */
+  tablesAt(at: Lsn): Promise<TablesSnapshot>;
 
   append(batch: Batch): void;
   /**

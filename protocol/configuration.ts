@@ -4,15 +4,7 @@
 // configuration with a higher epoch. The first position of an epoch is no part of it: its head
 // finds that when it adopts (see chain/machine.ts).
 
-import type {
-  Epoch,
-  JournalId,
-  JournalLimits,
-  Lsn,
-  MemberId,
-  StoreId,
-  Zone,
-} from './types.ts';
+import type { Epoch, JournalId, JournalLimits, Lsn, MemberId, StoreId, Zone } from './types.ts';
 
 /**
  * A member names a start of a process on a store, never a store or a process alone: what restarted

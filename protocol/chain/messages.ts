@@ -200,8 +200,11 @@ export type ChainInput =
   | { readonly kind: 'message'; readonly message: ChainMessage }
   /** Everything up to `durableLsn` is on this disk. */
   | { readonly kind: 'synced'; readonly durableLsn: Lsn }
-  /** The save or truncate effect number `save` is on this disk. */
-  | { readonly kind: 'saved'; readonly save: number }
+  /**
+   * The save or truncate effect number `save` is on this disk. A truncation that asked for a
+   * refold brings the tables at the new end of the log (`JournalLog.tablesAt`).
+   */
+  | { readonly kind: 'saved'; readonly save: number; readonly tables?: TablesSnapshot }
   /** A new link to this peer is up: what was sent before may be lost. */
   | { readonly kind: 'linked'; readonly peer: MemberKey }
   /** The control plane decided this; older ones are ignored. */
@@ -237,14 +240,23 @@ export type ChainEffect =
   | { readonly kind: 'append'; readonly request: RequestId | null; readonly header: BatchHeader }
   /** Member or learner: append these very bytes. */
   | { readonly kind: 'write'; readonly batches: readonly Batch[] }
-  /** Cut everything after `endLsn`, durably; answered by `saved`. Nothing else is written before. */
-  | { readonly kind: 'truncate'; readonly save: number; readonly endLsn: Lsn }
+  /**
+   * Cut everything after `endLsn`, durably, after the saves before it; answered by `saved`. Nothing
+   * is appended before that. `refold`: the machine cannot take the cut batches back itself.
+   */
+  | {
+      readonly kind: 'truncate';
+      readonly save: number;
+      readonly endLsn: Lsn;
+      readonly refold: boolean;
+    }
   /** Make this record durable; answered by `saved`. */
   | { readonly kind: 'save'; readonly save: number; readonly record: ChainRecord }
   | { readonly kind: 'send'; readonly to: Member; readonly body: ChainBody }
   /**
-   * Send `replicate` with the batches after `afterLsn` up to at most the end of the log, as many
-   * as the driver's byte limit allows: it then says how far it came by the return of `sent`.
+   * Send `replicate` with the batches after `previousLsn` through `throughLsn` (none when they are
+   * equal: a heartbeat), in as many frames as the byte limit asks for, in order. The machine takes
+   * them as sent; where the link breaks, `linked` starts over.
    */
   | {
       readonly kind: 'forward';

@@ -233,6 +233,12 @@ export function commitTables(tables: Tables, committed: Lsn): void {
   if (settled > 0) tables.undo.splice(0, settled);
 }
 
+/** Whether a cut to `endLsn` can be taken back from what is remembered here. */
+export function canCut(tables: Tables, endLsn: Lsn): boolean {
+  const oldest = tables.undo[0]?.firstLsn ?? tables.scalars.endLsn + 1;
+  return endLsn >= oldest - 1;
+}
+
 /** Takes back every batch after `endLsn`, a batch border that is not below the committed one. */
 export function cutTables(tables: Tables, endLsn: Lsn): void {
   while (tables.scalars.endLsn > endLsn) {

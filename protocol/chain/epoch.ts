@@ -1,0 +1,188 @@
+// How a member enters an epoch, leaves it, learns without being in one, and cuts its log.
+
+import {
+  type Configuration,
+  compareConfigurations,
+  findMember,
+  head,
+  namesStore,
+  sameMember,
+} from '../configuration.ts';
+import { invariant } from '../errors.ts';
+import type { Epoch, Lsn } from '../types.ts';
+import { higher, lower, micros, NO_LSN } from '../types.ts';
+import { refuseWaiting } from './commit.ts';
+import type { ChainEffect, ChainRecord, LogShape, TablesSnapshot } from './messages.ts';
+import { cutShape, EMPTY_SHAPE, rebased } from './shape.ts';
+import { type ChainState, isHead, place } from './state.ts';
+import { canCut, cutTables, emptyTables, openTables } from './tables.ts';
+
+/**
+ * The control plane decided `next` (spec: Adopt, Retire). Nothing of it is acted on before it is
+ * saved, and the old epoch is left at once. A configuration that names this store under another
+ * start saves nothing: an epoch that rises without its log would defeat the floor.
+ */
+export function takeConfiguration(
+  state: ChainState,
+  next: Configuration,
+  effects: ChainEffect[],
+): void {
+  if (next.journal !== state.journal) return;
+  if (state.known === null || compareConfigurations(next, state.known) > 0) state.known = next;
+  const current = state.record;
+  if (current !== null) {
+    const { lineage } = current.configuration;
+    if (compareConfigurations(next, { lineage, epoch: current.epoch }) <= 0) return;
+  }
+  const named = findMember(next, state.me) !== undefined && !next.deleted;
+  if (!named && namesStore(next, state.me.store) && !next.deleted) return;
+  if (!named && (current === null || current.retired)) return;
+  const raised = current !== null && next.lineage > current.configuration.lineage;
+  const leads = head(next);
+  if (raised && named && leads !== undefined && !sameMember(leads, state.me)) {
+    // What an older lineage committed may be cut where the new one never had it.
+    state.committedLsn = state.shape.baseLsn;
+  }
+  state.live = false;
+  state.record = {
+    configuration: next,
+    epoch: next.epoch,
+    markLsn: state.durableLsn,
+    retired: !named,
+  };
+  state.adopting = save(state, state.record, effects);
+}
+
+function save(state: ChainState, record: ChainRecord, effects: ChainEffect[]): number {
+  const number = state.nextSave;
+  state.nextSave += 1;
+  effects.push({ kind: 'save', save: number, record });
+  return number;
+}
+
+export function takeSaved(
+  state: ChainState,
+  number: number,
+  tables: TablesSnapshot | undefined,
+  effects: ChainEffect[],
+): void {
+  if (state.cutting !== 0 && state.cutting === number) {
+    state.cutting = 0;
+    if (tables !== undefined) state.tables = openTables(tables, state.settings.limits);
+    invariant(
+      state.tables.scalars.endLsn === state.shape.endLsn,
+      'tables end where the log ends',
+      () => `${state.tables.scalars.endLsn} and ${state.shape.endLsn}`,
+    );
+    state.syncSentAt = micros(0);
+  }
+  if (state.adopting !== 0 && number >= state.adopting) state.adopting = 0;
+  const { record } = state;
+  if (state.live || state.adopting !== 0 || state.cutting !== 0 || record === null) return;
+  if (record.retired) retire(state, effects);
+  else if (findMember(record.configuration, state.me) !== undefined) enter(state, record, effects);
+}
+
+/** The epoch is saved: act in it. A head starts it where its log ends. */
+function enter(state: ChainState, record: ChainRecord, effects: ChainEffect[]): void {
+  state.live = true;
+  state.standing = 'member';
+  state.settings = record.configuration.settings;
+  state.wedged = false;
+  state.gap = false;
+  state.tooOld = false;
+  state.acked.clear();
+  state.sentLsn = null;
+  state.toldLsn = null;
+  state.toldBarrier = 0;
+  state.barrier = 0;
+  state.ackDue = false;
+  state.relayDue = false;
+  state.syncSentAt = micros(0);
+  state.synced = isHead(state);
+  state.startLsn = state.synced ? state.shape.endLsn : null;
+  if (state.synced) {
+    for (const read of state.reads) read.barrier = null;
+    state.reads = state.reads.filter((read) => read.to.kind === 'client');
+  } else {
+    refuseWaiting(state, effects);
+  }
+  askForSync(state, effects);
+}
+
+function retire(state: ChainState, effects: ChainEffect[]): void {
+  state.synced = false;
+  if (state.standing !== 'learner') state.standing = 'retired';
+  refuseWaiting(state, effects);
+}
+
+/** Tells the predecessor where this log is, so that it sends from where both agree. */
+export function askForSync(state: ChainState, effects: ChainEffect[]): void {
+  const to = place(state)?.predecessor;
+  if (to === undefined || state.cutting !== 0) return;
+  state.syncSentAt = state.now;
+  effects.push({ kind: 'send', to, body: { kind: 'sync', shape: state.shape } });
+}
+
+/** Stops acknowledging this epoch, so that a controller knows what there is before it decides. */
+export function wedge(state: ChainState, epoch: Epoch): void {
+  if (state.live && state.record?.epoch === epoch) state.wedged = true;
+}
+
+/** Catches up without being a member. A log of a lineage that was given up is put aside first. */
+export function learn(state: ChainState, next: Configuration, effects: ChainEffect[]): void {
+  if (next.journal !== state.journal || next.deleted) return;
+  if (state.live || state.adopting !== 0 || findMember(next, state.me) !== undefined) return;
+  const older = state.known !== null && next.lineage > state.known.lineage;
+  if (state.known === null || compareConfigurations(next, state.known) > 0) state.known = next;
+  state.settings = next.settings;
+  if (older && state.shape.endLsn > NO_LSN) {
+    effects.push({ kind: 'setAside' });
+    state.shape = EMPTY_SHAPE;
+    state.durableLsn = NO_LSN;
+    state.committedLsn = NO_LSN;
+    state.trims = [];
+    state.tables = emptyTables(next.settings.limits);
+  }
+  state.standing = 'learner';
+}
+
+/**
+ * Drops everything after `endLsn`. The mark goes down first: between the two a log may be longer
+ * than its mark, never shorter.
+ */
+export function cut(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): void {
+  invariant(
+    endLsn >= state.committedLsn,
+    'a cut never reaches what is committed',
+    () => `cut to ${endLsn}, committed ${state.committedLsn}`,
+  );
+  const { record } = state;
+  if (record !== null && endLsn < record.markLsn) {
+    state.record = { ...record, markLsn: endLsn };
+    save(state, state.record, effects);
+  }
+  const refold = !canCut(state.tables, endLsn);
+  if (!refold) cutTables(state.tables, endLsn);
+  state.shape = cutShape(state.shape, endLsn);
+  state.durableLsn = lower(state.durableLsn, endLsn);
+  state.trims = state.trims.filter((trim) => trim.lsn <= endLsn);
+  state.cutting = state.nextSave;
+  state.nextSave += 1;
+  effects.push({ kind: 'truncate', save: state.cutting, endLsn, refold });
+}
+
+/** The log starts later now: by its own trim, or because a source's base was installed. */
+export function rebase(state: ChainState, shape: LogShape, tables: TablesSnapshot | null): void {
+  if (tables === null) {
+    if (shape.baseLsn > state.shape.baseLsn) {
+      state.shape = rebased(state.shape, shape.baseLsn, shape.baseEpoch);
+    }
+    return;
+  }
+  state.shape = shape;
+  state.tables = openTables(tables, state.settings.limits);
+  state.durableLsn = shape.endLsn;
+  state.committedLsn = higher(state.committedLsn, shape.baseLsn);
+  state.trims = [];
+}
