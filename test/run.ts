@@ -49,8 +49,10 @@ function execute(command: readonly string[], until: number): Promise<Ending> {
   }, until - Date.now());
   return new Promise((resolve) => {
     let code = 1;
+    let drain: NodeJS.Timeout | undefined;
     const end = (): void => {
       clearTimeout(timer);
+      clearTimeout(drain);
       resolve({ code, output, timedOut });
     };
     child.on('error', (error) => {
@@ -61,7 +63,7 @@ function execute(command: readonly string[], until: number): Promise<Ending> {
       code = exitCode ?? 1;
       // What the command left behind holds its output open: end it, and wait for the rest.
       killGroup(child, 'SIGKILL');
-      setTimeout(end, DRAIN_SECONDS * 1000);
+      drain = setTimeout(end, DRAIN_SECONDS * 1000);
     });
     child.on('close', end);
   });
