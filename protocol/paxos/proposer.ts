@@ -29,8 +29,15 @@ export type ChangeOutcome =
   | { readonly kind: 'chosen'; readonly before: string | null; readonly value: string | null }
   /** Another proposer was ahead: try again above this ballot, after a random wait. */
   | { readonly kind: 'outbid'; readonly above: Ballot }
-  /** Too few acceptors answered. `proposed`: the change may take effect later. */
-  | { readonly kind: 'unreached'; readonly proposed: boolean; readonly reasons: readonly string[] }
+  /** Too few acceptors answered. */
+  | {
+      readonly kind: 'unreached';
+      /** The change may take effect later. */
+      readonly proposed: boolean;
+      /** Some seat does not serve this set yet: its replacement was left half done. */
+      readonly absent: boolean;
+      readonly reasons: readonly string[];
+    }
   /** The set is being replaced: go on with this one. */
   | { readonly kind: 'moved'; readonly set: AcceptorSet };
 
@@ -48,6 +55,7 @@ export interface ProposerState {
   proposed: string | null;
   above: Ballot;
   newer: AcceptorSet | null;
+  absent: boolean;
 }
 
 export type ProposerInput =
@@ -78,6 +86,7 @@ export function openChange(
     proposed: null,
     above: ballot,
     newer: null,
+    absent: false,
   };
 }
 
@@ -104,6 +113,7 @@ function take(state: ProposerState, from: string, answer: AcceptorAnswer): void 
     if (newer !== null && newer.version > (state.newer?.version ?? state.set.version)) {
       state.newer = newer;
     }
+    state.absent ||= newer === null;
     state.bad.set(from, answer.reason);
   } else if (answer.kind === 'promise' && state.phase === 'prepare') {
     state.good.add(from);
@@ -142,7 +152,7 @@ function judge(state: ProposerState): ProposerEffect[] {
   }
   const proposed = state.phase === 'accept';
   const reasons = [...state.bad].map(([seat, reason]) => `${seat}: ${reason}`);
-  return over(state, { kind: 'unreached', proposed, reasons });
+  return over(state, { kind: 'unreached', proposed, absent: state.absent, reasons });
 }
 
 function over(state: ProposerState, outcome: ChangeOutcome): ProposerEffect[] {
