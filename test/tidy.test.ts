@@ -63,6 +63,14 @@ const samples: Readonly<Record<string, Sample>> = {
     says: /log\/a\.ts -> log\/b\.ts -> log\/c\.ts -> log\/a\.ts/,
     good: [file('log/a.ts', "import { b } from './b.ts';\n"), file('log/b.ts')],
   },
+  'generated code is read by transport/convert alone': {
+    bad: [file('transport/server.ts', "import type { A } from './gen/journal.ts';\n")],
+    says: /^transport\/server\.ts:2 imports transport\/gen\/journal\.ts/,
+    good: [
+      file('transport/convert.ts', "import { A } from './gen/journal.ts';\n"),
+      file('transport/gen/journal.ts', "import { A } from './rpc.ts';\n"),
+    ],
+  },
   'node: is imported only where the house allows it': {
     bad: [file('log/volume.ts', "import { open } from 'node:fs';\n")],
     says: /^log\/volume\.ts:2 imports node:fs/,

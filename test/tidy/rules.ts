@@ -127,6 +127,20 @@ function circles(sources: readonly Source[]): string[] {
   return wrong;
 }
 
+function generated(sources: readonly Source[]): string[] {
+  return written(sources)
+    .filter(({ path }) => !path.startsWith('transport/convert'))
+    .flatMap((source) =>
+      importsOf(source)
+        .filter(({ target }) => isGenerated(target))
+        .map(
+          ({ target, line }) =>
+            `${source.path}:${line} imports ${target}: only transport/convert knows generated ` +
+            'types; take the type of the protocol',
+        ),
+    );
+}
+
 function nodeImports(sources: readonly Source[]): string[] {
   return written(sources)
     .filter(({ path }) => FLOORS[roomOf(path)] !== undefined && !isTest(path))
@@ -282,6 +296,7 @@ function lockFile(sources: readonly Source[]): string[] {
 export const rules: readonly Rule[] = [
   { name: 'arrows run down only', check: floors },
   { name: 'no file imports itself in a circle', check: circles },
+  { name: 'generated code is read by transport/convert alone', check: generated },
   { name: 'node: is imported only where the house allows it', check: nodeImports },
   pattern(
     'protocol/ is pure',
