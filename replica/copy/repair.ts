@@ -1,0 +1,124 @@
+// Mends a range of the log whose bytes are bad with the same range of a peer. Batches are identical
+// on all members and chained by checksum, so what fits between its neighbours is the right one.
+
+import type { Clock } from '../../io/clock.ts';
+import type { Logger } from '../../io/logger.ts';
+import type { Network } from '../../io/network.ts';
+import { decodeBatch } from '../../log/batch.ts';
+import type { Damage } from '../../log/log.ts';
+import { type Member, MIB, order } from '../../protocol/configuration.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import { type Batch, type JournalId, type Lsn, micros } from '../../protocol/types.ts';
+import { peerMethods } from '../../transport/methods.ts';
+import type { Host } from '../host.ts';
+import type { ReplicaMetrics } from '../metrics.ts';
+
+const FIRST_ANSWER = micros(2_000_000);
+const WHOLE = micros(30_000_000);
+const RANGE_BYTES_MAX = 128 * MIB;
+
+export interface RepairParts {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly logger: Logger;
+  readonly metrics: ReplicaMetrics;
+  readonly store: string;
+  find(journal: JournalId): Host | undefined;
+}
+
+export class Repair {
+  readonly #parts: RepairParts;
+  /** Repairs under way: many readers may meet the same bad bytes. */
+  readonly #running = new Map<string, Promise<boolean>>();
+
+  constructor(parts: RepairParts) {
+    this.#parts = parts;
+  }
+
+  /** What a read of the log rejected with; true once the range is whole again. */
+  mend(error: JournalError): Promise<boolean> {
+    const damage = damageOf(error.cause);
+    return damage === null ? Promise.resolve(false) : this.take(damage);
+  }
+
+  /** A damage that was found, by a read or by the scrub; true once it is mended. */
+  take(damage: Damage): Promise<boolean> {
+    const { journal, firstLsn, lastLsn, file, position } = damage;
+    const key = `${journal}/${firstLsn}/${lastLsn}/${file}/${position}`;
+    const running = this.#running.get(key);
+    if (running !== undefined) return running;
+    const { logger, metrics } = this.#parts;
+    logger.error({ ...damage }, 'damaged bytes were found on the disk');
+    metrics.damage('found');
+    const repairing = this.#repair(damage)
+      .then((mended) => {
+        metrics.damage(mended ? 'repaired' : 'unrepaired');
+        if (mended) logger.info({ ...damage }, 'damaged bytes were repaired from a peer');
+        else logger.error({ ...damage }, 'damaged bytes could not be repaired from any peer');
+        return mended;
+      })
+      .finally(() => this.#running.delete(key));
+    this.#running.set(key, repairing);
+    return repairing;
+  }
+
+  async #repair({ journal, firstLsn, lastLsn }: Damage): Promise<boolean> {
+    if (journal === null || firstLsn === null || lastLsn === null) return false;
+    const host = this.#parts.find(journal);
+    const configuration = host?.state.record?.configuration ?? host?.known;
+    if (host === undefined || configuration === undefined || configuration === null) return false;
+    for (const member of order(configuration)) {
+      if (member.store === this.#parts.store) continue;
+      try {
+        const batches = await this.#fetch(host, member, firstLsn, lastLsn);
+        await host.log.repair(batches);
+        return true;
+      } catch (error) {
+        this.#parts.logger.warn(
+          { journal, peer: member.id, error: String(error) },
+          'a peer could not repair a damaged range',
+        );
+      }
+    }
+    return false;
+  }
+
+  async #fetch(
+    host: Host,
+    { address }: Member,
+    repairFirstLsn: Lsn,
+    repairLastLsn: Lsn,
+  ): Promise<readonly Batch[]> {
+    const { network, clock } = this.#parts;
+    const { journal, lineage } = host;
+    const abort = new AbortController();
+    const cancel = clock.after(WHOLE, () => abort.abort());
+    const request = { journal, lineage, shape: host.state.shape, repairFirstLsn, repairLastLsn };
+    const options = { timeout: FIRST_ANSWER, signal: abort.signal };
+    const batches: Batch[] = [];
+    let bytes = 0;
+    try {
+      for await (const answer of network.stream(address, peerMethods.fetch, request, options)) {
+        if (answer.kind !== 'batches') continue;
+        for (const one of answer.batches) {
+          bytes += one.length;
+          batches.push(decodeBatch(one));
+        }
+        if (bytes > RANGE_BYTES_MAX) {
+          throw new JournalError('LIMIT_EXCEEDED', `over ${RANGE_BYTES_MAX} bytes came`);
+        }
+      }
+    } finally {
+      cancel();
+    }
+    if (batches.length === 0) throw new JournalError('NOT_FOUND', 'the peer has not got the range');
+    return batches;
+  }
+}
+
+function damageOf(cause: unknown): Damage | null {
+  if (typeof cause !== 'object' || cause === null) return null;
+  if (!('journal' in cause && 'firstLsn' in cause && 'file' in cause)) return null;
+  // cast: log.ts says that a read that meets bad bytes rejects with a Damage as its cause.
+  return cause as Damage;
+}

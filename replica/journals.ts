@@ -1,0 +1,221 @@
+// The journals of this replica: opened from the volume, made and changed by what the controllers
+// decide, dropped by their tombstones.
+//
+// Metadata of the volume: `journal/<id>` what the machine saved, `known/<id>` the newest
+// configuration heard of, `deleted/<id>` the tombstone, so that no late message brings it back.
+
+import type { Logger } from '../io/logger.ts';
+import type { Base, Volume } from '../log/log.ts';
+import type { Metadata } from '../log/metadata.ts';
+import type { ChainRecord } from '../protocol/chain/messages.ts';
+import { snapshotTables, tablesFrom } from '../protocol/chain/tables.ts';
+import {
+  type Configuration,
+  compareConfigurations,
+  findMember,
+  type Member,
+  type MemberKey,
+  order,
+} from '../protocol/configuration.ts';
+import { after, type Epoch, type JournalId, journalId, NO_EPOCH } from '../protocol/types.ts';
+import { type Driver, recordKey } from './driver.ts';
+import { Host } from './host.ts';
+
+export interface JournalsParts {
+  readonly logger: Logger;
+  readonly volume: Volume;
+  readonly metadata: Metadata;
+  readonly driver: Driver;
+  /** Copies committed entries from a serving member until the host is a member itself. */
+  follow(host: Host, source: Member): void;
+  /** The peers that any journal names changed. */
+  peersChanged(): void;
+}
+
+export class Journals {
+  readonly #parts: JournalsParts;
+  #me: MemberKey;
+  readonly #hosts = new Map<JournalId, Host>();
+  readonly #names = new Map<string, Host>();
+  readonly #tombstones = new Map<JournalId, Configuration>();
+
+  /** `me` names incarnation 0 until `begin`: reports can be given, nothing is taken part in. */
+  private constructor(parts: JournalsParts, me: MemberKey) {
+    this.#parts = parts;
+    this.#me = me;
+  }
+
+  static async open(parts: JournalsParts, me: MemberKey): Promise<Journals> {
+    const journals = new Journals(parts, me);
+    const { metadata } = parts;
+    for (const key of metadata.keys('deleted/')) {
+      const tombstone = readJson<Configuration>(metadata.get(key));
+      if (tombstone !== null) journals.#tombstones.set(tombstone.journal, tombstone);
+    }
+    await journals.#openHosts();
+    return journals;
+  }
+
+  /** The process has its incarnation: the machines are made anew under it. */
+  async begin(me: MemberKey): Promise<void> {
+    this.#me = me;
+    await this.#openHosts();
+  }
+
+  async #openHosts(): Promise<void> {
+    const { volume, metadata } = this.#parts;
+    for (const host of this.all()) this.#parts.driver.remove(host);
+    const named = ['journal/', 'known/'].flatMap((prefix) =>
+      metadata.keys(prefix).map((key) => journalId(key.slice(prefix.length))),
+    );
+    for (const journal of new Set([...named, ...volume.journals().map((log) => log.journal)])) {
+      if (this.#tombstones.has(journal)) {
+        // The process ended between the tombstone and the drop.
+        await volume.drop(journal);
+        continue;
+      }
+      const record = readJson<ChainRecord>(metadata.get(recordKey({ journal })));
+      const known = readJson<Configuration>(metadata.get(`known/${journal}`));
+      const newest = record?.configuration ?? known;
+      if (newest === null && volume.find(journal) === undefined) continue;
+      await this.#open(journal, record, known ?? newest);
+    }
+  }
+
+  async #open(
+    journal: JournalId,
+    record: ChainRecord | null,
+    known: Configuration | null,
+  ): Promise<Host> {
+    const { volume, driver } = this.#parts;
+    const found = volume.find(journal);
+    const log = found ?? volume.create(journal, known === null ? undefined : firstBase(known));
+    const { trimmedLsn } = await log.base();
+    // A log that was only just made has no batch: its tables are those of its first base.
+    const tables = log.recoveredTables();
+    const host = new Host({ log, record, known, tables, trimmedLsn }, this.#me);
+    this.#hosts.set(journal, host);
+    this.#names.set(host.name, host);
+    driver.add(host);
+    return host;
+  }
+
+  all(): readonly Host[] {
+    return [...this.#hosts.values()];
+  }
+
+  find(journal: JournalId): Host | undefined {
+    return this.#hosts.get(journal);
+  }
+
+  byName(name: string): Host | undefined {
+    return this.#names.get(name);
+  }
+
+  /** Newest configuration of each journal that this volume has heard of, tombstones too. */
+  inventory(): readonly Configuration[] {
+    const known = this.all().flatMap((host) => (host.known === null ? [] : [host.known]));
+    return [...known, ...this.#tombstones.values()];
+  }
+
+  /** Addresses of all peers that a journal of this replica has. */
+  peers(): ReadonlySet<string> {
+    const addresses = new Set<string>();
+    for (const { known, state } of this.#hosts.values()) {
+      for (const configuration of [known, state.record?.configuration]) {
+        for (const member of configuration ? order(configuration) : []) {
+          if (member.store !== this.#me.store) addresses.add(member.address);
+        }
+      }
+    }
+    return addresses;
+  }
+
+  /** The control plane decided this. One that does not name this replica makes no journal here. */
+  async configure(configuration: Configuration): Promise<void> {
+    const { journal } = configuration;
+    if (this.#tombstones.has(journal)) return;
+    if (configuration.deleted) {
+      await this.#delete(configuration);
+      return;
+    }
+    const host = this.#hosts.get(journal) ?? (await this.#make(configuration));
+    if (host === null) return;
+    this.#hear(host, configuration);
+    this.#parts.driver.post(host, { kind: 'configure', configuration });
+  }
+
+  /** Catch up from `source`, without being a member. */
+  async learn(configuration: Configuration, source: Member): Promise<void> {
+    const { journal } = configuration;
+    if (this.#tombstones.has(journal) || configuration.deleted) return;
+    const host = this.#hosts.get(journal) ?? (await this.#open(journal, null, configuration));
+    this.#hear(host, configuration);
+    this.#parts.driver.post(host, { kind: 'learn', configuration });
+    this.#parts.follow(host, source);
+  }
+
+  wedge(journal: JournalId, epoch: Epoch): void {
+    const host = this.#hosts.get(journal);
+    if (host !== undefined) this.#parts.driver.post(host, { kind: 'wedge', epoch });
+  }
+
+  async #make(configuration: Configuration): Promise<Host | null> {
+    if (findMember(configuration, this.#me) === undefined) return null;
+    return await this.#open(configuration.journal, null, configuration);
+  }
+
+  #hear(host: Host, configuration: Configuration): void {
+    const { metadata, logger, peersChanged } = this.#parts;
+    const fresh = host.known === configuration;
+    if (!host.hear(configuration) && !fresh) return;
+    this.#names.set(configuration.name, host);
+    peersChanged();
+    const { journal, name, lineage, epoch } = configuration;
+    logger.info({ journal, name, lineage, epoch }, 'a configuration came');
+    const saving = metadata.save(new Map([[`known/${journal}`, toJson(configuration)]]));
+    // Only names and settings of journals that this replica does not serve hang on it.
+    saving.catch((error: unknown) => {
+      logger.warn({ journal, error: String(error) }, 'a configuration was not saved');
+    });
+  }
+
+  async #delete(tombstone: Configuration): Promise<void> {
+    const { journal, name } = tombstone;
+    const host = this.#hosts.get(journal);
+    if (host === undefined) return;
+    if (host.known !== null && compareConfigurations(tombstone, host.known) < 0) return;
+    this.#tombstones.set(journal, tombstone);
+    const { driver, metadata, volume, logger, peersChanged } = this.#parts;
+    driver.remove(host);
+    this.#hosts.delete(journal);
+    if (this.#names.get(name) === host) this.#names.delete(name);
+    await host.disk;
+    await metadata.save(
+      new Map([
+        [`deleted/${journal}`, toJson(tombstone)],
+        [`known/${journal}`, null],
+        [recordKey(host), null],
+      ]),
+    );
+    await volume.drop(journal);
+    peersChanged();
+    logger.info({ journal, name }, 'a journal was deleted');
+  }
+}
+
+/** What an empty log starts from: right below the first position, with the limits it was given. */
+function firstBase(configuration: Configuration): Base {
+  const { journal, firstLsn, settings } = configuration;
+  const at = after(firstLsn, -1);
+  const tables = snapshotTables(tablesFrom(at, settings.limits));
+  return { journal, lsn: at, epoch: NO_EPOCH, crc: 0, trimmedLsn: at, tables };
+}
+
+const toJson = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+function readJson<Value>(bytes: Uint8Array | undefined): Value | null {
+  if (bytes === undefined) return null;
+  // cast: metadata are only ever written by this room, under a checksum.
+  return JSON.parse(new TextDecoder().decode(bytes)) as Value;
+}
