@@ -71,7 +71,7 @@ writeFileSync(join(out, 'package.json'), `${JSON.stringify(manifest, undefined, 
 cpSync(join(root, 'LICENSE'), join(out, 'LICENSE'));
 const readme = join(root, 'client/README.md');
 if (existsSync(readme)) cpSync(readme, join(out, 'README.md'));
-for (const proto of globSync('transport/*.proto', { cwd: root })) {
-  cpSync(join(root, proto), join(out, proto));
+for (const proto of ['journal.proto', 'rpc_status.proto']) {
+  cpSync(join(root, 'transport', proto), join(out, 'transport', proto));
 }
 process.stdout.write(`dist/client is ${NAME} ${whole.version}: npm pack ./dist/client\n`);

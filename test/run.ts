@@ -34,7 +34,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 function execute(command: readonly string[], until: number): Promise<Ending> {
   const [file = '', ...args] = command;
   const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit'];
-  const child = spawn(file, args, { cwd: root, detached: true, stdio });
+  const env = process.stdout.isTTY ? { ...process.env, FORCE_COLOR: '1' } : process.env;
+  const child = spawn(file, args, { cwd: root, env, detached: true, stdio });
   running = child;
   let output = '';
   let timedOut = false;

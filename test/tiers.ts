@@ -43,10 +43,12 @@ function simulation(...flags: readonly string[]): Step[] {
   return [program('simulation', process.execPath, 'sim/main.ts', ...flags)];
 }
 
+const colours = `--colors=${process.stdout.isTTY ? 'force' : 'off'}`;
+
 const check = (): Step[] => [
   program('types', tool('tsc'), '-p', 'tsconfig.json'),
   program('types of the pure protocol', tool('tsc'), '-p', 'protocol/tsconfig.json'),
-  program('lint and format', tool('biome'), 'ci', '--error-on-warnings', '.'),
+  program('lint and format', tool('biome'), 'ci', '--error-on-warnings', colours, '.'),
 ];
 
 /** In the order in which `all` runs them. */
