@@ -1,0 +1,113 @@
+// `admin`: what only an operator does. The controllers carry it out and log it.
+
+import { Command, Option } from 'commander';
+import { journalName, memberId, zone } from '../protocol/types.ts';
+import type { AdminRequest } from '../transport/public.ts';
+import { type ConnectionFlags, connected, withClient } from './connection.ts';
+import { confirm } from './journals.ts';
+import { command } from './options.ts';
+
+export function adminCommand(): Command {
+  return new Command('admin')
+    .description('What only an operator does; the controllers carry it out and log it.')
+    .addCommand(memberCommand())
+    .addCommand(moveHeadCommand())
+    .addCommand(controllerCommand())
+    .addCommand(forceLossCommand());
+}
+
+async function ask(flags: ConnectionFlags, request: AdminRequest): Promise<void> {
+  await withClient(flags, async ({ client, output, signal }) => {
+    const { done } = await client.admin(request, { signal });
+    if (flags.json) return output.json({ done });
+    for (const line of done) await output.line(line);
+  });
+}
+
+function memberCommand(): Command {
+  const add = command(
+    'add <member>',
+    'Grants a new member its first start, or a wiped one another.',
+    'journal admin member add replica-4 --zone a',
+  );
+  connected(add)
+    .addOption(zoneOption().makeOptionMandatory())
+    .action((member: string, flags: ConnectionFlags & { readonly zone: string }) =>
+      ask(flags, { kind: 'memberAdd', member: memberId(member), zone: flags.zone }),
+    );
+  const remove = command(
+    'remove <member>',
+    'Takes a member out of all journals and lets it in no more.',
+    'journal admin member remove replica-4',
+  );
+  connected(remove).action((member: string, flags: ConnectionFlags) =>
+    ask(flags, { kind: 'memberRemove', member: memberId(member) }),
+  );
+  const replace = command(
+    'replace <member> <by>',
+    'Lets one member take the places of another.',
+    'journal admin member replace replica-2 replica-4',
+  );
+  connected(replace).action((member: string, by: string, flags: ConnectionFlags) =>
+    ask(flags, { kind: 'memberReplace', member: memberId(member), by: memberId(by) }),
+  );
+  return new Command('member')
+    .description('Who may hold journals.')
+    .addCommand(add)
+    .addCommand(remove)
+    .addCommand(replace);
+}
+
+const zoneOption = (): Option =>
+  new Option('--zone <zone>', 'its failure domain').argParser((text) => zone(text));
+
+function moveHeadCommand(): Command {
+  const made = command(
+    'move-head <journal> <member>',
+    'Makes a serving member the head of a journal.',
+    'journal admin move-head orders replica-2',
+  );
+  return connected(made).action((journal: string, member: string, flags: ConnectionFlags) =>
+    ask(flags, { kind: 'moveHead', journal: journalName(journal), member: memberId(member) }),
+  );
+}
+
+function controllerCommand(): Command {
+  const made = command(
+    'replace <controller> <by>',
+    'Lets another controller take the place of one in the set of acceptors: ID=HOST:PORT.',
+    'journal admin controller replace controller-2 controller-4=10.0.0.4:7404',
+  );
+  connected(made).action((remove: string, add: string, flags: ConnectionFlags) =>
+    ask(flags, { kind: 'controllerReplace', remove, add }),
+  );
+  return new Command('controller').description('Who keeps the registers.').addCommand(made);
+}
+
+interface ForceLossFlags extends ConnectionFlags {
+  readonly member: string;
+  readonly reason: string;
+  readonly yes?: boolean;
+}
+
+function forceLossCommand(): Command {
+  const made = command(
+    'force-loss <journal>',
+    'Goes on with one member alone although acknowledged records may be lost. Recorded for ever; ' +
+      'positions that were taken before fail with LINEAGE_CHANGED.',
+    'journal admin force-loss orders --member replica-3 --reason "zones a and b burned down"',
+  );
+  return connected(made)
+    .addOption(new Option('--member <member>', 'whose log goes on').makeOptionMandatory())
+    .addOption(new Option('--reason <text>', 'kept in the register').makeOptionMandatory())
+    .option('-y, --yes', 'do not ask')
+    .action(async (journal: string, flags: ForceLossFlags) => {
+      const { reason, yes = false } = flags;
+      const member = memberId(flags.member);
+      await confirm(
+        `Go on with ${member} alone and give up what only others of ${journal} hold?`,
+        yes,
+      );
+      await ask(flags, { kind: 'forceLoss', journal: journalName(journal), member, reason });
+    });
+}

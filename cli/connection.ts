@@ -1,0 +1,129 @@
+// What every command that speaks to a cluster shares: its flags, the client, ^C, the deadline.
+
+import { type Command, Option } from 'commander';
+import { type Client, connectWith } from '../client/index.ts';
+import { silent } from '../io/logger.ts';
+import { nodeClock, nodeRandom } from '../io/node.ts';
+import { grpcNetwork } from '../transport/grpc.ts';
+import type { TlsFiles } from '../transport/tls.ts';
+import { duration, jsonOption } from './options.ts';
+import { AppendStopped, Interrupted, Output, UsageError } from './output.ts';
+
+export const DEFAULT_ENDPOINTS = '127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403';
+const TIMEOUT_MILLIS_DEFAULT = 30_000;
+
+export interface ConnectionFlags {
+  readonly endpoints: readonly string[];
+  /** How long one request may take, retries included. */
+  readonly timeout: number;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly json?: boolean;
+}
+
+/** Adds the flags by which a command finds and trusts a cluster, and `--json`. */
+export function connected(made: Command): Command {
+  const file = (flag: string, about: string, env: string): Option =>
+    new Option(`${flag} <file>`, about).env(env).helpGroup('Connection:');
+  return made
+    .addOption(jsonOption())
+    .addOption(
+      new Option('--endpoints <list>', 'replicas, HOST:PORT with commas')
+        .env('JOURNAL_ENDPOINTS')
+        .argParser(endpoints)
+        .default(endpoints(DEFAULT_ENDPOINTS), DEFAULT_ENDPOINTS)
+        .helpGroup('Connection:'),
+    )
+    .addOption(
+      new Option('--timeout <duration>', 'for one request, its retries included')
+        .env('JOURNAL_TIMEOUT')
+        .argParser(duration())
+        .default(TIMEOUT_MILLIS_DEFAULT, '30s')
+        .helpGroup('Connection:'),
+    )
+    .addOption(file('--tls-ca', 'certificates that sign the replicas', 'JOURNAL_TLS_CA'))
+    .addOption(file('--tls-cert', 'own certificate, with --tls-key', 'JOURNAL_TLS_CERT'))
+    .addOption(file('--tls-key', 'own key, with --tls-cert', 'JOURNAL_TLS_KEY'));
+}
+
+const ADDRESS = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:,[\]]+):(\d{1,5})$/;
+
+function endpoints(text: string): readonly string[] {
+  const list = text.split(',').map((one) => one.trim());
+  const wrong = list.find((one) => {
+    const port = Number(ADDRESS.exec(one)?.[1] ?? Number.NaN);
+    return !(port >= 1 && port <= 65_535);
+  });
+  if (wrong === undefined) return list;
+  throw new UsageError(
+    `--endpoints (JOURNAL_ENDPOINTS) has ${JSON.stringify(wrong)}, ` +
+      'allowed is HOST:PORT with a port from 1 to 65535, more of them with commas',
+  );
+}
+
+export interface Connected {
+  readonly client: Client;
+  readonly output: Output;
+  /** Aborted by ^C or SIGTERM, with an Interrupted. */
+  readonly signal: AbortSignal;
+}
+
+/** Opens a client for the time of `work`; ^C ends the work, a second one the process. */
+export async function withClient<Result>(
+  flags: ConnectionFlags,
+  work: (connected: Connected) => Promise<Result>,
+): Promise<Result> {
+  const network = grpcNetwork({ clock: nodeClock, logger: silent, tls: tlsOf(flags) });
+  await using client = connectWith({
+    clock: nodeClock,
+    random: nodeRandom(),
+    network,
+    logger: silent,
+    endpoints: flags.endpoints,
+    timeoutMillis: flags.timeout,
+  });
+  const output = new Output();
+  const result = await interruptible((signal) => work({ client, output, signal }));
+  await output.flush();
+  return result;
+}
+
+/** Runs `work` with a signal that ^C and SIGTERM abort. */
+export async function interruptible<Result>(
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const controller = new AbortController();
+  const stop = (signal: 'SIGINT' | 'SIGTERM'): void => {
+    if (controller.signal.aborted) process.exit(new Interrupted(signal).exitCode);
+    controller.abort(new Interrupted(signal));
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  try {
+    return await work(controller.signal);
+  } catch (error) {
+    // A request that was cut off by ^C fails with an error of its own: why it failed counts.
+    if (controller.signal.aborted && !(error instanceof AppendStopped))
+      throw controller.signal.reason;
+    throw error;
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+  }
+}
+
+/** The files by which a connection is made; undefined for one in the clear. */
+function tlsOf(flags: ConnectionFlags): TlsFiles | undefined {
+  const { tlsCa, tlsCert, tlsKey } = flags;
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    const [given, missing] = tlsCert === undefined ? ['key', 'cert'] : ['cert', 'key'];
+    throw new UsageError(
+      `--tls-${given} is given and --tls-${missing} is not, allowed is both or neither`,
+    );
+  }
+  if (tlsCa === undefined && tlsCert !== undefined) {
+    throw new UsageError('--tls-cert is given and --tls-ca is not, allowed is both');
+  }
+  return tlsCa === undefined ? undefined : { ca: tlsCa, cert: tlsCert, key: tlsKey };
+}

@@ -1,0 +1,67 @@
+// `cursor`: positions that a journal remembers by name, and that hold back its trims.
+
+import { Argument, Command } from 'commander';
+import { type Lsn, label } from '../protocol/types.ts';
+import { type ConnectionFlags, connected, withClient } from './connection.ts';
+import { command, formatTime, lsnOption } from './options.ts';
+
+export function cursorCommand(): Command {
+  return new Command('cursor')
+    .description('Positions that a journal remembers by name, and that hold back its trims.')
+    .addCommand(listCommand())
+    .addCommand(setCommand())
+    .addCommand(deleteCommand());
+}
+
+const nameArgument = (): Argument =>
+  new Argument('<name>', 'of the cursor').argParser((text) => label('cursor', text));
+
+function listCommand(): Command {
+  const made = command(
+    'list <journal>',
+    'Prints each cursor, the last LSN that it consumed, and when it moved.',
+    'journal cursor list orders',
+  );
+  return connected(made).action((journal: string, flags: ConnectionFlags) =>
+    withClient(flags, async ({ client, output, signal }) => {
+      const cursors = await client.journal(journal).cursors({ signal });
+      for (const { name, lsn, updatedAt } of cursors) {
+        if (flags.json) await output.json({ name, lsn, updatedMicros: updatedAt });
+        else await output.line(`${name}\t${lsn}\t${formatTime(updatedAt)}`);
+      }
+    }),
+  );
+}
+
+function setCommand(): Command {
+  const made = command(
+    'set <journal>',
+    'Registers or moves a cursor: everything up to the LSN is consumed.',
+    'journal cursor set orders billing 41',
+  );
+  return connected(made)
+    .addArgument(nameArgument())
+    .addArgument(new Argument('<lsn>', 'last one consumed, 0 for none').argParser(lsnOption))
+    .action((journal: string, name: string, lsn: Lsn, flags: ConnectionFlags) =>
+      withClient(flags, async ({ client, output, signal }) => {
+        await client.journal(journal).setCursor(name, lsn, { signal });
+        if (flags.json) await output.json({ name, lsn });
+      }),
+    );
+}
+
+function deleteCommand(): Command {
+  const made = command(
+    'delete <journal>',
+    'Forgets a cursor.',
+    'journal cursor delete orders billing',
+  );
+  return connected(made)
+    .addArgument(nameArgument())
+    .action((journal: string, name: string, flags: ConnectionFlags) =>
+      withClient(flags, async ({ client, output, signal }) => {
+        await client.journal(journal).setCursor(name, null, { signal });
+        if (flags.json) await output.json({ name, deleted: true });
+      }),
+    );
+}

@@ -1,0 +1,228 @@
+// `dev`: a cluster on this machine, in zones that are only names, for as long as it is wanted.
+//
+//   DIR/dev.json           what the directory was made with; written before anything else
+//   DIR/dev.pid            the process that runs it, for the refusal of a second one
+//   DIR/replicas/NAME      one data directory a replica
+//   DIR/controllers/NAME   one a controller
+//   DIR/logs/NAME.log      what each process said
+//
+// Controllers are formatted once, when the directory is made; a member or controller directory that
+// is missing afterwards stays missing, since an empty one must not pass for the one that is lost.
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import { connectWith } from '../../client/index.ts';
+import { DiskError } from '../../io/disk.ts';
+import { silent } from '../../io/logger.ts';
+import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
+import { formatController } from '../../operator/controller/format.ts';
+import { zone } from '../../protocol/types.ts';
+import { grpcNetwork } from '../../transport/grpc.ts';
+import { interruptible } from '../connection.ts';
+import { command, wholeNumber } from '../options.ts';
+import { Interrupted, note, UsageError } from '../output.ts';
+import { readyStatus, sleep } from '../status.ts';
+import {
+  type DevFlags,
+  type DevPlan,
+  type DevRecord,
+  HOST,
+  mismatch,
+  parseRecord,
+  planOf,
+} from './plan.ts';
+import { Supervised } from './supervise.ts';
+
+const READY_MILLIS_MAX = 600_000;
+const PORT_MAX = 65_000;
+
+export function devCommand(): Command {
+  return command(
+    'dev',
+    'Runs a cluster on this machine: replicas in zones, and chain controllers, as processes. ' +
+      'Prints one line, ready and the endpoints, when appends are accepted; ^C stops it.',
+    'journal dev --data ./data --port 7401',
+  )
+    .option('--data <dir>', 'where it keeps its data, and finds it again', 'data')
+    .addOption(
+      new Option(
+        '--port <port>',
+        'of the first replica, the others follow (default: 7401)',
+      ).argParser(wholeNumber(1, PORT_MAX)),
+    )
+    .addOption(
+      new Option(
+        '--zones <list>',
+        'with commas, replicas go round them (default: a,b,c)',
+      ).argParser((text) => text.split(',').map((one) => String(zone(one.trim())))),
+    )
+    .addOption(
+      new Option('--members <count>', 'replicas (default: 3)').argParser(wholeNumber(1, 9)),
+    )
+    .addOption(
+      new Option('--controllers <count>', '1, 3 or 5 (default: 3)').argParser((text) => {
+        const count = wholeNumber(1, 5)(text);
+        if (count % 2 === 0) throw new UsageError(`--controllers is ${text}, allowed is 1, 3 or 5`);
+        return count;
+      }),
+    )
+    .option('--no-restart', 'leave a process that died dead')
+    .action((flags: AskedFlags) => dev(flags));
+}
+
+type AskedFlags = Partial<DevFlags> & Pick<DevFlags, 'data' | 'restart'>;
+
+async function dev(asked: AskedFlags): Promise<void> {
+  const data = resolve(asked.data);
+  const lock = await lockDirectory(data);
+  try {
+    const record = await recordOf(data, asked);
+    const plan = planOf(record, data);
+    await refuseBusyPorts(plan);
+    const formatted = await format(record, plan, data);
+    await run(planOf(formatted, data), asked.restart);
+  } finally {
+    rmSync(join(data, 'dev.pid'), { force: true });
+    await lock.release();
+  }
+}
+
+/** Takes the directory for this process, or says who has it. */
+async function lockDirectory(data: string): Promise<{ release(): Promise<void> }> {
+  const pidFile = join(data, 'dev.pid');
+  mkdirSync(data, { recursive: true });
+  try {
+    const lock = await nodeDisk().lock(data);
+    writeFileSync(pidFile, `${process.pid}\n`);
+    return lock;
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== 'EBUSY') throw error;
+    const pid = existsSync(pidFile) ? readFileSync(pidFile, 'utf8').trim() : 'unknown';
+    throw new UsageError(
+      `the data directory ${data} is in use by process ${pid}: ` +
+        'stop that one, or choose another directory with --data',
+    );
+  }
+}
+
+/** What the directory was made with, or what a new one is to be made with. */
+async function recordOf(data: string, asked: AskedFlags): Promise<DevRecord> {
+  const path = join(data, 'dev.json');
+  if (existsSync(path)) {
+    const record = parseRecord(readFileSync(path, 'utf8'));
+    if (record === undefined) {
+      throw new UsageError(
+        `${path} is not what this version writes: run the version that made it, ` +
+          'or choose another directory with --data',
+      );
+    }
+    const wrong = mismatch(record, asked, data);
+    if (wrong !== undefined) throw new UsageError(wrong);
+    return record;
+  }
+  const others = readdirSync(data).filter((name) => !OWN_FILES.has(name));
+  if (others.length > 0) {
+    throw new UsageError(
+      `${data} holds ${others[0]} but no cluster: choose a new or empty directory with --data`,
+    );
+  }
+  const { port = 7401, zones = ['a', 'b', 'c'], members = 3, controllers = 3 } = asked;
+  const cluster = nodeRandom().hex(16);
+  const record = { version: 1, cluster, port, zones, members, controllers, formatted: false };
+  writeFileSync(path, `${JSON.stringify(record)}\n`);
+  return { ...record, version: 1 };
+}
+
+/** What the lock leaves in a directory that holds nothing else. */
+const OWN_FILES: ReadonlySet<string> = new Set(['lock', 'dev.pid']);
+
+async function refuseBusyPorts(plan: DevPlan): Promise<void> {
+  for (const port of plan.ports) {
+    if (await isFree(port)) continue;
+    const first = plan.ports[0];
+    const last = plan.ports.at(-1);
+    throw new UsageError(
+      `port ${port} on ${HOST} is in use: stop what listens there, or choose another first port ` +
+        `with --port (this cluster takes ${first} to ${last})`,
+    );
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host: HOST, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+/** Formats the controllers of a new directory; a start that was cut off here begins anew. */
+async function format(record: DevRecord, plan: DevPlan, data: string): Promise<DevRecord> {
+  mkdirSync(join(data, 'logs'), { recursive: true });
+  if (record.formatted) return record;
+  rmSync(join(data, 'controllers'), { recursive: true, force: true });
+  const set = plan.controllers.map(({ name, address }) => ({ id: name, address }));
+  const grants = plan.replicas.map(({ name, zone }) => ({ member: name, zone }));
+  for (const { directory, name } of plan.controllers) {
+    mkdirSync(directory, { recursive: true });
+    const { cluster } = record;
+    await formatController(nodeDisk(), directory, { cluster, id: name, set, grants });
+  }
+  const formatted = { ...record, formatted: true };
+  writeFileSync(join(data, 'dev.json'), `${JSON.stringify(formatted)}\n`);
+  return formatted;
+}
+
+async function run(plan: DevPlan, restart: boolean): Promise<void> {
+  const start = (process: DevPlan['replicas'][number]): Supervised => {
+    const supervised = new Supervised(process, restart);
+    supervised.start();
+    return supervised;
+  };
+  const controllers = plan.controllers.map(start);
+  const replicas = plan.replicas.map(start);
+  const killAll = (): void => {
+    for (const one of [...replicas, ...controllers]) one.kill();
+  };
+  process.on('exit', killAll);
+  try {
+    await interruptible(async (signal) => {
+      await announce(plan, signal);
+      await new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+    });
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+  } finally {
+    // A second ^C while the processes end: everything is killed on the way out.
+    process.on('SIGINT', () => process.exit(1));
+    await Promise.all(replicas.map((one) => one.stop()));
+    await Promise.all(controllers.map((one) => one.stop()));
+    process.off('exit', killAll);
+  }
+}
+
+/** Prints the one line on stdout once the controllers say that appends are accepted. */
+async function announce(plan: DevPlan, signal: AbortSignal): Promise<void> {
+  const endpoints = plan.replicas.map(({ address }) => address);
+  await using client = connectWith({
+    clock: nodeClock,
+    random: nodeRandom(),
+    network: grpcNetwork({ clock: nodeClock, logger: silent }),
+    logger: silent,
+    endpoints,
+  });
+  const slow = setTimeout(() => {
+    note('journal dev: not ready after 15 s, see `journal status` and the logs');
+  }, 15_000);
+  try {
+    await readyStatus({ client, signal }, READY_MILLIS_MAX);
+    process.stdout.write(`ready ${endpoints.join(',')}\n`);
+  } finally {
+    clearTimeout(slow);
+  }
+  await sleep(0, signal);
+}

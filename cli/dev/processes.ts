@@ -1,0 +1,52 @@
+// `replica` and `controller`: one process each, whose own rooms read their flags.
+
+import type { Command } from 'commander';
+import { main as controllerMain } from '../../operator/controller/main.ts';
+import { main as replicaMain } from '../../replica/main.ts';
+import { command } from '../options.ts';
+
+export function replicaCommand(): Command {
+  return processCommand(
+    'replica',
+    'Runs one replica. Every flag is an environment variable too; --help lists them.',
+    'journal replica --member a --zone a --data data/a --controllers 127.0.0.1:7411',
+    replicaMain,
+  );
+}
+
+export function controllerCommand(): Command {
+  return processCommand(
+    'controller',
+    'Runs one chain controller, or formats its directory. --help lists every flag.',
+    'journal controller --data data/controller-1 --listen 127.0.0.1:7411',
+    controllerMain,
+  );
+}
+
+function processCommand(
+  name: string,
+  about: string,
+  example: string,
+  run: (args: readonly string[]) => Promise<void>,
+): Command {
+  return command(`${name} [flags...]`, about, example)
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .passThroughOptions()
+    .action(async (args: readonly string[]) => {
+      endWithParent();
+      await run(args);
+    });
+}
+
+/**
+ * Under `journal dev` a process neither ends by the ^C that its parent answers, nor outlives it.
+ * The channel to the parent keeps nothing running by itself.
+ */
+function endWithParent(): void {
+  if (!process.connected) return;
+  process.on('SIGINT', () => {});
+  process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+  process.channel?.unref();
+}

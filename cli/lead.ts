@@ -1,0 +1,120 @@
+// `lead`: runs a command for as long as this process leads, and never longer.
+//
+// The command gets JOURNAL_FENCE=KEY=TOKEN. When the lease cannot be renewed it gets SIGTERM while
+// there is time left to end well, and SIGKILL before the lease ends: whoever leads next starts
+// after that. Clocks can be wrong and processes can be paused, so what the command appends is
+// fenced by the token all the same.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { type Command, Option } from 'commander';
+import type { Leadership } from '../client/index.ts';
+import { type ConnectionFlags, connected, withClient } from './connection.ts';
+import { command, duration, keyOption } from './options.ts';
+import { EXIT, note, UsageError } from './output.ts';
+
+interface LeadFlags extends ConnectionFlags {
+  readonly key: string;
+  readonly lease: number;
+}
+
+const LEASE_MILLIS_DEFAULT = 5_000;
+const LEASE_MILLIS_MIN = 500;
+/** Of the lease: SIGTERM comes when this much is left, SIGKILL when that much is. */
+const TERM_SHARE = 0.3;
+const KILL_SHARE = 0.1;
+
+export function leadCommand(): Command {
+  const made = command(
+    'lead <journal> <command...>',
+    'Waits until it leads under the key, then runs the command while it does. Ends with the code ' +
+      `of the command, or ${EXIT.leadershipLost} if leadership was lost.`,
+    'journal lead orders --key worker -- ./run.sh',
+  );
+  return connected(made)
+    .addOption(
+      new Option('--key <key>', 'those with the same key compete')
+        .argParser(keyOption)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--lease <duration>', 'others take over this long after the last renewal')
+        .argParser(duration(LEASE_MILLIS_MIN))
+        .default(LEASE_MILLIS_DEFAULT, '5s'),
+    )
+    .addHelpText(
+      'after',
+      '\nThe command finds JOURNAL_FENCE=KEY=TOKEN in its environment, which append honours.',
+    )
+    .passThroughOptions()
+    .action(async (journal: string, words: readonly string[], flags: LeadFlags) => {
+      process.exitCode = await lead(journal, words, flags);
+    });
+}
+
+function lead(name: string, words: readonly string[], flags: LeadFlags): Promise<number> {
+  const [file, ...args] = words;
+  if (file === undefined) throw new UsageError('the command is missing, allowed is a command');
+  return withClient(flags, async ({ client, signal }) => {
+    const journal = client.journal(name);
+    const leadership = await journal.lead(flags.key, { leaseMillis: flags.lease, signal });
+    const fence = `${flags.key}=${leadership.token}`;
+    const child = spawn(file, args, {
+      stdio: 'inherit',
+      env: { ...process.env, JOURNAL_FENCE: fence },
+    });
+    try {
+      return await watch(child, leadership, flags.lease, signal);
+    } finally {
+      await leadership.release();
+    }
+  });
+}
+
+/** Resolves with the exit code when the command is gone, however it went. */
+function watch(
+  child: ChildProcess,
+  leadership: Leadership,
+  leaseMillis: number,
+  interrupted: AbortSignal,
+): Promise<number> {
+  let lost = false;
+  const end = (millisLeft: number): void => {
+    if (lost && millisLeft > KILL_SHARE * leaseMillis) return;
+    if (millisLeft > KILL_SHARE * leaseMillis) {
+      note('journal: the lease was not renewed, the command is asked to end');
+      child.kill('SIGTERM');
+    } else {
+      if (!lost) note('journal: the lease was lost, the command is ended');
+      child.kill('SIGKILL');
+    }
+    lost = true;
+  };
+  // Looked at often and by the remaining time, so that a pause of this process costs nothing more.
+  const timer = setInterval(
+    () => {
+      const left = leadership.remainingMillis();
+      if (leadership.lost.aborted || left <= TERM_SHARE * leaseMillis) {
+        end(leadership.lost.aborted ? 0 : left);
+      }
+    },
+    Math.max(10, leaseMillis / 100),
+  );
+  // ^C of a terminal reaches the command as well; SIGTERM is only for this process.
+  const pass = (): void => {
+    if (!process.stdin.isTTY) child.kill('SIGTERM');
+  };
+  interrupted.addEventListener('abort', pass);
+  return new Promise<number>((resolve, reject) => {
+    child.on('error', (error) => {
+      reject(new UsageError(`the command cannot be run: ${error.message}`));
+    });
+    child.on('exit', (code, signal) => {
+      if (lost) resolve(EXIT.leadershipLost);
+      else resolve(signal === null ? (code ?? EXIT.failed) : 128 + constants.signals[signal]);
+    });
+  }).finally(() => {
+    clearInterval(timer);
+    interrupted.removeEventListener('abort', pass);
+  });
+}

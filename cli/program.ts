@@ -1,0 +1,68 @@
+// The command tree: every command of the tool, in the order in which --help lists them.
+
+import { Command } from 'commander';
+import { adminCommand } from './admin.ts';
+import { appendCommand } from './append.ts';
+import { benchCommand } from './bench.ts';
+import { completionCommand } from './completion.ts';
+import { cursorCommand } from './cursor.ts';
+import { devCommand } from './dev/dev.ts';
+import { controllerCommand, replicaCommand } from './dev/processes.ts';
+import { exportCommand, importCommand } from './export.ts';
+import {
+  createCommand,
+  deleteCommand,
+  describeCommand,
+  listCommand,
+  trimCommand,
+} from './journals.ts';
+import { leadCommand } from './lead.ts';
+import { packageVersion, statusCommand, versionCommand } from './status.ts';
+import { readCommand, subscribeCommand, tailCommand } from './subscribe.ts';
+import { volumeCommand } from './volume.ts';
+
+const EXIT_CODES = `
+Exit codes:
+  0 done                      4 outcome unknown, stderr says how to go on
+  1 other failure             5 unavailable, nothing written
+  2 wrong usage               6 not found or trimmed
+  3 condition not met, fenced 7 damaged
+  lead: the code of its command, 75 if leadership was lost
+
+Example:
+  journal dev &
+  journal create orders
+  echo hello | journal append orders
+  journal read orders`;
+
+export function buildProgram(): Command {
+  const program = new Command('journal')
+    .description('A durable, totally ordered log, replicated over three zones.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .enablePositionalOptions()
+    .addHelpText('after', EXIT_CODES);
+  const groups: readonly [string, readonly Command[]][] = [
+    ['Run:', [devCommand(), replicaCommand(), controllerCommand()]],
+    [
+      'Records:',
+      [appendCommand(), subscribeCommand(), readCommand(), tailCommand(), trimCommand()],
+    ],
+    ['Journals:', [createCommand(), listCommand(), describeCommand(), deleteCommand()]],
+    ['Work with:', [cursorCommand(), leadCommand(), exportCommand(), importCommand()]],
+    ['Look after:', [statusCommand(), adminCommand(), volumeCommand(), benchCommand()]],
+    ['Tool:', [versionCommand(), completionCommand(buildProgram)]],
+  ];
+  for (const [heading, commands] of groups) {
+    for (const one of commands) program.addCommand(one.helpGroup(heading));
+  }
+  settle(program);
+  return program;
+}
+
+/** Errors come out as exceptions, so that one place writes them; help goes to stdout. */
+function settle(command: Command): void {
+  command.exitOverride();
+  command.configureOutput({ outputError: () => {} });
+  command.helpCommand(false);
+  for (const below of command.commands) settle(below);
+}
