@@ -1,0 +1,296 @@
+// Each checker passes a right history and finds what is wrong in each of these wrong ones.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkers } from './all.ts';
+import type {
+  AppendOperation,
+  Condition,
+  FinalLog,
+  History,
+  Operation,
+  Refused,
+  SeenRecord,
+} from './history.ts';
+
+const TIME = 1_000_000;
+const J = 'orders';
+
+interface Extra {
+  readonly process?: string;
+  readonly key?: string;
+  readonly keyOperation?: AppendOperation['keyOperation'];
+  readonly condition?: Condition;
+  readonly idempotencyKey?: string;
+  readonly timestamp?: number;
+}
+
+/** One record, acknowledged at `lsn`; or what `lsn` says instead. */
+function append(
+  data: string,
+  span: readonly [number, number | null],
+  lsn: number | Refused,
+  extra: Extra = {},
+): AppendOperation {
+  const { process = 'w', key, keyOperation = 'tag', condition = {}, idempotencyKey } = extra;
+  const timestamp = extra.timestamp ?? TIME + (typeof lsn === 'number' ? lsn * 10 : 0);
+  return {
+    kind: 'append',
+    process,
+    journal: J,
+    called: span[0],
+    returned: span[1],
+    records: [{ key, data }],
+    keyOperation,
+    condition,
+    idempotencyKey,
+    answer:
+      typeof lsn === 'number' ? { kind: 'appended', firstLsn: lsn, lastLsn: lsn, timestamp } : lsn,
+  };
+}
+
+const refused = (code: string, facts: Partial<Refused> = {}): Refused => ({
+  kind: 'refused',
+  code,
+  outcome: 'none',
+  ...facts,
+});
+
+const record = (lsn: number, data: string, key?: string): SeenRecord => ({
+  lsn,
+  data,
+  key,
+  timestamp: TIME + lsn * 10,
+});
+
+const tail = (span: readonly [number, number], tailLsn: number): Operation => ({
+  kind: 'tail',
+  process: 'r',
+  journal: J,
+  called: span[0],
+  returned: span[1],
+  answer: { kind: 'tail', tailLsn },
+});
+
+const subscribe = (from: number | null, records: readonly SeenRecord[]): Operation => ({
+  kind: 'subscribe',
+  process: 's',
+  journal: J,
+  called: 0,
+  returned: 100,
+  from,
+  records,
+  ended: null,
+});
+
+const read = (
+  span: readonly [number, number],
+  from: number,
+  nextLsn: number,
+  records: readonly SeenRecord[],
+): Operation => ({
+  kind: 'read',
+  process: 'r',
+  journal: J,
+  called: span[0],
+  returned: span[1],
+  from,
+  linearizable: true,
+  answer: { kind: 'records', records, nextLsn },
+});
+
+const led = (
+  process: string,
+  span: readonly [number, number | null],
+  token: number,
+): Operation => ({
+  kind: 'led',
+  process,
+  journal: J,
+  called: span[0],
+  returned: span[1],
+  key: 'k',
+  token,
+});
+
+function final(member: string, records: readonly SeenRecord[], facts: Partial<FinalLog> = {}) {
+  const batches = records.map((one) => ({
+    firstLsn: one.lsn,
+    lastLsn: one.lsn,
+    epoch: 1,
+    digest: one.data,
+    records: [one],
+    keyOperation: 'tag' as const,
+  }));
+  const committedLsn = records.at(-1)?.lsn ?? 0;
+  return { member, journal: J, baseLsn: 0, trimmedLsn: 0, committedLsn, batches, ...facts };
+}
+
+/** Names of the checkers that complain. */
+function complaints(operations: readonly Operation[], finals: readonly FinalLog[] = []): string[] {
+  const history: History = { operations, finals };
+  return checkers
+    .filter((checker) => checker.check(history).wrong.length > 0)
+    .map(({ name }) => name);
+}
+
+const [a, b, c] = [record(1, 'a'), record(2, 'b'), record(3, 'c')];
+
+const RIGHT: readonly Operation[] = [
+  append('a', [0, 10], 1),
+  append('b', [20, 30], 2, { condition: { expectTail: 1 } }),
+  append('lost', [21, null], refused('UNAVAILABLE', { outcome: 'unknown' })),
+  append('no', [31, 40], refused('CONDITION_FAILED', { tailLsn: 2 }), {
+    condition: { expectTail: 1 },
+  }),
+  append('c', [41, 50], 3, { idempotencyKey: 'once' }),
+  append('c', [60, 70], 3, { idempotencyKey: 'once' }),
+  tail([51, 55], 3),
+  subscribe(1, [a, b, c]),
+  subscribe(null, [b]),
+  read([55, 60], 2, 4, [b, c]),
+  led('one', [0, 50], 1),
+  led('two', [51, null], 2),
+];
+
+test('a right history passes all', () => {
+  assert.deepEqual(complaints(RIGHT, [final('x', [a, b, c]), final('y', [a, b, c])]), []);
+  for (const { name, check } of checkers) {
+    const { checked } = check({ operations: RIGHT, finals: [final('x', [a, b, c])] });
+    assert.ok(checked > 0, `${name} looked at nothing`);
+  }
+});
+
+/** A wrong history, and the checkers that must find it; others may as well. */
+type Wrong = readonly [
+  what: string,
+  by: readonly string[],
+  operations: readonly Operation[],
+  finals?: readonly FinalLog[],
+];
+
+const WRONG: readonly Wrong[] = [
+  ['two records at one position', ['order'], [append('a', [0, 1], 1), append('b', [0, 1], 1)]],
+  [
+    'one record at two',
+    ['idempotence'],
+    [append('a', [0, 1], 1), subscribe(1, [a, record(2, 'a')])],
+  ],
+  ['a record that nobody appended', ['order'], [subscribe(1, [a])]],
+  [
+    'a record that was refused',
+    ['order'],
+    [append('a', [0, 1], refused('FENCED')), subscribe(1, [a])],
+  ],
+  [
+    'against real time',
+    ['order', 'linearizability'],
+    [append('b', [0, 1], 2), append('a', [5, 6], 1)],
+  ],
+  [
+    'a tail that is old',
+    ['order', 'linearizability'],
+    [append('a', [0, 1], 1), append('b', [2, 3], 2), tail([5, 6], 1)],
+  ],
+  ['a gap on a disk', ['order'], [append('a', [0, 1], 1)], [final('x', [a, record(3, 'z')])]],
+  ['an acknowledged record gone', ['durability'], RIGHT, [final('x', [a, b])]],
+  [
+    'a delivered record gone',
+    ['durability'],
+    [
+      append('a', [0, 1], 1),
+      append('b', [0, null], refused('UNAVAILABLE', { outcome: 'unknown' })),
+      subscribe(1, [a, b]),
+    ],
+    [final('x', [a], { committedLsn: 1 })],
+  ],
+  [
+    'members that differ',
+    ['durability'],
+    [append('a', [0, 1], 1)],
+    [
+      final('x', [a]),
+      final('y', [a], { batches: final('y', [a]).batches.map((one) => ({ ...one, digest: '?' })) }),
+    ],
+  ],
+  ['a trim that nobody asked for', ['durability'], RIGHT, [final('x', [b, c], { baseLsn: 1 })]],
+  [
+    'a yes to a tail that had moved',
+    ['conditions', 'linearizability'],
+    [append('a', [0, 1], 1), append('b', [2, 3], 2, { condition: { expectTail: 0 } })],
+  ],
+  [
+    'a no with a tail that was never',
+    ['conditions'],
+    [
+      append('a', [0, 1], 1),
+      append('b', [2, 3], 2),
+      append('x', [5, 6], refused('CONDITION_FAILED', { tailLsn: 1 }), {
+        condition: { expectTail: 0 },
+      }),
+    ],
+  ],
+  [
+    'a no from a state that was never committed',
+    ['conditions'],
+    [
+      append('a', [0, 1], 1),
+      append('x', [5, 6], refused('CONDITION_FAILED', { tailLsn: 2 }), {
+        condition: { expectTail: 1 },
+      }),
+      append('c', [7, 8], 3),
+    ],
+  ],
+  [
+    'a yes to a stale token',
+    ['conditions', 'linearizability'],
+    [
+      append('a', [0, 1], 1, { key: 'k', keyOperation: 'claim' }),
+      append('b', [2, 3], 2, { key: 'k', keyOperation: 'claim' }),
+      append('c', [4, 5], 3, { condition: { fence: { key: 'k', token: 1 } } }),
+    ],
+  ],
+  [
+    'a renewal that moved the token',
+    ['conditions'],
+    [
+      append('a', [0, 1], 1, { key: 'k', keyOperation: 'claim' }),
+      append('b', [2, 3], 2, { key: 'k', keyOperation: 'renew' }),
+      append('c', [4, 5], 3, { condition: { fence: { key: 'k', token: 2 } } }),
+    ],
+  ],
+  [
+    'one key, two places',
+    ['idempotence'],
+    [
+      append('a', [0, 1], 1, { idempotencyKey: 'i' }),
+      append('a', [2, 3], 2, { idempotencyKey: 'i' }),
+    ],
+  ],
+  [
+    'one key, two inputs',
+    ['idempotence'],
+    [
+      append('a', [0, 1], 1, { idempotencyKey: 'i' }),
+      append('b', [2, 3], 2, { idempotencyKey: 'i' }),
+    ],
+  ],
+  ['a record left out', ['subscriptions'], [...RIGHT, subscribe(1, [a, c])]],
+  ['a record twice', ['subscriptions'], [...RIGHT, subscribe(1, [a, a, b])]],
+  ['a late start', ['subscriptions'], [...RIGHT, subscribe(1, [b, c])]],
+  ['a read that passes a record over', ['subscriptions'], [...RIGHT, read([55, 60], 2, 4, [b])]],
+  ['two leaders', ['leases'], [led('one', [0, 10], 1), led('two', [9, 20], 2)]],
+  ['a token that falls', ['leases'], [led('one', [0, 10], 2), led('two', [11, 20], 1)]],
+  [
+    'a time that stands still',
+    ['timestamps'],
+    [append('a', [0, 1], 1, { timestamp: 50 }), append('b', [2, 3], 2, { timestamp: 50 })],
+  ],
+];
+
+for (const [what, by, operations, finals] of WRONG) {
+  test(`found: ${what}`, () => {
+    const found = complaints(operations, finals);
+    for (const name of by) assert.ok(found.includes(name), `${name} missed it: ${found}`);
+  });
+}

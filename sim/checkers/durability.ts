@@ -1,0 +1,89 @@
+// Nothing that was acknowledged, or shown to a reader, is lost; and all serving members hold the
+// same bytes as far as they are committed.
+
+import {
+  type Checker,
+  type FinalLog,
+  type History,
+  journalsOf,
+  type Verdict,
+  verdict,
+} from './history.ts';
+import { truthOf } from './truth.ts';
+
+export const durability: Checker = {
+  name: 'durability',
+  check(history: History): Verdict {
+    const wrong: string[] = [];
+    let checked = 0;
+    for (const journal of journalsOf(history)) {
+      const finals = history.finals.filter((final) => final.journal === journal);
+      if (finals.length === 0) continue;
+      const say = (sentence: string): void => void wrong.push(`${journal}: ${sentence}`);
+      checked += present(history, journal, finals, say);
+      checked += equalBytes(finals, say);
+      lawfulTrims(history, journal, finals, say);
+    }
+    return verdict(checked, wrong);
+  },
+};
+
+type Say = (sentence: string) => void;
+
+/** Every record that anybody was told of is on every serving member, unless it was trimmed. */
+function present(history: History, journal: string, finals: readonly FinalLog[], say: Say): number {
+  const { records } = truthOf(history, journal);
+  let checked = 0;
+  for (const { member, trimmedLsn, baseLsn, batches } of finals) {
+    const held = new Map<number, string>();
+    for (const batch of batches) for (const { lsn, data } of batch.records) held.set(lsn, data);
+    for (const { lsn, data } of records) {
+      if (lsn <= Math.max(trimmedLsn, baseLsn)) continue;
+      checked += 1;
+      const found = held.get(lsn);
+      if (found === data) continue;
+      const instead = found === undefined ? 'nothing' : `"${found}"`;
+      say(`"${data}" was seen at ${lsn}, and ${member} holds ${instead} there at the end`);
+    }
+  }
+  return checked;
+}
+
+function equalBytes(finals: readonly FinalLog[], say: Say): number {
+  const digests = new Map<number, { readonly digest: string; readonly member: string }>();
+  let checked = 0;
+  for (const { member, committedLsn, batches } of finals) {
+    for (const { firstLsn, lastLsn, digest } of batches) {
+      if (lastLsn > committedLsn) continue;
+      checked += 1;
+      const known = digests.get(firstLsn);
+      if (known === undefined) digests.set(firstLsn, { digest, member });
+      else if (known.digest !== digest) {
+        say(`${member} and ${known.member} hold other bytes at ${firstLsn}..${lastLsn}`);
+      }
+    }
+  }
+  return checked;
+}
+
+/** A log starts no later than somebody asked for. */
+function lawfulTrims(
+  history: History,
+  journal: string,
+  finals: readonly FinalLog[],
+  say: Say,
+): void {
+  let through = 0;
+  for (const operation of history.operations) {
+    if (operation.kind === 'trim' && operation.journal === journal) {
+      const { answer } = operation;
+      if (answer.kind === 'trimmed' || answer.outcome === 'unknown') {
+        through = Math.max(through, operation.through);
+      }
+    }
+  }
+  for (const { member, trimmedLsn, baseLsn } of finals) {
+    const gone = Math.max(trimmedLsn, baseLsn);
+    if (gone > through) say(`${member} has dropped up to ${gone}, asked for was ${through}`);
+  }
+}

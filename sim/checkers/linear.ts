@@ -1,0 +1,166 @@
+// The journal as one object that takes one operation at a time, judged by the general checker:
+// appends with their conditions, tails, and refusals that named a position.
+
+import {
+  type AppendOperation,
+  type Checker,
+  type Condition,
+  type History,
+  journalsOf,
+  type Operation,
+  type Verdict,
+  verdict,
+} from './history.ts';
+import { type Truth, truthOf } from './truth.ts';
+import { linearizable, type Model, type TimedOperation } from './wgl.ts';
+
+export type LogInput =
+  | {
+      readonly kind: 'append';
+      readonly firstLsn: number;
+      readonly keys: readonly (string | undefined)[];
+      readonly claim: boolean;
+      readonly condition: Condition;
+    }
+  | { readonly kind: 'tail'; readonly tailLsn: number }
+  | { readonly kind: 'key'; readonly key: string; readonly keyLsn: number }
+  | { readonly kind: 'token'; readonly key: string; readonly tokenLsn: number };
+
+export interface LogState {
+  readonly tailLsn: number;
+  /** Last tagged record and last claim of each key, names rising. */
+  readonly keys: readonly {
+    readonly key: string;
+    readonly keyLsn: number;
+    readonly tokenLsn: number;
+  }[];
+}
+
+const NEVER = { keyLsn: 0, tokenLsn: 0 };
+const keyOf = (state: LogState, key: string): { keyLsn: number; tokenLsn: number } =>
+  state.keys.find((entry) => entry.key === key) ?? NEVER;
+
+/** Control entries take positions too, so an append may leave a gap; order.ts looks into gaps. */
+export const logModel: Model<LogState, LogInput> = {
+  start: { tailLsn: 0, keys: [] },
+  key: ({ tailLsn, keys }) =>
+    `${tailLsn};${keys.map((entry) => `${entry.key}:${entry.keyLsn}:${entry.tokenLsn}`).join(';')}`,
+  step(state, input) {
+    if (input.kind === 'tail') return input.tailLsn === state.tailLsn ? state : undefined;
+    if (input.kind === 'key') {
+      return keyOf(state, input.key).keyLsn === input.keyLsn ? state : undefined;
+    }
+    if (input.kind === 'token') {
+      return keyOf(state, input.key).tokenLsn === input.tokenLsn ? state : undefined;
+    }
+    const { firstLsn, keys, claim, condition } = input;
+    if (firstLsn <= state.tailLsn || !holds(state, firstLsn, condition)) return undefined;
+    const table = new Map(state.keys.map((entry) => [entry.key, entry]));
+    for (const [at, key] of keys.entries()) {
+      if (key === undefined) continue;
+      const lsn = firstLsn + at;
+      const tokenLsn = claim ? lsn : keyOf(state, key).tokenLsn;
+      table.set(key, { key, keyLsn: lsn, tokenLsn });
+    }
+    const sorted = [...table.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
+    return { tailLsn: firstLsn + keys.length - 1, keys: sorted };
+  },
+};
+
+function holds(state: LogState, firstLsn: number, condition: Condition): boolean {
+  const { expectTail, expectKey, fence } = condition;
+  if (expectTail !== undefined && (state.tailLsn > expectTail || expectTail >= firstLsn)) {
+    return false;
+  }
+  if (expectKey !== undefined && keyOf(state, expectKey.key).keyLsn !== expectKey.lsn) return false;
+  return fence === undefined || keyOf(state, fence.key).tokenLsn === fence.token;
+}
+
+const VISITED_MAX = 200_000;
+
+export const linear: Checker = {
+  name: 'linearizability',
+  check(history: History): Verdict {
+    const wrong: string[] = [];
+    let checked = 0;
+    for (const journal of journalsOf(history)) {
+      const truth = truthOf(history, journal);
+      const operations = history.operations.flatMap((operation) => {
+        const timed = operation.journal === journal ? timedOf(operation, truth) : null;
+        return timed === null ? [] : [timed];
+      });
+      const found = linearizable(logModel, operations, VISITED_MAX);
+      if (found.kind !== 'gaveUp') checked += operations.length;
+      if (found.kind === 'no') {
+        wrong.push(
+          `${journal}: no order of ${operations.length} operations explains their answers`,
+        );
+        const last = found.deepest.at(-1);
+        const entry = last === undefined ? undefined : operations[last];
+        if (entry !== undefined) wrong.push(`${journal}: stuck after ${JSON.stringify(entry)}`);
+      }
+    }
+    return verdict(checked, wrong);
+  },
+};
+
+/** Null for what the model does not judge. */
+function timedOf(operation: Operation, truth: Truth): TimedOperation<LogInput> | null {
+  const { called, returned } = operation;
+  if (operation.kind === 'tail' && operation.answer.kind === 'tail') {
+    const { tailLsn } = operation.answer;
+    const known = tailLsn === 0 || truth.byLsn.has(tailLsn);
+    return known ? { called, returned, input: { kind: 'tail', tailLsn } } : null;
+  }
+  if (operation.kind !== 'append') return null;
+  const { answer, idempotencyKey } = operation;
+  if (answer.kind === 'refused') return refusedOf(operation, truth);
+  if (idempotencyKey !== undefined) {
+    // A repeated call answers what an earlier one did: only the first can have done it.
+    const same = truth.appends.filter((other) => other.idempotencyKey === idempotencyKey);
+    if (same.some((other) => other !== operation && other.called < called)) return null;
+    const ends = same.map((other) => (other.answer.kind === 'appended' ? other.returned : null));
+    const known = ends.filter((end) => end !== null);
+    const earliest = known.length === 0 ? null : Math.min(...known);
+    return { called, returned: earliest, input: inputOf(operation, answer.firstLsn) };
+  }
+  return { called, returned, input: inputOf(operation, answer.firstLsn) };
+}
+
+function inputOf(append: AppendOperation, firstLsn: number): LogInput {
+  const { records, keyOperation, condition } = append;
+  const keys = records.map(({ key }) => key);
+  return { kind: 'append', firstLsn, keys, claim: keyOperation === 'claim', condition };
+}
+
+function refusedOf(append: AppendOperation, truth: Truth): TimedOperation<LogInput> | null {
+  const { called, returned, answer, condition } = append;
+  if (answer.kind !== 'refused') return null;
+  const found = truth.byData.get(append.records[0]?.data ?? '');
+  if (found !== undefined) {
+    // It took effect although no answer said so; which call of a chosen key did is not known.
+    const firstCalled = truth.appends
+      .filter(({ records }) => records[0]?.data === found.data)
+      .reduce((least, other) => Math.min(least, other.called), called);
+    const answered = truth.appends.some(
+      (other) => other.records[0]?.data === found.data && other.answer.kind === 'appended',
+    );
+    const first = truth.appends.find(({ records }) => records[0]?.data === found.data);
+    if (answered || first !== append) return null;
+    return { called: firstCalled, returned: null, input: inputOf(append, found.lsn) };
+  }
+  const { code, tailLsn, keyLsn, tokenLsn } = answer;
+  const known = (lsn: number): boolean => lsn === 0 || truth.byLsn.has(lsn);
+  if (code === 'CONDITION_FAILED' && condition.expectKey !== undefined && keyLsn !== undefined) {
+    const { key } = condition.expectKey;
+    return known(keyLsn) ? { called, returned, input: { kind: 'key', key, keyLsn } } : null;
+  }
+  if (code === 'CONDITION_FAILED' && condition.expectTail !== undefined && tailLsn !== undefined) {
+    return known(tailLsn) ? { called, returned, input: { kind: 'tail', tailLsn } } : null;
+  }
+  if (code === 'FENCED' && condition.fence !== undefined && tokenLsn !== undefined) {
+    const { key } = condition.fence;
+    return known(tokenLsn) ? { called, returned, input: { kind: 'token', key, tokenLsn } } : null;
+  }
+  return null;
+}

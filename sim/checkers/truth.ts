@@ -1,0 +1,125 @@
+// The one log of a journal, put together from everything that anybody saw of it. Where two
+// sightings disagree, that is the finding.
+
+import type { AppendOperation, History, SeenRecord } from './history.ts';
+
+/** One record, and what became of the append that it came from. */
+export interface Known {
+  readonly lsn: number;
+  readonly data: string;
+  readonly key: string | undefined;
+  /** 0 where only an answer told of it that had no time for this record. */
+  readonly timestamp: number;
+  readonly append: AppendOperation | undefined;
+}
+
+export interface Truth {
+  /** By position, rising. */
+  readonly records: readonly Known[];
+  readonly byLsn: ReadonlyMap<number, Known>;
+  readonly byData: ReadonlyMap<string, Known>;
+  readonly appends: readonly AppendOperation[];
+  /** Sightings that contradict each other. */
+  readonly conflicts: readonly string[];
+  /** Records that were seen at two positions. */
+  readonly twins: readonly string[];
+  /** How many sightings went in. */
+  readonly sightings: number;
+}
+
+interface Building {
+  readonly byLsn: Map<number, Known>;
+  readonly byData: Map<string, Known>;
+  readonly writers: Map<string, AppendOperation>;
+  readonly conflicts: string[];
+  readonly twins: string[];
+  sightings: number;
+}
+
+export function truthOf(history: History, journal: string): Truth {
+  const appends: AppendOperation[] = [];
+  const building: Building = {
+    byLsn: new Map(),
+    byData: new Map(),
+    writers: new Map(),
+    conflicts: [],
+    twins: [],
+    sightings: 0,
+  };
+  for (const operation of history.operations) {
+    if (operation.kind !== 'append' || operation.journal !== journal) continue;
+    appends.push(operation);
+    for (const { data } of operation.records) {
+      if (!building.writers.has(data) || operation.answer.kind === 'appended') {
+        building.writers.set(data, operation);
+      }
+    }
+  }
+  for (const [record, who] of sightings(history, journal)) see(building, record, who);
+  const records = [...building.byLsn.values()].sort((one, other) => one.lsn - other.lsn);
+  const { byLsn, byData, conflicts, twins } = building;
+  const { sightings: seen } = building;
+  return { records, byLsn, byData, appends, conflicts, twins, sightings: seen };
+}
+
+/** Every record that anybody saw, with who that was. */
+function* sightings(history: History, journal: string): Generator<readonly [SeenRecord, string]> {
+  for (const operation of history.operations) {
+    if (operation.journal !== journal) continue;
+    const who = `${operation.process} ${operation.kind}`;
+    if (operation.kind === 'append' && operation.answer.kind === 'appended') {
+      const { firstLsn, timestamp } = operation.answer;
+      for (const [at, { key, data }] of operation.records.entries()) {
+        yield [{ lsn: firstLsn + at, timestamp: timestamp + at, key, data }, who];
+      }
+    }
+    if (operation.kind === 'subscribe') {
+      for (const record of operation.records) yield [record, who];
+    }
+    if (operation.kind === 'read' && operation.answer.kind === 'records') {
+      for (const record of operation.answer.records) yield [record, who];
+    }
+  }
+  for (const final of history.finals) {
+    if (final.journal !== journal) continue;
+    for (const batch of final.batches) {
+      if (batch.lastLsn > final.committedLsn) continue;
+      for (const record of batch.records) yield [record, `disk of ${final.member}`];
+    }
+  }
+}
+
+function see(building: Building, record: SeenRecord, who: string): void {
+  const { byLsn, byData, writers, conflicts } = building;
+  const { lsn, data, key, timestamp } = record;
+  building.sightings += 1;
+  const before = byLsn.get(lsn);
+  if (before !== undefined) {
+    if (before.data !== data) {
+      conflicts.push(`${who} saw "${data}" at ${lsn}, where "${before.data}" was seen before`);
+    } else if (before.timestamp !== timestamp) {
+      conflicts.push(`${who} saw "${data}" of ${timestamp}, seen before as of ${before.timestamp}`);
+    } else if ((before.key ?? '') !== (key ?? '')) {
+      conflicts.push(`${who} saw "${data}" with key ${key}, seen before with ${before.key}`);
+    }
+    return;
+  }
+  const twin = byData.get(data);
+  if (twin !== undefined)
+    building.twins.push(`${who} saw "${data}" at ${lsn}, it was at ${twin.lsn}`);
+  const append = writers.get(data);
+  const known: Known = { lsn, data, key, timestamp, append };
+  byLsn.set(lsn, known);
+  byData.set(data, known);
+}
+
+/** Index of the first record at or above `lsn`; the number of records where there is none. */
+export function indexAt(records: readonly Known[], lsn: number): number {
+  let [low, high] = [0, records.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((records[middle]?.lsn ?? Infinity) < lsn) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
