@@ -215,6 +215,9 @@ describe('the reader of files', () => {
 
   test('tells bodies of functions from other braces', () => {
     const text = [
+      'function z(): Promise<void> {',
+      '}',
+      '',
       'class A extends B<C> {',
       '  m(a: { b: 1 }): asserts a is D {',
       '    if (a) { b(); }',
@@ -225,8 +228,9 @@ describe('the reader of files', () => {
     ].join('\n');
     const lines = functionsOf(text).map(({ line, lines: span }) => [line, span]);
     assert.deepEqual(lines, [
-      [2, 3],
-      [6, 2],
+      [1, 2],
+      [5, 3],
+      [9, 2],
     ]);
   });
 });

@@ -189,10 +189,11 @@ function parenBeforeReturnType(code: string, from: number): number {
   let depth = 0;
   for (let i = from; i >= 0; i--) {
     const c = code[i] ?? '';
+    const endsStatement = c === ';' || c === '=' || (c === '}' && code[i + 1] === '\n');
     if (c === '>' && code[i - 1] === '=') i--;
+    else if (depth === 0 && endsStatement) return -1;
     else if (')]}>'.includes(c)) depth++;
     else if ('([{<'.includes(c) && --depth < 0) return -1;
-    else if (depth === 0 && c === ';') return -1;
     else if (depth === 0 && c === ':') {
       const before = code.slice(0, i).trimEnd().length - 1;
       return code[before] === ')' ? before : -1;
