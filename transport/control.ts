@@ -122,7 +122,11 @@ export type RegisterChange =
     }
   | { readonly kind: 'deleteJournal'; readonly name: string }
   /** Conditional: takes effect only where the present epoch is `expectedEpoch`. */
-  | { readonly kind: 'propose'; readonly expectedEpoch: Epoch; readonly configuration: Configuration };
+  | {
+      readonly kind: 'propose';
+      readonly expectedEpoch: Epoch;
+      readonly configuration: Configuration;
+    };
 
 export type RegisterAnswer =
   | { readonly kind: 'started'; readonly incarnation: number; readonly startId: string }

@@ -3,7 +3,14 @@
 
 import type { AppendCondition, CursorState, KeyState } from '../protocol/chain/messages.ts';
 import type { Configuration, JournalSettings } from '../protocol/configuration.ts';
-import type { Epoch, Idempotence, JournalId, KeyOperation, Lsn, Micros } from '../protocol/types.ts';
+import type {
+  Epoch,
+  Idempotence,
+  JournalId,
+  KeyOperation,
+  Lsn,
+  Micros,
+} from '../protocol/types.ts';
 
 /** A record on its way in. `key` at most 1 KiB of UTF-8. */
 export interface NewRecord {
@@ -215,7 +222,12 @@ export type AdminRequest =
   | { readonly kind: 'memberRemove'; readonly member: string }
   | { readonly kind: 'memberReplace'; readonly member: string; readonly by: string }
   /** Goes on with `member` alone although acknowledged records may be lost; raises the lineage. */
-  | { readonly kind: 'forceLoss'; readonly journal: string; readonly member: string; readonly reason: string }
+  | {
+      readonly kind: 'forceLoss';
+      readonly journal: string;
+      readonly member: string;
+      readonly reason: string;
+    }
   | { readonly kind: 'moveHead'; readonly journal: string; readonly member: string }
   | { readonly kind: 'controllerReplace'; readonly remove: string; readonly add: string };
 
