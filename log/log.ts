@@ -26,18 +26,27 @@ export interface Volume {
   /** Journals that have a log here, in order of creation. */
   journals(): readonly JournalLog[];
   find(journal: JournalId): JournalLog | undefined;
-  /** A new, empty log. Durable with the first sync that covers one of its batches. */
-  create(journal: JournalId): JournalLog;
+  /**
+   * A new log that starts after `base` (its limits, and for an import its position), empty without
+   * one. Durable with the next sync.
+   */
+  create(journal: JournalId, base?: Base): JournalLog;
   /** Forgets a journal and frees its segments; durable when it resolves. */
   drop(journal: JournalId): Promise<void>;
   sync(): Promise<void>;
   /** Refusal DISK_FULL where `bytes` more of users' records would eat into the reserve. */
   admit(bytes: number): { readonly code: 'DISK_FULL'; readonly message: string } | null;
+  /** What recovery, reads or the scrub found bad, and no repair has mended since. */
+  damages(): readonly Damage[];
   /** Set once a write or sync failed. */
   readonly failed: Error | null;
   readonly stats: VolumeStats;
   /** Reads older data and checks it, at most `bytesPerSecond`, until `signal`; names what is bad. */
-  scrub(bytesPerSecond: number, signal: AbortSignal, onDamage: (damage: Damage) => void): Promise<void>;
+  scrub(
+    bytesPerSecond: number,
+    signal: AbortSignal,
+    onDamage: (damage: Damage) => void,
+  ): Promise<void>;
   /** Syncs, checkpoints the tables so that the next open reads little, closes. */
   close(): Promise<void>;
 }
@@ -53,7 +62,12 @@ export interface JournalLog {
   readonly durableLsn: Lsn;
   /** Bytes that its batches above the base take on the disk. */
   readonly bytes: number;
-  /** Tables folded up to `endLsn` by recovery; only right after open, then the machine keeps them. */
+  /** What is known to be bad of this log, in rising order of position. */
+  damages(): readonly Damage[];
+  /**
+   * Tables folded up to `endLsn` by recovery; only right after open, then the machine keeps them.
+   * Throws DAMAGED while a damaged batch stands in the way: `repair` folds them then.
+   */
   recoveredTables(): TablesSnapshot;
   /** Tables folded up to `at`, a batch border: from the newest checkpoint below it, or the base. */
   tablesAt(at: Lsn): Promise<TablesSnapshot>;

@@ -1,0 +1,71 @@
+// Whole reads and whole replacements of files, on top of the disk.
+
+import { type Disk, DiskError, type DiskFile } from '../io/disk.ts';
+
+export const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof DiskError && error.code === code;
+
+/** Reads until `length` bytes are there or the file ends: a disk may give fewer at a time. */
+export async function readFully(file: DiskFile, position: number, length: number): Promise<Buffer> {
+  const first = await file.read(position, length);
+  if (first.length === length) return asBuffer(first);
+  const parts = [first];
+  let have = first.length;
+  while (have < length) {
+    const part = await file.read(position + have, length - have);
+    if (part.length === 0) break;
+    parts.push(part);
+    have += part.length;
+  }
+  return Buffer.concat(parts);
+}
+
+export const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** The whole file; null where there is none. */
+export async function readFile(disk: Disk, path: string): Promise<Buffer | null> {
+  let file: DiskFile;
+  try {
+    file = await disk.open(path);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null;
+    throw error;
+  }
+  try {
+    return await readFully(file, 0, await file.size());
+  } finally {
+    await file.close();
+  }
+}
+
+/** Names in a directory; none where it does not exist. */
+export async function listOrNone(disk: Disk, directory: string): Promise<string[]> {
+  try {
+    return await disk.list(directory);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+/** Writes a file so that a crash leaves the old content or the new one; durable when it resolves. */
+export async function replaceFile(
+  disk: Disk,
+  directory: string,
+  name: string,
+  chunks: readonly Uint8Array[],
+): Promise<void> {
+  const path = `${directory}/${name}`;
+  const temporary = `${path}.tmp`;
+  await disk.remove(temporary);
+  const file = await disk.create(temporary);
+  try {
+    await file.write(0, chunks);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await disk.rename(temporary, path);
+  await disk.syncDirectory(directory);
+}
