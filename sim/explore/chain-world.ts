@@ -119,6 +119,8 @@ export interface ChainWorldState {
   };
   nextRequest: number;
   clock: number;
+  /** Sees every effect as it is carried out; for people who read along. */
+  observe?: (store: StoreId, effect: ChainEffect) => void;
 }
 
 export type ChainAction =
@@ -183,7 +185,7 @@ export function openChainWorld(scope: ChainScope): ChainWorldState {
   return world;
 }
 
-function memberOf(site: Site): Member {
+export function memberOf(site: Pick<Site, 'store' | 'incarnation'>): Member {
   return {
     store: site.store,
     incarnation: site.incarnation,
@@ -267,7 +269,17 @@ function run(world: ChainWorldState, site: Site, input: ChainInput): void {
   const time = micros(world.clock);
   const effects = turn(state, [{ kind: 'tick', now: time, wall: time }, input]);
   if (state.floor !== null) site.floor = state.floor;
-  for (const effect of effects) carryOut(world, site, state, effect);
+  for (const effect of effects) {
+    world.observe?.(site.store, effect);
+    carryOut(world, site, state, effect);
+  }
+}
+
+/** Hands an input of the caller's own to the machine of a site, and carries out what it says. */
+export function feed(world: ChainWorldState, at: number, input: ChainInput): void {
+  const site = world.sites[at];
+  invariant(site !== undefined, 'an input names a site', () => String(at));
+  run(world, site, input);
 }
 
 function carryOut(
