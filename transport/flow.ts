@@ -1,5 +1,7 @@
 // Bytes on their way: views of one class as the other, and a count of what was not taken yet.
 
+import type { Readable } from 'node:stream';
+
 /** Writes one message and calls `taken` once it has left for the other side. */
 export type Write = (bytes: Buffer, taken: () => void) => void;
 
@@ -48,6 +50,42 @@ export class Outflow {
     const wake = this.#wake;
     this.#wake = [];
     for (const resolve of wake) resolve();
+  }
+}
+
+/**
+ * The messages of a stream as they come, until it ends, breaks or `stopped`: the caller knows
+ * which. Nothing is read ahead of what the stream itself holds, which is the back-pressure.
+ */
+export async function* chunksOf(
+  stream: Readable,
+  stopped?: AbortSignal,
+): AsyncGenerator<Buffer, void, void> {
+  let over = false;
+  let wake = (): void => {};
+  const more = (): void => wake();
+  const end = (): void => {
+    over = true;
+    wake();
+  };
+  stream.on('readable', more);
+  for (const event of ['end', 'error', 'close'] as const) stream.once(event, end);
+  stopped?.addEventListener('abort', end, { once: true });
+  try {
+    while (stopped?.aborted !== true) {
+      const chunk: Buffer | null = stream.read();
+      if (chunk !== null) yield chunk;
+      else if (over) return;
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    stream.off('readable', more);
+    for (const event of ['end', 'error', 'close'] as const) stream.off(event, end);
+    stopped?.removeEventListener('abort', end);
   }
 }
 

@@ -19,10 +19,9 @@ import type {
 import { JournalError } from '../protocol/errors.ts';
 import { type Micros, micros } from '../protocol/types.ts';
 import { bufferOf, Outflow } from './flow.ts';
+import { Health } from './health.ts';
 import { DEFAULT_LIMITS, type NetworkLimits } from './limits.ts';
 import { Outgoing } from './outgoing.ts';
-import { listen } from './server.ts';
-import { ServiceHealth } from './services.ts';
 import { Credentials, type TlsFiles } from './tls.ts';
 
 export interface GrpcNetworkOptions {
@@ -35,7 +34,7 @@ export interface GrpcNetworkOptions {
 
 /** A network, and what the standard health service of its servers says. */
 export interface GrpcNetwork extends Network {
-  readonly health: ServiceHealth;
+  readonly health: Health;
 }
 
 /** Throws JournalError INVALID_ARGUMENT where a file of `tls` cannot be used. */
@@ -46,7 +45,7 @@ export function grpcNetwork(options: GrpcNetworkOptions): GrpcNetwork {
 const identity = (bytes: Buffer): Buffer => bytes;
 
 class RealNetwork implements GrpcNetwork {
-  readonly health = new ServiceHealth();
+  readonly health = new Health();
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #limits: NetworkLimits;
@@ -167,6 +166,8 @@ class RealNetwork implements GrpcNetwork {
   }
 
   async serve(address: string, handlers: readonly Handler[]): Promise<Listener> {
+    // Loaded by those who serve: a client needs neither the files nor the libraries of a server.
+    const { listen } = await import('./server.ts');
     const listener = await listen(address, handlers, {
       clock: this.#clock,
       logger: this.#logger,

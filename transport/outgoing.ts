@@ -12,8 +12,8 @@ import type { Cancel, Clock } from '../io/clock.ts';
 import type { Codec } from '../io/network.ts';
 import { type ErrorCode, JournalError } from '../protocol/errors.ts';
 import type { Micros } from '../protocol/types.ts';
-import { bytesOf } from './flow.ts';
-import { PROTOCOL_KEY, PROTOCOL_VERSION } from './services.ts';
+import { bytesOf, chunksOf } from './flow.ts';
+import { PROTOCOL_KEY, PROTOCOL_VERSION } from './health.ts';
 import { fromStatus } from './status.ts';
 
 type Incoming = ClientReadableStream<Buffer> | ClientDuplexStream<Buffer, Buffer>;
@@ -127,16 +127,12 @@ export class Outgoing {
   ): AsyncGenerator<Message, void, void> {
     let left = true;
     try {
-      try {
-        for await (const bytes of stream) yield this.decode(codec, bytes);
-      } catch (error) {
-        if (error instanceof JournalError) throw error;
-        // A broken stream: its status, below, says what broke it.
-      }
+      for await (const bytes of chunksOf(stream)) yield this.decode(codec, bytes);
       left = false;
     } finally {
       if (left) this.giveUp({ code: 'CANCELLED', message: 'the reader left' });
     }
+    // However it ended, its status says so.
     const error = await ending;
     if (error !== null) throw error;
   }

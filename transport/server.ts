@@ -19,9 +19,10 @@ import type { Logger } from '../io/logger.ts';
 import type { CallContext, Codec, Duplex, Handler, Listener } from '../io/network.ts';
 import { JournalError } from '../protocol/errors.ts';
 import type { Micros } from '../protocol/types.ts';
-import { bufferOf, bytesOf, Outflow } from './flow.ts';
+import { bufferOf, bytesOf, chunksOf, Outflow } from './flow.ts';
+import { type Health, PROTOCOL_KEY, PROTOCOL_VERSION } from './health.ts';
 import type { NetworkLimits } from './limits.ts';
-import { addReflection, PROTOCOL_KEY, PROTOCOL_VERSION, type ServiceHealth } from './services.ts';
+import { addHealth, addReflection } from './services.ts';
 import { toStatus } from './status.ts';
 
 export interface ListenOptions {
@@ -29,7 +30,7 @@ export interface ListenOptions {
   readonly logger: Logger;
   readonly limits: NetworkLimits;
   readonly credentials: ServerCredentials;
-  readonly health: ServiceHealth;
+  readonly health: Health;
 }
 
 /** What all calls of one server share. */
@@ -78,7 +79,7 @@ export async function listen(
     Object.fromEntries(handlers.map((handler) => [handler.method.path, answering(desk, handler)])),
   );
   if (handlers.some(({ method }) => method.path.startsWith('/journal.v1.'))) {
-    health.addTo(server);
+    addHealth(server, health);
     addReflection(server);
   }
   const widen = widenWindows(server, limits.windowBytes);
@@ -181,7 +182,7 @@ function answering(desk: Desk, handler: Handler): UntypedHandleCall {
         const { request, response } = handler.method;
         const outflow = outflowOf(call, desk);
         const work = takeCall(desk, handler, call, async (context, cancel) => {
-          const stream = duplexOf(call, outflow, request, response, cancel);
+          const stream = duplexOf(call, outflow, request, response, context, cancel);
           await handler.handle(stream, context);
         });
         finish(call, outflow, work);
@@ -289,12 +290,13 @@ function duplexOf(
   outflow: Outflow,
   request: Codec<unknown>,
   response: Codec<unknown>,
+  { signal }: CallContext,
   cancel: () => void,
 ): Duplex<unknown, unknown> {
   return {
     send: (message) => outflow.send(response.encode(message)),
     drained: () => outflow.drained(),
-    incoming: messagesOf(call, request),
+    incoming: messagesOf(call, request, signal),
     end: () => outflow.close(),
     cancel,
   };
@@ -303,16 +305,11 @@ function duplexOf(
 async function* messagesOf(
   call: ServerDuplexStream<Buffer, Buffer>,
   codec: Codec<unknown>,
+  signal: AbortSignal,
 ): AsyncGenerator<unknown, void, void> {
-  // Not destroyed when the handler stops reading: it may have something left to say.
-  const chunks = call.iterator({ destroyOnReturn: false });
-  try {
-    for await (const bytes of chunks) yield codec.decode(bytesOf(bytes));
-  } catch (error) {
-    if (error instanceof JournalError) throw error;
-    const message = 'the caller is gone';
-    throw new JournalError('CANCELLED', message, {}, 'unknown', { cause: error });
-  }
+  for await (const bytes of chunksOf(call, signal)) yield codec.decode(bytesOf(bytes));
+  signal.throwIfAborted();
+  if (!call.readableEnded) throw new JournalError('CANCELLED', 'the caller is gone', {}, 'unknown');
 }
 
 function finish(
@@ -323,7 +320,9 @@ function finish(
   work
     .then(
       () => call.end(),
-      (error) => call.emit('error', statusOf(error)),
+      (error) => {
+        if (!call.cancelled) call.emit('error', statusOf(error));
+      },
     )
     .finally(() => outflow.close());
 }
