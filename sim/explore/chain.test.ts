@@ -4,11 +4,9 @@
 import { strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkMember, checkMembers } from '../../protocol/chain/invariants.ts';
+import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
 import {
-  applyChain,
-  type ChainAction,
   type ChainScope,
-  chainActions,
   chainStates,
   checkAcknowledged,
   describeWorld,

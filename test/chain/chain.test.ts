@@ -17,9 +17,8 @@ import type {
   ChainRequest,
 } from '../../protocol/chain/messages.ts';
 import { type Epoch, epoch, type Idempotence, lsn, writerId } from '../../protocol/types.ts';
+import { applyChain, type ChainAction } from '../../sim/explore/chain-actions.ts';
 import {
-  applyChain,
-  type ChainAction,
   type ChainWorldState,
   chainStates,
   feed,

@@ -1,0 +1,225 @@
+// What the head does with an append: remembers what was asked before, judges conditions together
+// with the assignment of positions, and says "no" only from committed state.
+
+import { type Refusal, refusal } from '../errors.ts';
+import {
+  after,
+  type BatchHeader,
+  type Idempotence,
+  type KeyPosition,
+  type Lsn,
+  NO_EPOCH,
+  NO_LSN,
+} from '../types.ts';
+import { notHead, underReplicated } from './commit.ts';
+import { blank, prove, refuse, tooFew, write } from './entry.ts';
+import type {
+  AppendCondition,
+  AppendRequest,
+  ChainEffect,
+  ChainReply,
+  RequestId,
+} from './messages.ts';
+import { type ChainState, place } from './state.ts';
+import { type AppendMemory, recall } from './tables.ts';
+
+/** How many refused sequences a head remembers; the oldest go first. */
+const BURNED_MAX = 10_000;
+
+export function takeAppend(
+  state: ChainState,
+  request: RequestId,
+  body: AppendRequest,
+  effects: ChainEffect[],
+): void {
+  if (body.idempotence !== null) {
+    const known = recall(state.tables, body.idempotence, body);
+    if (known.kind === 'same') {
+      awaitDuplicate(state, request, known.memory, effects);
+      return;
+    }
+    if (known.kind !== 'new') {
+      refuse(request, recallRefusal(known, body.idempotence), effects);
+      return;
+    }
+    if (isBurned(state, body.idempotence)) {
+      refuse(request, burnedRefusal(body.idempotence), effects);
+      return;
+    }
+  }
+  const refused = admission(state, body);
+  if (refused !== null) {
+    burn(state, body.idempotence);
+    refuse(request, refused, effects);
+    return;
+  }
+  const failed = judge(state, body.condition);
+  if (failed !== null) {
+    burn(state, body.idempotence);
+    const reply = { kind: 'refused', refusal: failed.refused, outcome: 'none' } as const;
+    prove(state, request, failed.becauseLsn, reply);
+    return;
+  }
+  assign(state, request, body, effects);
+}
+
+function recallRefusal(
+  known: { readonly kind: 'mismatch' | 'stale' | 'gap'; readonly lastSequence?: number },
+  { sequence, after: expected }: Idempotence,
+): Refusal {
+  switch (known.kind) {
+    case 'mismatch':
+      return refusal(
+        'IDEMPOTENCY_MISMATCH',
+        'the idempotency key was used before for an append of other records',
+      );
+    case 'stale':
+      return refusal(
+        'STALE_WRITER',
+        `sequence ${sequence} is older than what is remembered of this writer`,
+      );
+    case 'gap':
+      return refusal(
+        'SEQUENCE_GAP',
+        `sequence ${sequence} expects ${expected} in the log, which ends at ${known.lastSequence}`,
+      );
+  }
+}
+
+function burnedRefusal({ sequence }: Idempotence): Refusal {
+  return refusal('STALE_WRITER', `sequence ${sequence} was refused before, or passed over`);
+}
+
+/** A refusal burns its sequence, so that what was pipelined behind it is no gap. */
+function burn(state: ChainState, idempotence: Idempotence | null): void {
+  if (idempotence === null || idempotence.chosen) return;
+  state.burned.delete(idempotence.writer);
+  state.burned.set(idempotence.writer, idempotence.sequence);
+  if (state.burned.size <= BURNED_MAX) return;
+  const [oldest] = state.burned.keys();
+  if (oldest !== undefined) state.burned.delete(oldest);
+}
+
+function isBurned(state: ChainState, idempotence: Idempotence): boolean {
+  if (idempotence.chosen) return false;
+  return idempotence.sequence < (state.burned.get(idempotence.writer) ?? 0);
+}
+
+/** The answer of the first time: at once where it is committed, else when it is. */
+function awaitDuplicate(
+  state: ChainState,
+  request: RequestId,
+  memory: AppendMemory,
+  effects: ChainEffect[],
+): void {
+  const here = place(state);
+  if (here !== null && tooFew(state)) {
+    const reply = {
+      kind: 'refused',
+      refusal: underReplicated(here.configuration),
+      outcome: 'unknown',
+    } as const;
+    effects.push({ kind: 'reply', request, reply });
+    return;
+  }
+  const untilLsn = after(memory.firstLsn, memory.count - 1);
+  const reply: ChainReply = {
+    kind: 'appended',
+    firstLsn: memory.firstLsn,
+    lastLsn: untilLsn,
+    timestamp: memory.timestamp,
+    epoch: state.record?.epoch ?? NO_EPOCH,
+    duplicate: true,
+  };
+  if (untilLsn <= state.committedLsn) effects.push({ kind: 'reply', request, reply });
+  else state.duplicates.push({ request, untilLsn, since: state.now, reply });
+}
+
+/** Why no append at all may be taken now, or not this one; null where it may. */
+function admission(state: ChainState, body: AppendRequest): Refusal | null {
+  const configuration = place(state)?.configuration;
+  if (configuration === undefined) return notHead(state);
+  if (tooFew(state)) return underReplicated(configuration);
+  const { limits } = state.tables.scalars;
+  const added = body.keys.filter(({ key }) => !state.tables.keys.has(key)).length;
+  if (state.tables.keys.size + added > limits.keys) {
+    return refusal('LIMIT_EXCEEDED', `the journal holds ${limits.keys} keys, which is its limit`);
+  }
+  return null;
+}
+
+interface Failed {
+  readonly refused: Refusal;
+  /** The entry that made the condition fail: "no" is said once it is committed. */
+  readonly becauseLsn: Lsn;
+}
+
+function judge(state: ChainState, condition: AppendCondition): Failed | null {
+  const { dataLsn } = state.tables.scalars;
+  const { expectTail, expectKey, fence } = condition;
+  if (expectTail !== null && (dataLsn > expectTail || expectTail > state.shape.endLsn)) {
+    const message = `expected tail ${expectTail}, the tail is ${dataLsn}`;
+    const refused = refusal('CONDITION_FAILED', message, { tailLsn: dataLsn });
+    return { refused, becauseLsn: dataLsn };
+  }
+  if (fence !== null) {
+    const entry = state.tables.keys.get(fence.key);
+    const tokenLsn = entry?.tokenLsn ?? NO_LSN;
+    if (tokenLsn !== fence.token) {
+      const message = `key ${fence.key} is held under token ${tokenLsn}, not ${fence.token}`;
+      const leaseMillis = entry?.leaseMillis ?? 0;
+      const details = { tokenLsn, keyLsn: entry?.keyLsn ?? NO_LSN, leaseMillis };
+      return { refused: refusal('FENCED', message, details), becauseLsn: tokenLsn };
+    }
+  }
+  if (expectKey !== null) {
+    const entry = state.tables.keys.get(expectKey.key);
+    const keyLsn = entry?.keyLsn ?? NO_LSN;
+    if (keyLsn !== expectKey.lsn) {
+      const message =
+        `expected the last record of key ${expectKey.key} at ${expectKey.lsn}, ` +
+        `it is at ${keyLsn}`;
+      const details = {
+        tailLsn: dataLsn,
+        keyLsn,
+        tokenLsn: entry?.tokenLsn ?? NO_LSN,
+        leaseMillis: entry?.leaseMillis ?? 0,
+      };
+      return { refused: refusal('CONDITION_FAILED', message, details), becauseLsn: keyLsn };
+    }
+  }
+  return null;
+}
+
+/** Gives the batch its place and time (spec: HeadAppend). */
+function assign(
+  state: ChainState,
+  request: RequestId,
+  body: AppendRequest,
+  effects: ChainEffect[],
+): void {
+  const firstLsn = after(state.shape.endLsn, 1);
+  const keys: KeyPosition[] = body.keys.map(({ key, offset }) => ({
+    key,
+    lsn: after(firstLsn, offset),
+  }));
+  const header: BatchHeader = {
+    ...blank(state, firstLsn),
+    count: body.count,
+    keyOperation: body.keyOperation,
+    leaseMillis: body.leaseMillis,
+    idempotence: body.idempotence,
+    keys,
+    bodyCrc: body.bodyCrc,
+    bodyBytes: body.bodyBytes,
+  };
+  const last = after(firstLsn, body.count - 1);
+  write(state, request, header, effects, {
+    kind: 'appended',
+    firstLsn,
+    lastLsn: last,
+    timestamp: header.timestamp,
+    epoch: header.epoch,
+    duplicate: false,
+  });
+}
