@@ -1,0 +1,118 @@
+// One question to whoever can answer it: the next replica where one fails, until the deadline.
+
+import type { Cancel, Clock } from '../io/clock.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Method, Network } from '../io/network.ts';
+import type { Random } from '../io/random.ts';
+import { head } from '../protocol/configuration.ts';
+import type { JournalError } from '../protocol/errors.ts';
+import { type Micros, micros } from '../protocol/types.ts';
+import { withOutcome } from './appends.ts';
+import { answered, candidates, failed, learn, type Preference, type Routing } from './routing.ts';
+import { asJournalError, backOff, type Deadline, ROUTING_CODES } from './waiting.ts';
+
+/** What a client is made of: the seams, and what it believes. */
+export interface World {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly network: Network;
+  readonly logger: Logger;
+  readonly routing: Routing;
+  /** Keeps the process running while something is outstanding; the result lets it go. */
+  readonly hold: () => Cancel;
+}
+
+export interface Question<Q, A> {
+  readonly method: Method<Q, A, 'unary'>;
+  readonly request: Q;
+  /** Whose members to ask; null: any endpoint will do. */
+  readonly journal: string | null;
+  readonly preference: Preference;
+  /** The first try's timeout; each further one has twice as long. */
+  readonly patience: Micros;
+  readonly deadline: Deadline;
+}
+
+/** A replica that is alive answers a plain question well within this. */
+export const QUICK_MICROS = micros(500_000);
+/** What goes through the controllers: a register, then every member. */
+export const SLOW_MICROS = micros(5_000_000);
+
+/**
+ * Asks until somebody answers. Rejects with what cannot be mended by asking again, or at the
+ * deadline with the last refusal; `outcome` is `unknown` where a try may have had an effect. The
+ * request must mean the same when it is carried out twice.
+ */
+export async function ask<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
+  const release = world.hold();
+  try {
+    return await askOn(world, question);
+  } finally {
+    release();
+  }
+}
+
+async function askOn<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
+  const { routing, random } = world;
+  const { journal, deadline, method } = question;
+  const turn = random.below(2 ** 16);
+  let last: JournalError | undefined;
+  let unknown = false;
+  let backOffs = 0;
+  for (let attempt = 0; ; attempt += 1) {
+    if (deadline.over()) throw deadline.error(method.path, last, unknown ? 'unknown' : 'none');
+    const order = candidates(routing, journal, question.preference, world.clock.now(), turn);
+    // The head first; each refusal without news moves on to the next that might know better.
+    const address = order[Math.min(backOffs, attempt) % order.length] ?? '';
+    try {
+      return await askAt(world, question, address, attempt);
+    } catch (caught) {
+      const error = asJournalError(caught);
+      unknown ||= error.outcome === 'unknown';
+      if (!error.retryable && !deadline.over()) throw withOutcome(error, outcomeOf(error, unknown));
+      // What a member says of the journal is worth more than who is not its head.
+      if (last === undefined || !ROUTING_CODES.has(error.code)) last = error;
+      if (noteRefusal(world, address, error, journal)) continue;
+    }
+    await backOff(world, backOffs, deadline.signal);
+    backOffs += 1;
+  }
+}
+
+/** A definite refusal of a later try says nothing of an earlier one that got no answer. */
+const outcomeOf = (error: JournalError, unknown: boolean): 'none' | 'unknown' =>
+  unknown && error.code !== 'INVALID_ARGUMENT' ? 'unknown' : error.outcome;
+
+/** One try at one address. */
+async function askAt<Q, A>(
+  { network, routing }: World,
+  { method, request, patience, deadline }: Question<Q, A>,
+  address: string,
+  attempt: number,
+): Promise<A> {
+  const most = deadline.remaining();
+  const timeout = micros(Math.min(most, patience * 2 ** Math.min(attempt, 10)));
+  const answer = await network.call(address, method, request, { timeout, signal: deadline.signal });
+  answered(routing, address);
+  return answer;
+}
+
+/** Takes in what a refusal says of the world; true where it says whom to ask instead. */
+export function noteRefusal(
+  world: World,
+  address: string,
+  error: JournalError,
+  journal: string | null,
+): boolean {
+  const { routing, clock } = world;
+  if (learn(routing, error.details.configuration)) return true;
+  const silent = error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED';
+  // It says that it is not the head, but not who is: somebody else may know.
+  const known = journal === null ? undefined : routing.configurations.get(journal);
+  const deposed =
+    (error.code === 'NOT_HEAD' || error.code === 'STALE_EPOCH') &&
+    known !== undefined &&
+    head(known)?.address === address;
+  if (silent || deposed) failed(routing, address, clock.now());
+  return false;
+}

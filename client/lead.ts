@@ -1,0 +1,386 @@
+// Leading: a campaign for a key by conditional claims, then renewals until the key or the lease is
+// lost. Every rule about time is in lease.ts; here are the requests and the waiting.
+
+import { JournalError } from '../protocol/errors.ts';
+import { type KeyOperation, type Lsn, micros, NO_LSN } from '../protocol/types.ts';
+import { journalMethods } from '../transport/methods.ts';
+import type { AppendAnswer, KeyAnswer } from '../transport/public.ts';
+import { RECORD_OVERHEAD_BYTES } from './batching.ts';
+import { ask, QUICK_MICROS, type World } from './calls.ts';
+import type { Campaign, LeadEvent, LossReason } from './campaign.ts';
+import { TIMEOUT_MILLIS_MAX } from './input.ts';
+import {
+  foundOwnClaim,
+  granted,
+  holds,
+  type Lease,
+  learnKey,
+  mayClaimAt,
+  openLease,
+  renewAt,
+} from './lease.ts';
+import { Session } from './session.ts';
+import { asJournalError, backOff, Deadline, sleep } from './waiting.ts';
+
+/** A key that a waiting node asks for is asked for again at least this often. */
+const POLL_MICROS = 1_000_000;
+const RELEASE_MILLIS = 2_000;
+
+/** Leadership of a key, won and kept until `lost` aborts. */
+export class Leadership implements AsyncDisposable {
+  /** LSN of the claim: pass it as `fence: {key, token}` with every append that a leader makes. */
+  readonly token: Lsn;
+  readonly key: string;
+  readonly #holder: Holder;
+
+  constructor(key: string, token: Lsn, holder: Holder) {
+    this.key = key;
+    this.token = token;
+    this.#holder = holder;
+  }
+
+  /** Aborts once and for good when leadership is over; its reason is a JournalError. */
+  get lost(): AbortSignal {
+    return this.#holder.lost;
+  }
+
+  /** Milliseconds that the lease still runs by this node's clock; 0 when it is over. */
+  remainingMillis(): number {
+    return this.#holder.remainingMillis();
+  }
+
+  /** What to pass to `append`. */
+  get fence(): { readonly key: string; readonly token: Lsn } {
+    return { key: this.key, token: this.token };
+  }
+
+  /** Gives the key back, so that the next leader need not wait for the lease to end. */
+  release(): Promise<void> {
+    return this.#holder.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}
+
+/** Waits until this node leads; CANCELLED when the signal aborts. */
+export async function campaign(world: World, what: Campaign): Promise<Leadership> {
+  const release = world.hold();
+  const holder = new Holder(world, what);
+  try {
+    for (;;) {
+      const token = await holder.win();
+      holder.keep();
+      try {
+        await what.applied?.(token, holder.lost);
+      } catch (caught) {
+        if (!holder.lost.aborted) throw caught;
+      }
+      if (!holder.lost.aborted) return new Leadership(what.key, token, holder);
+      if (what.signal.aborted) throw cancelled(what);
+      holder.reset();
+    }
+  } catch (caught) {
+    await holder.release();
+    throw caught;
+  } finally {
+    release();
+  }
+}
+
+/** The node of the spec: what it knows, and the requests that it makes. */
+class Holder {
+  readonly #world: World;
+  readonly #what: Campaign;
+  readonly #session: Session;
+  readonly #nonce: string;
+  #lost = new AbortController();
+  #lease: Lease;
+  /** A claim got no answer: the holder of the key may be this node itself. */
+  #claimUnknown = false;
+  /** Between winning and losing. */
+  #keeping = false;
+  #expiry: () => void = () => undefined;
+  readonly #ended = (): void => void this.release();
+
+  constructor(world: World, what: Campaign) {
+    this.#world = world;
+    this.#what = what;
+    this.#session = new Session(world, what.journal);
+    this.#nonce = world.random.hex(8);
+    this.#lease = openLease(world.clock.now());
+    what.signal.addEventListener('abort', this.#ended, { once: true });
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  remainingMillis(): number {
+    if (this.#lost.signal.aborted && this.#lease.token === NO_LSN) return 0;
+    return Math.max(0, Math.floor((this.#lease.endsAt - this.#world.clock.now()) / 1_000));
+  }
+
+  /** Starts over after a loss. */
+  reset(): void {
+    this.#keeping = false;
+    this.#lost = new AbortController();
+    this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };
+  }
+
+  // ── Winning ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Ask, wait, claim, until a claim is ours and its lease runs. */
+  async win(): Promise<Lsn> {
+    const { clock } = this.#world;
+    const { signal, slackMillis } = this.#what;
+    for (let attempt = 0; ; attempt += 1) {
+      if (signal.aborted) throw cancelled(this.#what);
+      await this.#learn();
+      if (this.#lease.token !== NO_LSN) {
+        if (await this.#renew()) return this.#lease.token;
+        await backOff(this.#world, attempt, signal);
+        continue;
+      }
+      const wait = mayClaimAt(this.#lease, slackMillis) - clock.now();
+      if (wait > 0) {
+        const { keyLsn, holderMillis } = this.#lease;
+        this.#tell({ kind: 'waiting', keyLsn, waitMillis: Math.ceil(wait / 1_000) });
+        const poll = Math.min(POLL_MICROS, (holderMillis * 1_000) / 3);
+        await sleep(clock, micros(Math.ceil(Math.min(wait, poll))), signal);
+        attempt = 0;
+        continue;
+      }
+      if (await this.#claim()) return this.#lease.token;
+      await backOff(this.#world, attempt, signal);
+    }
+  }
+
+  /** Ask; and, where a claim of ours may have landed, Observe. */
+  async #learn(): Promise<void> {
+    const { clock } = this.#world;
+    const deadline = new Deadline(clock, TIMEOUT_MILLIS_MAX, this.#what.signal);
+    try {
+      const key = await this.#ask(deadline);
+      const { keyLsn, tokenLsn } = key;
+      this.#lease = learnKey(this.#lease, key, clock.now());
+      if (!this.#claimUnknown || this.#lease.token !== NO_LSN || keyLsn === NO_LSN) return;
+      if (await this.#isOwn(tokenLsn, deadline)) {
+        this.#lease = foundOwnClaim(this.#lease, tokenLsn);
+        this.#claimUnknown = false;
+      }
+    } finally {
+      deadline.close();
+    }
+  }
+
+  #ask(deadline: Deadline): Promise<KeyAnswer> {
+    const { journal, key } = this.#what;
+    return ask(this.#world, {
+      method: journalMethods.key,
+      request: { journal, key },
+      journal,
+      preference: 'head',
+      patience: QUICK_MICROS,
+      deadline,
+    });
+  }
+
+  async #isOwn(token: Lsn, deadline: Deadline): Promise<boolean> {
+    const { journal } = this.#what;
+    const from = { kind: 'lsn', lsn: token } as const;
+    try {
+      const { records } = await ask(this.#world, {
+        method: journalMethods.read,
+        request: { journal, from, limit: 1, bytesMax: 0, linearizable: true },
+        journal,
+        preference: 'head',
+        patience: QUICK_MICROS,
+        deadline,
+      });
+      const [record] = records;
+      if (record?.lsn !== token) return false;
+      return new TextDecoder().decode(record.data) === this.#payload();
+    } catch (caught) {
+      // Trimmed: nobody can say whose it was, so it counts as another's, and is waited for.
+      if (asJournalError(caught).code === 'TRIMMED') return false;
+      throw caught;
+    }
+  }
+
+  /** Send(claim) and its answer. */
+  async #claim(): Promise<boolean> {
+    const sentAt = this.#world.clock.now();
+    const { keyLsn } = this.#lease;
+    try {
+      const { firstLsn } = await this.#append('claim', { expectKeyLsn: keyLsn, token: null });
+      const millis = this.#what.leaseMillis;
+      this.#lease = granted(this.#lease, { kind: 'claim', sentAt, millis }, firstLsn);
+    } catch (caught) {
+      const error = asJournalError(caught);
+      if (error.outcome === 'unknown') this.#claimUnknown = true;
+      else if (!error.retryable && error.code !== 'CONDITION_FAILED') throw error;
+      return false;
+    }
+    this.#tell({ kind: 'claimed', token: this.#lease.token });
+    // After a slow answer the token is ours, but no lease: the next renewal gives one.
+    return holds(this.#lease, this.#world.clock.now());
+  }
+
+  // ── Keeping ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Renews every third of the lease, until it is lost. */
+  keep(): void {
+    this.#keeping = true;
+    this.#armExpiry();
+    void this.#keepOn();
+  }
+
+  async #keepOn(): Promise<void> {
+    const { clock } = this.#world;
+    const { leaseMillis } = this.#what;
+    const lost = this.#lost.signal;
+    for (let attempt = 0; !lost.aborted; attempt += 1) {
+      const sentAt = micros(this.#lease.endsAt - leaseMillis * 1_000);
+      const wait = renewAt(sentAt, leaseMillis) - clock.now();
+      if (wait > 0) await sleep(clock, micros(wait), lost);
+      if (lost.aborted) return;
+      if (await this.#renew()) {
+        attempt = 0;
+        this.#armExpiry();
+        this.#tell({ kind: 'renewed', remainingMillis: this.remainingMillis() });
+      } else {
+        await backOff(this.#world, attempt, lost);
+      }
+    }
+  }
+
+  /** Send(renew) and its answer; false where it was not answered, or the token is gone. */
+  async #renew(): Promise<boolean> {
+    const { clock } = this.#world;
+    const sentAt = clock.now();
+    const { keyLsn, token } = this.#lease;
+    try {
+      const { firstLsn } = await this.#append('renew', { expectKeyLsn: keyLsn, token });
+      const millis = this.#what.leaseMillis;
+      this.#lease = granted(this.#lease, { kind: 'renew', sentAt, millis }, firstLsn);
+      return holds(this.#lease, clock.now());
+    } catch (caught) {
+      const error = asJournalError(caught);
+      if (error.code === 'FENCED') this.#lose('fenced');
+      else await this.#relearn();
+      return false;
+    }
+  }
+
+  /** A tag, or a renewal whose answer was lost, moved the key: it is ours while the token is. */
+  async #relearn(): Promise<void> {
+    const { clock } = this.#world;
+    const { token } = this.#lease;
+    const deadline = new Deadline(clock, this.#what.leaseMillis, this.#lost.signal);
+    try {
+      const key = await this.#ask(deadline);
+      this.#lease = learnKey(this.#lease, key, clock.now());
+      if (token !== NO_LSN && this.#lease.token === NO_LSN) this.#lose('fenced');
+    } catch {
+      // The next try asks again, while the lease lasts.
+    } finally {
+      deadline.close();
+    }
+  }
+
+  #armExpiry(): void {
+    this.#expiry();
+    const { clock } = this.#world;
+    const wait = this.#lease.endsAt - this.#what.marginMillis * 1_000 - clock.now();
+    if (wait <= 0) this.#lose('expired');
+    else this.#expiry = clock.after(micros(wait), () => this.#armExpiry());
+  }
+
+  #lose(reason: LossReason): void {
+    const { token } = this.#lease;
+    if (this.#lost.signal.aborted) return;
+    if (!this.#keeping) {
+      // It never led: there is nothing that anybody could lose.
+      this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };
+      return;
+    }
+    this.#expiry();
+    const message = `leadership of "${this.#what.key}" is over: ${reason}`;
+    const code = reason === 'fenced' || reason === 'expired' ? 'FENCED' : 'CANCELLED';
+    if (reason === 'fenced') this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };
+    this.#lost.abort(new JournalError(code, message));
+    this.#tell({ kind: 'lost', token, reason });
+  }
+
+  /** Stops leading first, then says so in the log; what cannot be said, the lease's end says. */
+  async release(): Promise<void> {
+    this.#what.signal.removeEventListener('abort', this.#ended);
+    const { token } = this.#lease;
+    const held = holds(this.#lease, this.#world.clock.now());
+    this.#lose('released');
+    this.#lost.abort(cancelled(this.#what));
+    this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };
+    try {
+      if (held) await this.#append('release', { expectKeyLsn: null, token });
+    } catch (caught) {
+      const { code } = asJournalError(caught);
+      this.#world.logger.info({ key: this.#what.key, code }, 'a lease was left to run out');
+    } finally {
+      this.#session.close();
+    }
+  }
+
+  // ── Requests ────────────────────────────────────────────────────────────────────────────────
+
+  async #append(
+    keyOperation: Exclude<KeyOperation, 'tag'>,
+    condition: { readonly expectKeyLsn: Lsn | null; readonly token: Lsn | null },
+  ): Promise<AppendAnswer> {
+    const { key, leaseMillis, signal } = this.#what;
+    const releasing = keyOperation === 'release';
+    const data = new TextEncoder().encode(this.#payload());
+    const { expectKeyLsn, token } = condition;
+    // An answer after the end of the lease would be of no use.
+    const timeout = releasing ? RELEASE_MILLIS : leaseMillis;
+    const deadline = new Deadline(this.#world.clock, timeout, releasing ? undefined : signal);
+    const submission = {
+      records: [{ key, data }],
+      bytes: data.length + key.length + RECORD_OVERHEAD_BYTES,
+      condition: {
+        expectTail: null,
+        expectKey: expectKeyLsn === null ? null : { key, lsn: expectKeyLsn },
+        fence: token === null ? null : { key, token },
+      },
+      keyOperation,
+      leaseMillis: releasing ? 0 : leaseMillis,
+      chosen: null,
+    };
+    try {
+      return await this.#session.append(submission, deadline);
+    } finally {
+      deadline.close();
+    }
+  }
+
+  #payload(): string {
+    const { node, leaseMillis } = this.#what;
+    return JSON.stringify({ node, leaseMillis, nonce: this.#nonce });
+  }
+
+  #tell(event: LeadEvent): void {
+    this.#what.onEvent?.(event);
+  }
+}
+
+function cancelled({ key, signal }: Campaign): JournalError {
+  const options = { cause: signal.reason };
+  return new JournalError(
+    'CANCELLED',
+    `the campaign for "${key}" was cancelled`,
+    {},
+    'none',
+    options,
+  );
+}

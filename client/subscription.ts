@@ -1,0 +1,179 @@
+// A subscription as its user sees it: an async iterable of records that ends, fails, or goes on.
+
+import { JournalError } from '../protocol/errors.ts';
+import { FIRST_LSN, type Lsn, lsn, NO_LSN, NUMBER_MAX } from '../protocol/types.ts';
+import type { JournalRecord } from '../transport/public.ts';
+import type { World } from './calls.ts';
+import { Cursor, type CursorStart, type Delivery, tailAnswer } from './cursor.ts';
+import { checked, checkFrom, checkTimeout, type From, type ResumeToken, whole } from './input.ts';
+import { CursorSaver, savedCursor, setCursor } from './saver.ts';
+import { Deadline, unlessAborted } from './waiting.ts';
+
+export interface SubscribeOptions {
+  /** What comes next, by default. */
+  readonly from?: From | undefined;
+  /** Ends the subscription: the loop over it ends without an error. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * A name under which the journal remembers how far this subscription came: it goes on there, and
+   * `from` counts only the first time. Saved at most once a second and at the end. A record counts
+   * as consumed when the next one is asked for, so the one at which a loop breaks comes again.
+   */
+  readonly cursor?: string | undefined;
+  /** Ends after this many records. */
+  readonly limit?: number | undefined;
+  /** Ends when all that was committed at the start was delivered. */
+  readonly untilEnd?: boolean | undefined;
+  /** Ends with UNAVAILABLE when no replica answered for so long: 60,000 ms by default. */
+  readonly timeoutMillis?: number | undefined;
+}
+
+/**
+ * Every committed record from the start on, in order, each once, over fail-overs. Iterate it once:
+ * record by record, or message by message with `batches()`. Throws JournalError: TRIMMED (with
+ * `details.firstLsn`) where records are gone, LINEAGE_CHANGED after a forced loss, NOT_FOUND,
+ * UNAVAILABLE.
+ */
+export interface Subscription extends AsyncIterable<JournalRecord> {
+  /** Also tells how far the log was looked through where there is no record. */
+  batches(): AsyncIterableIterator<Delivery>;
+  /** Resolves when the start is fixed: records that are appended after that are delivered. */
+  ready(): Promise<void>;
+  /** Pass it as `from` to go on after what was delivered; undefined before the first answer. */
+  readonly position: ResumeToken | undefined;
+  /** Counts all that was delivered as consumed and saves the named cursor. */
+  save(): Promise<void>;
+}
+
+const TIMEOUT_MILLIS = 60_000;
+
+interface Started {
+  readonly cursor: Cursor;
+  readonly saver: CursorSaver | null;
+}
+
+export function openSubscription(
+  world: World,
+  { closing }: { readonly closing: AbortSignal },
+  journal: string,
+  options: SubscribeOptions,
+): Subscription {
+  const { from, limit, timeoutMillis } = checked(() => ({
+    from: checkFrom(options.from ?? 'next'),
+    limit: whole('limit', options.limit ?? NUMBER_MAX, 0, NUMBER_MAX),
+    timeoutMillis: checkTimeout(options.timeoutMillis ?? TIMEOUT_MILLIS),
+  }));
+  const signal =
+    options.signal === undefined ? closing : AbortSignal.any([closing, options.signal]);
+  const untilEnd = options.untilEnd ?? false;
+  const { position, lineage } = from;
+  const start = { journal, position, lineage, limit, untilEnd, timeoutMillis, signal };
+  return new Reader(world, start, options.cursor ?? null);
+}
+
+class Reader implements Subscription {
+  readonly #world: World;
+  readonly #start: CursorStart;
+  readonly #name: string | null;
+  readonly #started: Promise<Started>;
+  #cursor: Cursor | null = null;
+  #saver: CursorSaver | null = null;
+  #deliveredLsn: Lsn = NO_LSN;
+  #taken = false;
+
+  constructor(world: World, start: CursorStart, name: string | null) {
+    this.#world = world;
+    this.#start = start;
+    this.#name = name;
+    this.#started = this.#open();
+    // Whoever iterates sees the failure; a subscription that nobody takes must not crash.
+    this.#started.catch(() => undefined);
+  }
+
+  get position(): ResumeToken | undefined {
+    return this.#cursor?.token;
+  }
+
+  async ready(): Promise<void> {
+    await this.#started;
+  }
+
+  async save(): Promise<void> {
+    if (this.#deliveredLsn > NO_LSN) this.#saver?.consumed(this.#deliveredLsn);
+    await this.#saver?.save();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<JournalRecord, void, undefined> {
+    for await (const { records } of this.#deliveries()) {
+      for (const record of records) {
+        if (this.#start.signal.aborted) return;
+        this.#deliveredLsn = record.lsn;
+        yield record;
+        this.#saver?.consumed(record.lsn);
+      }
+    }
+  }
+
+  async *batches(): AsyncGenerator<Delivery, void, undefined> {
+    for await (const delivery of this.#deliveries()) {
+      this.#deliveredLsn = lsn(delivery.nextLsn - 1);
+      yield delivery;
+    }
+  }
+
+  /** Asking for the next delivery says that the last was consumed. */
+  async *#deliveries(): AsyncGenerator<Delivery, void, undefined> {
+    if (this.#taken) {
+      throw new JournalError('INVALID_ARGUMENT', 'a subscription is iterated once: open another');
+    }
+    this.#taken = true;
+    const { signal } = this.#start;
+    const started = await unlessAborted(this.#started, signal);
+    if (started.kind === 'aborted') return;
+    const { cursor, saver } = started.value;
+    try {
+      for await (const delivery of cursor.deliveries()) {
+        yield delivery;
+        saver?.consumed(lsn(delivery.nextLsn - 1));
+      }
+    } finally {
+      await saver?.save().catch((error: unknown) => {
+        this.#world.logger.warn({ error, cursor: this.#name }, 'a cursor was not saved at the end');
+      });
+    }
+  }
+
+  /** Fixes the start: where the named cursor is, or the end of the log as it is now. */
+  async #open(): Promise<Started> {
+    const { journal, signal, timeoutMillis } = this.#start;
+    const deadline = new Deadline(this.#world.clock, timeoutMillis, signal);
+    try {
+      const position = await this.#fixedStart(deadline);
+      let saver: CursorSaver | null = null;
+      let start = { ...this.#start, position };
+      if (this.#name !== null) {
+        const saved = await savedCursor(this.#world, journal, this.#name, deadline);
+        if (saved !== undefined) {
+          start = { ...start, position: { kind: 'lsn', lsn: lsn(saved + 1) }, lineage: 0 };
+        } else if (position.kind === 'lsn') {
+          // Registered at once, so that no trim passes what it has not seen.
+          const before = lsn(position.lsn - 1);
+          await setCursor(this.#world, journal, this.#name, before, deadline);
+        }
+        saver = new CursorSaver(this.#world, journal, this.#name, saved ?? NO_LSN);
+      }
+      this.#saver = saver;
+      this.#cursor = new Cursor(this.#world, start);
+      return { cursor: this.#cursor, saver };
+    } finally {
+      deadline.close();
+    }
+  }
+
+  async #fixedStart(deadline: Deadline): Promise<CursorStart['position']> {
+    const { journal, position } = this.#start;
+    if (position.kind !== 'next') return position;
+    const { endLsn } = await tailAnswer(this.#world, journal, deadline);
+    return { kind: 'lsn', lsn: lsn(Math.max(FIRST_LSN, endLsn + 1)) };
+  }
+}
