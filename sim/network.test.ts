@@ -155,7 +155,7 @@ test('a cut is silence, then both sides give the stream up; a short one only del
     fabric.cut('b', 'a');
     stream.send('three');
     await assert.rejects(incoming.next(), { code: 'UNAVAILABLE', outcome: 'unknown' });
-    await world.sleep(2_000_000);
+    await world.sleep(10_000_000);
     assert.deepEqual(ends, ['UNAVAILABLE']);
     assert.equal(fabric.connections.size, 0);
   });
@@ -202,7 +202,7 @@ test('a killed process resets its callers, a paused one and a dead machine are s
     world.pause(actorB);
     fabric.silenced(actorB);
     await assert.rejects(pending, { code: 'UNAVAILABLE', outcome: 'unknown' });
-    assert.ok(world.now - began > 400_000, 'a pause was noticed at once');
+    assert.ok(world.now - began > 250_000, 'a pause was noticed at once');
     world.resume(actorB);
     const again = a.call('b:1', ECHO, '', { timeout: micros(30 * SECOND) });
     await world.sleep(10_000);

@@ -50,7 +50,8 @@ function keyHistories(truth: Truth): Map<string, KeyHistory> {
     const history = found.get(record.key) ?? { tagged: [], claims: [] };
     found.set(record.key, history);
     history.tagged.push(record);
-    if (record.append?.keyOperation === 'claim') history.claims.push(record);
+    if (record.append?.keyOperation === 'claim' || truth.claims.has(record.lsn))
+      history.claims.push(record);
   }
   return found;
 }
@@ -102,7 +103,7 @@ function refusedRightly(
     answer.tailLsn !== undefined &&
     expectTail !== undefined
   ) {
-    judge(append, `${what}: tail`, answer.tailLsn, truth.records, say);
+    judge(append, `${what}: tail`, answer.tailLsn, truth.records, truth.trimmedLsn, say);
     if (answer.tailLsn <= expectTail && expectKey === undefined) {
       const { byLsn } = truth;
       // A tail below the expected one is a "no" only where the log ended before it.
@@ -120,14 +121,21 @@ function refusedRightly(
     expectKey !== undefined
   ) {
     const history = keys.get(expectKey.key)?.tagged ?? [];
-    judge(append, `${what}: key ${expectKey.key}`, answer.keyLsn, history, say);
+    judge(append, `${what}: key ${expectKey.key}`, answer.keyLsn, history, truth.trimmedLsn, say);
     if (answer.keyLsn === expectKey.lsn && expectTail === undefined) {
       say(`${what} was refused although ${expectKey.key} was at ${expectKey.lsn} as expected`);
     }
   }
   if (answer.code === 'FENCED' && answer.tokenLsn !== undefined && fence !== undefined) {
     const history = keys.get(fence.key)?.claims ?? [];
-    judge(append, `${what}: token of ${fence.key}`, answer.tokenLsn, history, say);
+    judge(
+      append,
+      `${what}: token of ${fence.key}`,
+      answer.tokenLsn,
+      history,
+      truth.trimmedLsn,
+      say,
+    );
     if (answer.tokenLsn === fence.token) say(`${what} was fenced by its own token ${fence.token}`);
   }
 }
@@ -138,14 +146,13 @@ function judge(
   what: string,
   named: number,
   records: readonly Known[],
+  trimmedLsn: number,
   say: Say,
 ): void {
   const at = indexAt(records, named);
   if (named !== 0 && records[at]?.lsn !== named) {
-    // Trimmed before anybody else saw it, or never committed: only the second is wrong, and
-    // the record is then in no final log although it was acknowledged as the tail.
-    const above = records[at];
-    if (records[0] !== undefined && named > records[0].lsn && above !== undefined) {
+    // What was trimmed may have been dropped before anybody else saw it.
+    if (named > trimmedLsn && records[at] !== undefined) {
       say(`${what} was answered as ${named}, which holds no such record`);
     }
     return;

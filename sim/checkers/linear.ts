@@ -40,8 +40,13 @@ const NEVER = { keyLsn: 0, tokenLsn: 0 };
 const keyOf = (state: LogState, key: string): { keyLsn: number; tokenLsn: number } =>
   state.keys.find((entry) => entry.key === key) ?? NEVER;
 
-/** Control entries take positions too, so an append may leave a gap; order.ts looks into gaps. */
-export const logModel: Model<LogState, LogInput> = {
+/**
+ * Control entries take positions too, so an append may leave a gap: `following` says which position
+ * of a record comes next after one, where that is known.
+ */
+export const logModel = (
+  following: ReadonlyMap<number, number> | null,
+): Model<LogState, LogInput> => ({
   start: { tailLsn: 0, keys: [] },
   key: ({ tailLsn, keys }) =>
     `${tailLsn};${keys.map((entry) => `${entry.key}:${entry.keyLsn}:${entry.tokenLsn}`).join(';')}`,
@@ -55,6 +60,7 @@ export const logModel: Model<LogState, LogInput> = {
     }
     const { firstLsn, keys, claim, condition } = input;
     if (firstLsn <= state.tailLsn || !holds(state, firstLsn, condition)) return undefined;
+    if (following !== null && following.get(state.tailLsn) !== firstLsn) return undefined;
     const table = new Map(state.keys.map((entry) => [entry.key, entry]));
     for (const [at, key] of keys.entries()) {
       if (key === undefined) continue;
@@ -65,7 +71,7 @@ export const logModel: Model<LogState, LogInput> = {
     const sorted = [...table.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
     return { tailLsn: firstLsn + keys.length - 1, keys: sorted };
   },
-};
+});
 
 function holds(state: LogState, firstLsn: number, condition: Condition): boolean {
   const { expectTail, expectKey, fence } = condition;
@@ -89,7 +95,8 @@ export const linear: Checker = {
         const timed = operation.journal === journal ? timedOf(operation, truth) : null;
         return timed === null ? [] : [timed];
       });
-      const found = linearizable(logModel, operations, VISITED_MAX);
+      operations.push(...unowned(truth));
+      const found = linearizable(logModel(followingOf(truth)), operations, VISITED_MAX);
       if (found.kind !== 'gaveUp') checked += operations.length;
       if (found.kind === 'no') {
         wrong.push(
@@ -103,6 +110,26 @@ export const linear: Checker = {
     return verdict(checked, wrong);
   },
 };
+
+/** Records whose append is not in the history: they may have come at any time. */
+function unowned(truth: Truth): TimedOperation<LogInput>[] {
+  return truth.records.flatMap(({ lsn, key, append }) => {
+    if (append !== undefined) return [];
+    const claim = truth.claims.has(lsn);
+    const input: LogInput = { kind: 'append', firstLsn: lsn, keys: [key], claim, condition: {} };
+    return [{ called: 0, returned: null, input }];
+  });
+}
+
+function followingOf(truth: Truth): ReadonlyMap<number, number> {
+  const following = new Map<number, number>();
+  let last = 0;
+  for (const { lsn } of truth.records) {
+    following.set(last, lsn);
+    last = lsn;
+  }
+  return following;
+}
 
 /** Null for what the model does not judge. */
 function timedOf(operation: Operation, truth: Truth): TimedOperation<LogInput> | null {

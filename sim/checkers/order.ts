@@ -35,6 +35,8 @@ type Say = (sentence: string) => void;
 /** Nothing is in the log that nobody appended, or that was refused without effect. */
 function origins(truth: Truth, say: Say): void {
   for (const { lsn, data, append } of truth.records) {
+    // The client's own records of a lease are known by their positions alone.
+    if (append === undefined && data === `lease@${lsn}`) continue;
     if (append === undefined) say(`"${data}" at ${lsn} was never appended`);
     else if (append.answer.kind === 'refused' && append.answer.outcome === 'none') {
       say(`"${data}" at ${lsn} was refused with ${append.answer.code} and outcome none`);

@@ -8,7 +8,7 @@ export interface Known {
   readonly lsn: number;
   readonly data: string;
   readonly key: string | undefined;
-  /** 0 where only an answer told of it that had no time for this record. */
+  /** 0 where nobody told it. */
   readonly timestamp: number;
   readonly append: AppendOperation | undefined;
 }
@@ -25,6 +25,10 @@ export interface Truth {
   readonly twins: readonly string[];
   /** How many sightings went in. */
   readonly sightings: number;
+  /** Positions of the claims that only a disk or a leader told of. */
+  readonly claims: ReadonlySet<number>;
+  /** Up to here everything may have been dropped unseen. */
+  readonly trimmedLsn: number;
 }
 
 interface Building {
@@ -50,7 +54,8 @@ export function truthOf(history: History, journal: string): Truth {
     if (operation.kind !== 'append' || operation.journal !== journal) continue;
     appends.push(operation);
     for (const { data } of operation.records) {
-      if (!building.writers.has(data) || operation.answer.kind === 'appended') {
+      const other = building.writers.get(data);
+      if (other === undefined || weight(operation) > weight(other)) {
         building.writers.set(data, operation);
       }
     }
@@ -59,7 +64,9 @@ export function truthOf(history: History, journal: string): Truth {
   const records = [...building.byLsn.values()].sort((one, other) => one.lsn - other.lsn);
   const { byLsn, byData, conflicts, twins } = building;
   const { sightings: seen } = building;
-  return { records, byLsn, byData, appends, conflicts, twins, sightings: seen };
+  const claims = claimsOf(history, journal);
+  const trimmedLsn = trimmedOf(history, journal);
+  return { records, byLsn, byData, appends, conflicts, twins, sightings: seen, claims, trimmedLsn };
 }
 
 /** Every record that anybody saw, with who that was. */
@@ -70,7 +77,8 @@ function* sightings(history: History, journal: string): Generator<readonly [Seen
     if (operation.kind === 'append' && operation.answer.kind === 'appended') {
       const { firstLsn, timestamp } = operation.answer;
       for (const [at, { key, data }] of operation.records.entries()) {
-        yield [{ lsn: firstLsn + at, timestamp: timestamp + at, key, data }, who];
+        const time = timestamp === 0 ? 0 : timestamp + at;
+        yield [{ lsn: firstLsn + at, timestamp: time, key, data }, who];
       }
     }
     if (operation.kind === 'subscribe') {
@@ -95,9 +103,11 @@ function see(building: Building, record: SeenRecord, who: string): void {
   building.sightings += 1;
   const before = byLsn.get(lsn);
   if (before !== undefined) {
+    const dated = before.timestamp !== 0 && timestamp !== 0;
+    if (before.timestamp === 0) replace(building, { ...before, timestamp });
     if (before.data !== data) {
       conflicts.push(`${who} saw "${data}" at ${lsn}, where "${before.data}" was seen before`);
-    } else if (before.timestamp !== timestamp) {
+    } else if (dated && before.timestamp !== timestamp) {
       conflicts.push(`${who} saw "${data}" of ${timestamp}, seen before as of ${before.timestamp}`);
     } else if ((before.key ?? '') !== (key ?? '')) {
       conflicts.push(`${who} saw "${data}" with key ${key}, seen before with ${before.key}`);
@@ -107,10 +117,36 @@ function see(building: Building, record: SeenRecord, who: string): void {
   const twin = byData.get(data);
   if (twin !== undefined)
     building.twins.push(`${who} saw "${data}" at ${lsn}, it was at ${twin.lsn}`);
-  const append = writers.get(data);
-  const known: Known = { lsn, data, key, timestamp, append };
-  byLsn.set(lsn, known);
-  byData.set(data, known);
+  replace(building, { lsn, data, key, timestamp, append: writers.get(data) });
+}
+
+function replace(building: Building, known: Known): void {
+  building.byLsn.set(known.lsn, known);
+  building.byData.set(known.data, known);
+}
+
+/** Of several calls with one record, the one that says most of what became of it. */
+function weight({ answer }: AppendOperation): number {
+  if (answer.kind === 'appended') return 2;
+  return answer.outcome === 'unknown' ? 1 : 0;
+}
+
+function claimsOf(history: History, journal: string): Set<number> {
+  const claims = new Set<number>();
+  for (const final of history.finals) {
+    if (final.journal !== journal) continue;
+    for (const { keyOperation, records } of final.batches) {
+      if (keyOperation === 'claim') for (const { lsn } of records) claims.add(lsn);
+    }
+  }
+  return claims;
+}
+
+function trimmedOf(history: History, journal: string): number {
+  const gone = history.finals
+    .filter((final) => final.journal === journal)
+    .map(({ trimmedLsn, baseLsn }) => Math.max(trimmedLsn, baseLsn));
+  return Math.max(0, ...gone);
 }
 
 /** Index of the first record at or above `lsn`; the number of records where there is none. */

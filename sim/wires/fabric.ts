@@ -19,10 +19,14 @@ export interface NetworkFaults {
   breakChance: number;
 }
 
-/** One-way delay between hosts, and what a connection without sign of life may last, in µs. */
+/** One-way delay between hosts, in microseconds. */
 const NEAR_DELAY: readonly [number, number] = [150, 900];
 const JITTER_MICROS = 250;
-const KEEPALIVE_MICROS: readonly [number, number] = [500_000, 1_000_000];
+/** How long a side waits for a sign of life: who called asks more often than who was called. */
+const KEEPALIVE_MICROS: Readonly<Record<'near' | 'far', readonly [number, number]>> = {
+  near: [300_000, 900_000],
+  far: [1_000_000, 10_000_000],
+};
 const BYTES_PER_MICRO = 400;
 
 export class Fabric {
@@ -159,7 +163,7 @@ export class Fabric {
   /** Checks later whether each side has heard of the other meanwhile, and breaks what is dead. */
   #watch(connection: Connection): void {
     for (const side of ['near', 'far'] as const) {
-      const wait = this.dice.between(...KEEPALIVE_MICROS);
+      const wait = this.dice.between(...KEEPALIVE_MICROS[side]);
       const before = this.#silence(connection);
       this.world.schedule(wait, null, 'world', 'keepalive', () => {
         const end = connection[side];

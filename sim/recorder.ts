@@ -1,0 +1,118 @@
+// Writes down what clients of the simulated world ask and are answered, as checkers read it.
+
+import { JournalError } from '../protocol/errors.ts';
+import type { JournalRecord } from '../transport/public.ts';
+import type {
+  AppendOperation,
+  LedOperation,
+  Operation,
+  Refused,
+  SeenRecord,
+} from './checkers/history.ts';
+import type { World } from './world.ts';
+
+/** Keys that only `lead` uses: their records are written by the client itself. */
+export const LEASE_KEY_PREFIX = 'lead-';
+
+const decoder = new TextDecoder();
+
+export class Recorder {
+  readonly operations: Operation[] = [];
+  /** What a client threw that is no refusal, and the like: each one fails the run. */
+  readonly surprises: string[] = [];
+  /** Appends that were acknowledged: progress. */
+  acknowledged = 0;
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get now(): number {
+    return this.#world.now;
+  }
+
+  /** An append that begins: unknown until `answered`, which may never come. */
+  append(what: Omit<AppendOperation, 'kind' | 'called' | 'returned' | 'answer'>): Pending {
+    const called = this.now;
+    const answer: Refused = { kind: 'refused', code: 'UNANSWERED', outcome: 'unknown' };
+    const at = this.operations.length;
+    const put = (returned: number | null, answered: AppendOperation['answer']): void => {
+      this.operations[at] = { ...what, kind: 'append', called, returned, answer: answered };
+    };
+    put(null, answer);
+    return {
+      appended: (firstLsn, lastLsn, timestamp) => {
+        this.acknowledged += 1;
+        put(this.now, { kind: 'appended', firstLsn, lastLsn, timestamp });
+      },
+      refused: (error) => {
+        const refused = this.refusal(error, `${what.process} append`);
+        put(this.now, refused);
+        return refused;
+      },
+    };
+  }
+
+  add(operation: Operation): void {
+    this.operations.push(operation);
+  }
+
+  /** A time as leader that begins; `until` moves its end, on the true clock. */
+  led(what: Omit<LedOperation, 'kind' | 'called' | 'returned'>, until: number): Led {
+    const called = this.now;
+    const at = this.operations.length;
+    let end = until;
+    const put = (): void => {
+      this.operations[at] = { ...what, kind: 'led', called, returned: Math.max(called, end) };
+    };
+    put();
+    return {
+      until: (time) => {
+        end = time;
+        put();
+      },
+      lost: () => {
+        end = Math.min(end, this.now);
+        put();
+      },
+    };
+  }
+
+  /** What a client threw, as checkers read it. */
+  refusal(error: unknown, who: string): Refused {
+    if (!(error instanceof JournalError)) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.surprises.push(`${who} threw what is no JournalError: ${text}`);
+      return { kind: 'refused', code: 'SURPRISE', outcome: 'unknown' };
+    }
+    if (error.code === 'INTERNAL') this.surprises.push(`${who} got INTERNAL: ${error.message}`);
+    const { tailLsn, keyLsn, tokenLsn, firstLsn } = error.details;
+    const { code, outcome } = error;
+    return { kind: 'refused', code, outcome, tailLsn, keyLsn, tokenLsn, firstLsn };
+  }
+}
+
+export interface Pending {
+  appended(firstLsn: number, lastLsn: number, timestamp: number): void;
+  refused(error: unknown): Refused;
+}
+
+export interface Led {
+  until(time: number): void;
+  lost(): void;
+}
+
+/** A record as a reader saw it; those of leases are told apart by their positions. */
+export function seen(
+  record: Pick<JournalRecord, 'lsn' | 'key' | 'data'> & {
+    readonly timestampMicros: number;
+  },
+): SeenRecord {
+  const { lsn, key, timestampMicros: timestamp } = record;
+  const data =
+    key?.startsWith(LEASE_KEY_PREFIX) === true ? leaseData(lsn) : decoder.decode(record.data);
+  return { lsn, timestamp, key, data };
+}
+
+export const leaseData = (lsn: number): string => `lease@${lsn}`;
