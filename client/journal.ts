@@ -23,9 +23,13 @@ import {
 import { campaign, type Leadership } from './lead.ts';
 import { defaultSlackMillis } from './lease.ts';
 import type { Preference } from './routing.ts';
-import { setCursor } from './saver.ts';
 import { Session } from './session.ts';
-import { openSubscription, type SubscribeOptions, type Subscription } from './subscription.ts';
+import {
+  openSubscription,
+  type SubscribeOptions,
+  type Subscription,
+  setCursor,
+} from './subscription.ts';
 import { Deadline } from './waiting.ts';
 
 /** What an append was answered with, once it is on the disks of all members. */
