@@ -19,7 +19,7 @@ import type {
   RequestId,
 } from '../protocol/chain/messages.ts';
 import { outstanding } from '../protocol/chain/state.ts';
-import type { Member } from '../protocol/configuration.ts';
+import { type Member, MIB } from '../protocol/configuration.ts';
 import { InvariantViolation, JournalError, refusal } from '../protocol/errors.ts';
 import { type Batch, type BatchHeader, higher, micros, NO_LSN } from '../protocol/types.ts';
 import type { Host, Pending } from './host.ts';
@@ -29,6 +29,9 @@ import type { Queue } from './queue.ts';
 import { Bell } from './wait.ts';
 
 const TICK = micros(50_000);
+/** Bytes from peers that may wait for the disk. */
+const UNSYNCED_BYTES_MAX = 64 * MIB;
+const UNSYNCED_PATIENCE = micros(1_000_000);
 
 export interface DriverParts {
   readonly clock: Clock;
@@ -58,6 +61,7 @@ export class Driver {
   #unsynced = new Set<Host>();
   /** Appends whose batch waits for a sync to begin. */
   #unsyncedAppends: Pending[] = [];
+  #unsyncedBytes = 0;
   /** Journals that are ticked. */
   readonly #active = new Set<Host>();
   #ticking = false;
@@ -126,6 +130,13 @@ export class Driver {
       if (signal.aborted) leave();
       else signal.addEventListener('abort', leave, { once: true });
     });
+  }
+
+  /** Resolves once the disk has caught up with what peers send: a slow one slows them down. */
+  async roomy(): Promise<void> {
+    while (this.#unsyncedBytes > UNSYNCED_BYTES_MAX && this.#halted === null) {
+      await this.syncBell.wait(this.#parts.clock, UNSYNCED_PATIENCE);
+    }
   }
 
   /** Stops for good: what waits is refused with the outcome unknown. */
@@ -203,8 +214,7 @@ export class Driver {
         this.#append(host, effect);
         break;
       case 'write':
-        for (const batch of effect.batches) host.log.append(batch);
-        this.#unsynced.add(host);
+        for (const batch of effect.batches) this.#write(host, batch);
         break;
       case 'send':
         this.#send(host, effect);
@@ -238,12 +248,17 @@ export class Driver {
   #append(host: Host, effect: Extract<ChainEffect, { kind: 'append' }>): void {
     const { header, request } = effect;
     const pending = request === null ? undefined : host.requests.get(request);
-    host.log.append(this.#encode(host, header, pending));
-    this.#unsynced.add(host);
+    this.#write(host, this.#encode(host, header, pending));
     if (pending === undefined) return;
     pending.body = null;
     this.#unsyncedAppends.push(pending);
     this.#parts.metrics.moved('in', header.count, header.bodyBytes);
+  }
+
+  #write(host: Host, batch: Batch): void {
+    host.log.append(batch);
+    this.#unsynced.add(host);
+    this.#unsyncedBytes += batch.bytes.length;
   }
 
   #encode(host: Host, header: BatchHeader, pending: Pending | undefined): Batch {
@@ -346,10 +361,12 @@ export class Driver {
         const appends = this.#unsyncedAppends;
         this.#unsynced = new Set();
         this.#unsyncedAppends = [];
+        const bytes = this.#unsyncedBytes;
         const began = clock.now();
         for (const pending of appends) pending.syncBegan = began;
         await meter.measure(() => volume.sync());
         const synced = clock.now();
+        this.#unsyncedBytes -= bytes;
         for (const pending of appends) pending.synced = synced;
         for (const host of hosts) {
           this.post(host, { kind: 'synced', durableLsn: host.log.durableLsn });

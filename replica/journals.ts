@@ -5,7 +5,7 @@
 // configuration heard of, `deleted/<id>` the tombstone, so that no late message brings it back.
 
 import type { Logger } from '../io/logger.ts';
-import type { Base, Volume } from '../log/log.ts';
+import type { Base, JournalLog, Volume } from '../log/log.ts';
 import type { Metadata } from '../log/metadata.ts';
 import type { ChainRecord } from '../protocol/chain/messages.ts';
 import { snapshotTables, tablesFrom } from '../protocol/chain/tables.ts';
@@ -17,6 +17,7 @@ import {
   type MemberKey,
   order,
 } from '../protocol/configuration.ts';
+import { JournalError } from '../protocol/errors.ts';
 import { after, type Epoch, type JournalId, journalId, NO_EPOCH } from '../protocol/types.ts';
 import { type Driver, recordKey } from './driver.ts';
 import { Host } from './host.ts';
@@ -28,8 +29,21 @@ export interface JournalsParts {
   readonly driver: Driver;
   /** Copies committed entries from a serving member until the host is a member itself. */
   follow(host: Host, source: Member): void;
+  /** Tries once to mend what is damaged in a log, and pauses. */
+  mend(log: JournalLog): Promise<void>;
   /** The peers that any journal names changed. */
   peersChanged(): void;
+}
+
+interface Opening {
+  readonly log: JournalLog;
+  readonly record: ChainRecord | null;
+  readonly known: Configuration | null;
+}
+
+export interface RepairTarget {
+  readonly log: JournalLog;
+  readonly configuration: Configuration | null;
 }
 
 export class Journals {
@@ -38,6 +52,10 @@ export class Journals {
   readonly #hosts = new Map<JournalId, Host>();
   readonly #names = new Map<string, Host>();
   readonly #tombstones = new Map<JournalId, Configuration>();
+  /** Journals that cannot be opened before a peer has mended their log. */
+  readonly #damaged = new Map<JournalId, Opening>();
+  /** One order at a time: what the controllers say arrives on several streams. */
+  #orders: Promise<void> = Promise.resolve();
 
   /** `me` names incarnation 0 until `begin`: reports can be given, nothing is taken part in. */
   private constructor(parts: JournalsParts, me: MemberKey) {
@@ -76,28 +94,65 @@ export class Journals {
       }
       const record = readJson<ChainRecord>(metadata.get(recordKey({ journal })));
       const known = readJson<Configuration>(metadata.get(`known/${journal}`));
-      const newest = record?.configuration ?? known;
+      const newest = known ?? record?.configuration ?? null;
       if (newest === null && volume.find(journal) === undefined) continue;
-      await this.#open(journal, record, known ?? newest);
+      await this.#open(journal, record, newest);
     }
   }
 
+  /** Null where the log is damaged: then the journal opens by itself once that is mended. */
   async #open(
     journal: JournalId,
     record: ChainRecord | null,
     known: Configuration | null,
-  ): Promise<Host> {
-    const { volume, driver } = this.#parts;
-    const found = volume.find(journal);
-    const log = found ?? volume.create(journal, known === null ? undefined : firstBase(known));
-    const { trimmedLsn } = await log.base();
-    // A log that was only just made has no batch: its tables are those of its first base.
+  ): Promise<Host | null> {
+    const { volume } = this.#parts;
+    const base = known === null ? undefined : firstBase(known);
+    const log = volume.find(journal) ?? volume.create(journal, base);
+    const opening = { log, record, known };
+    try {
+      return await this.#host(opening);
+    } catch (error) {
+      if (!(error instanceof JournalError) || error.code !== 'DAMAGED') throw error;
+      if (!this.#damaged.has(journal)) void this.#mend(opening);
+      this.#damaged.set(journal, opening);
+      return null;
+    }
+  }
+
+  async #host({ log, record, known }: Opening): Promise<Host> {
     const tables = log.recoveredTables();
+    const { trimmedLsn } = await log.base();
     const host = new Host({ log, record, known, tables, trimmedLsn }, this.#me);
-    this.#hosts.set(journal, host);
+    this.#hosts.set(host.journal, host);
     this.#names.set(host.name, host);
-    driver.add(host);
+    this.#parts.driver.add(host);
     return host;
+  }
+
+  async #mend({ log }: Opening): Promise<void> {
+    const { mend, driver } = this.#parts;
+    const { journal } = log;
+    for (;;) {
+      await mend(log);
+      const opening = this.#damaged.get(journal);
+      if (opening === undefined || driver.halted !== null) return;
+      if (log.damages().length > 0) continue;
+      this.#damaged.delete(journal);
+      await this.#open(journal, opening.record, opening.known);
+      this.#parts.peersChanged();
+      return;
+    }
+  }
+
+  /** What is needed to mend the log of a journal, open or not. */
+  repairable(journal: JournalId): RepairTarget | undefined {
+    const host = this.#hosts.get(journal);
+    if (host !== undefined) {
+      return { log: host.log, configuration: host.state.record?.configuration ?? host.known };
+    }
+    const opening = this.#damaged.get(journal);
+    return opening && { log: opening.log, configuration: opening.known };
   }
 
   all(): readonly Host[] {
@@ -131,8 +186,23 @@ export class Journals {
     return addresses;
   }
 
+  #order(task: () => Promise<void>): Promise<void> {
+    const done = this.#orders.then(task);
+    this.#orders = done.catch(() => undefined);
+    return done;
+  }
+
   /** The control plane decided this. One that does not name this replica makes no journal here. */
-  async configure(configuration: Configuration): Promise<void> {
+  configure(configuration: Configuration): Promise<void> {
+    return this.#order(() => this.#configure(configuration));
+  }
+
+  /** Catch up from `source`, without being a member. */
+  learn(configuration: Configuration, source: Member): Promise<void> {
+    return this.#order(() => this.#learn(configuration, source));
+  }
+
+  async #configure(configuration: Configuration): Promise<void> {
     const { journal } = configuration;
     if (this.#tombstones.has(journal)) return;
     if (configuration.deleted) {
@@ -145,11 +215,12 @@ export class Journals {
     this.#parts.driver.post(host, { kind: 'configure', configuration });
   }
 
-  /** Catch up from `source`, without being a member. */
-  async learn(configuration: Configuration, source: Member): Promise<void> {
+  async #learn(configuration: Configuration, source: Member): Promise<void> {
     const { journal } = configuration;
     if (this.#tombstones.has(journal) || configuration.deleted) return;
+    if (this.#damaged.has(journal)) return;
     const host = this.#hosts.get(journal) ?? (await this.#open(journal, null, configuration));
+    if (host === null) return;
     this.#hear(host, configuration);
     this.#parts.driver.post(host, { kind: 'learn', configuration });
     this.#parts.follow(host, source);
@@ -161,8 +232,11 @@ export class Journals {
   }
 
   async #make(configuration: Configuration): Promise<Host | null> {
-    if (findMember(configuration, this.#me) === undefined) return null;
-    return await this.#open(configuration.journal, null, configuration);
+    const { journal } = configuration;
+    if (findMember(configuration, this.#me) === undefined || this.#damaged.has(journal)) {
+      return null;
+    }
+    return await this.#open(journal, null, configuration);
   }
 
   #hear(host: Host, configuration: Configuration): void {

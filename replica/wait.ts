@@ -31,6 +31,13 @@ export class Bell {
     for (const wake of waiting) wake();
   }
 
+  /** Resolves at the next ring: only for what is certain to come, since it has no deadline. */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.add(resolve);
+    });
+  }
+
   /** Resolves at the next ring, after `timeout`, or when the signal aborts. */
   wait(clock: Clock, timeout: Micros, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
@@ -49,4 +56,35 @@ export class Bell {
       signal?.addEventListener('abort', wake, { once: true });
     });
   }
+}
+
+/** A signal that aborts with `signal` or after `timeout`, whichever is first. */
+export interface Deadline {
+  readonly signal: AbortSignal;
+  /** True once the time was over, as opposed to a caller that left. */
+  readonly over: boolean;
+  /** To be called when what was waited for is done. */
+  done(): void;
+}
+
+export function deadline(clock: Clock, timeout: Micros, signal: AbortSignal): Deadline {
+  const abort = new AbortController();
+  let over = false;
+  const leave = (): void => abort.abort();
+  const cancel = clock.after(timeout, () => {
+    over = true;
+    abort.abort();
+  });
+  if (signal.aborted) leave();
+  else signal.addEventListener('abort', leave, { once: true });
+  return {
+    signal: abort.signal,
+    get over() {
+      return over;
+    },
+    done() {
+      cancel();
+      signal.removeEventListener('abort', leave);
+    },
+  };
 }

@@ -8,9 +8,10 @@ import { decodeBatch } from '../../log/batch.ts';
 import type { Damage } from '../../log/log.ts';
 import { type Member, MIB, order } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { type Batch, type JournalId, type Lsn, micros } from '../../protocol/types.ts';
+import { type Batch, type JournalId, micros } from '../../protocol/types.ts';
+import type { FetchRequest } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
-import type { Host } from '../host.ts';
+import type { RepairTarget } from '../journals.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
 
 const FIRST_ANSWER = micros(2_000_000);
@@ -23,7 +24,7 @@ export interface RepairParts {
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
   readonly store: string;
-  find(journal: JournalId): Host | undefined;
+  find(journal: JournalId): RepairTarget | undefined;
 }
 
 export class Repair {
@@ -64,14 +65,20 @@ export class Repair {
 
   async #repair({ journal, firstLsn, lastLsn }: Damage): Promise<boolean> {
     if (journal === null || firstLsn === null || lastLsn === null) return false;
-    const host = this.#parts.find(journal);
-    const configuration = host?.state.record?.configuration ?? host?.known;
-    if (host === undefined || configuration === undefined || configuration === null) return false;
+    const target = this.#parts.find(journal);
+    if (target === undefined || target.configuration === null) return false;
+    const { log, configuration } = target;
+    const range = {
+      journal,
+      lineage: configuration.lineage,
+      shape: log.shape(),
+      repairFirstLsn: firstLsn,
+      repairLastLsn: lastLsn,
+    };
     for (const member of order(configuration)) {
       if (member.store === this.#parts.store) continue;
       try {
-        const batches = await this.#fetch(host, member, firstLsn, lastLsn);
-        await host.log.repair(batches);
+        await log.repair(await this.#fetch(member, range));
         return true;
       } catch (error) {
         this.#parts.logger.warn(
@@ -83,17 +90,10 @@ export class Repair {
     return false;
   }
 
-  async #fetch(
-    host: Host,
-    { address }: Member,
-    repairFirstLsn: Lsn,
-    repairLastLsn: Lsn,
-  ): Promise<readonly Batch[]> {
+  async #fetch({ address }: Member, request: FetchRequest): Promise<readonly Batch[]> {
     const { network, clock } = this.#parts;
-    const { journal, lineage } = host;
     const abort = new AbortController();
     const cancel = clock.after(WHOLE, () => abort.abort());
-    const request = { journal, lineage, shape: host.state.shape, repairFirstLsn, repairLastLsn };
     const options = { timeout: FIRST_ANSWER, signal: abort.signal };
     const batches: Batch[] = [];
     let bytes = 0;

@@ -1,0 +1,123 @@
+// The links to all peers that the journals of this replica name: one dialled to each, frames out;
+// one accepted from each, frames in. Both being up is told to the machines as `linked`.
+
+import type { Clock } from '../io/clock.ts';
+import type { Logger } from '../io/logger.ts';
+import { bidiStream, type Handler, type Network } from '../io/network.ts';
+import type { Random } from '../io/random.ts';
+import { decodeBatch } from '../log/batch.ts';
+import type { ChainMessage } from '../protocol/chain/messages.ts';
+import { type MemberKey, MIB } from '../protocol/configuration.ts';
+import { acceptLinks, type ChainFrame, type Link, openLink, type PeerHello } from '../transport/link.ts';
+import { peerMethods } from '../transport/methods.ts';
+import type { PeerFrame } from '../transport/peer.ts';
+import type { Driver } from './driver.ts';
+import type { Host } from './host.ts';
+import type { PeerLinks } from './outbox.ts';
+
+/** Small messages that may wait behind a link that is full; runs of the log wait for room. */
+const WAITING_BYTES_MAX = 4 * MIB;
+
+export interface LinksParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly network: Network;
+  readonly logger: Logger;
+  readonly driver: Driver;
+  hello(): PeerHello;
+  find(journal: ChainMessage['journal']): Host | undefined;
+  hosts(): readonly Host[];
+}
+
+export class Links implements PeerLinks {
+  readonly #parts: LinksParts;
+  readonly #links = new Map<string, Link>();
+
+  constructor(parts: LinksParts) {
+    this.#parts = parts;
+  }
+
+  handler(): Handler {
+    const { clock, hello } = this.#parts;
+    const accept = acceptLinks({
+      clock,
+      hello,
+      onFrame: (frame) => this.#take(frame),
+      onUp: ({ from }) => this.#linked(from),
+      onDown: () => undefined,
+    });
+    return bidiStream(peerMethods.link, accept);
+  }
+
+  /** Dials who is new, lets go of who is named no longer. */
+  retain(addresses: ReadonlySet<string>): void {
+    for (const [address, link] of this.#links) {
+      if (addresses.has(address)) continue;
+      this.#links.delete(address);
+      link.close();
+      this.#parts.network.forget(address);
+    }
+    for (const address of addresses) {
+      if (!this.#links.has(address)) this.#links.set(address, this.#dial(address));
+    }
+  }
+
+  #dial(address: string): Link {
+    const { network, clock, random, logger, hello } = this.#parts;
+    return openLink({
+      network,
+      clock,
+      random,
+      logger,
+      address,
+      hello,
+      bytesBound: WAITING_BYTES_MAX,
+      onUp: ({ from }) => {
+        logger.info({ address, store: from.store }, 'link to a peer is up');
+        for (const host of this.#parts.hosts()) host.outboxes.get(from.store)?.reset();
+        this.#linked(from);
+      },
+      onDown: () => undefined,
+    });
+  }
+
+  #linked(peer: MemberKey): void {
+    const { driver, hosts } = this.#parts;
+    for (const host of hosts()) {
+      if (host.state.live) driver.post(host, { kind: 'linked', peer });
+    }
+  }
+
+  /** A frame that cannot be read throws, and so breaks the link: nothing is passed over. */
+  #take({ message }: ChainFrame): void | Promise<void> {
+    const { driver, find } = this.#parts;
+    const host = find(message.journal);
+    if (host === undefined) return undefined;
+    const { body } = message;
+    if (body.kind !== 'replicate') {
+      driver.post(host, { kind: 'message', message: { ...message, body } });
+      return undefined;
+    }
+    const batches = body.batches.map((bytes) => decodeBatch(bytes));
+    driver.post(host, { kind: 'message', message: { ...message, body: { ...body, batches } } });
+    return driver.roomy();
+  }
+
+  send(address: string, frame: PeerFrame): boolean {
+    const link = this.#links.get(address);
+    return link !== undefined && frame.kind === 'chain' && link.send(frame);
+  }
+
+  async writable(address: string): Promise<boolean> {
+    return (await this.#links.get(address)?.writable()) ?? false;
+  }
+
+  break(address: string, reason: string): void {
+    this.#links.get(address)?.break(reason);
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+  }
+}

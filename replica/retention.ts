@@ -1,0 +1,149 @@
+// Trims by age and by size, at the head of each journal that asks for it. A registered cursor holds
+// what it has not consumed: then the size is a quota, and appends are refused until it moves.
+
+import type { Clock } from '../io/clock.ts';
+import type { Logger } from '../io/logger.ts';
+import type { ChainReply, ChainRequest } from '../protocol/chain/messages.ts';
+import { JournalError } from '../protocol/errors.ts';
+import { after, lastLsn, type Lsn, lower, lsn, micros, NO_LSN } from '../protocol/types.ts';
+import type { Driver } from './driver.ts';
+import type { Host } from './host.ts';
+import type { Journals } from './journals.ts';
+import { deadline, pause } from './wait.ts';
+
+const EVERY = micros(1_000_000);
+const ANSWER = micros(5_000_000);
+const STRETCH_BYTES = 1024 * 1024;
+/** What is read at most in one round to find where a size lies. */
+const STRETCHES_MAX = 64;
+
+export interface RetentionParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly driver: Driver;
+  readonly journals: Journals;
+}
+
+export class Retention {
+  readonly #parts: RetentionParts;
+  readonly #abort = new AbortController();
+  /** Why a journal takes no appends: what holds it above its size. */
+  readonly #held = new WeakMap<Host, string>();
+
+  constructor(parts: RetentionParts) {
+    this.#parts = parts;
+  }
+
+  /** A refusal where the journal is over its size and a cursor holds it there. */
+  refusing(host: Host): JournalError | null {
+    const reason = this.#held.get(host);
+    return reason === undefined ? null : new JournalError('LIMIT_EXCEEDED', reason);
+  }
+
+  async run(): Promise<void> {
+    const { clock, journals, logger } = this.#parts;
+    while (!this.#abort.signal.aborted) {
+      await pause(clock, EVERY, this.#abort.signal);
+      for (const host of journals.all()) {
+        if (this.#abort.signal.aborted) return;
+        try {
+          await this.#keep(host);
+        } catch (error) {
+          if (!(error instanceof JournalError)) throw error;
+          logger.debug({ journal: host.journal, error: error.message }, 'retention waits');
+        }
+      }
+    }
+  }
+
+  close(): void {
+    this.#abort.abort();
+  }
+
+  async #keep(host: Host): Promise<void> {
+    const { retainMillis, retainBytes } = host.state.settings;
+    if (!host.isHead || !host.readable || (retainMillis === 0 && retainBytes === 0)) {
+      this.#held.delete(host);
+      return;
+    }
+    const byAge = retainMillis === 0 ? NO_LSN : await this.#byAge(host, retainMillis);
+    const bySize = retainBytes === 0 ? NO_LSN : await this.#bySize(host, retainBytes);
+    const through = lower(lsn(Math.max(byAge, bySize)), host.committedLsn);
+    if (through < host.firstLsn) {
+      this.#held.delete(host);
+      return;
+    }
+    await this.#trim(host, through, bySize);
+  }
+
+  /** Last position whose record is too old. */
+  async #byAge(host: Host, retainMillis: number): Promise<Lsn> {
+    const oldest = Math.max(0, this.#parts.clock.wall() - retainMillis * 1_000);
+    return after(await host.log.find(micros(oldest)), -1);
+  }
+
+  /** Last position that must go so that the rest fits; found by reading what goes. */
+  async #bySize(host: Host, retainBytes: number): Promise<Lsn> {
+    let excess = host.log.bytes - retainBytes;
+    let through: Lsn = NO_LSN;
+    let from = after(host.log.shape().baseLsn, 1);
+    for (let stretch = 0; stretch < STRETCHES_MAX && excess > 0; stretch += 1) {
+      const batches = await host.log.read(from, Math.min(STRETCH_BYTES, excess));
+      for (const { header, bytes } of batches) {
+        if (excess <= 0) break;
+        excess -= bytes.length;
+        through = lastLsn(header);
+        from = after(through, 1);
+      }
+      if (batches.length === 0) break;
+    }
+    return through;
+  }
+
+  async #trim(host: Host, through: Lsn, bySize: Lsn): Promise<void> {
+    const { logger } = this.#parts;
+    const { cursors } = await this.#ask(host, { kind: 'cursors' }, 'cursors');
+    const holding = cursors
+      .filter((cursor) => cursor.lsn < through)
+      .reduce<(typeof cursors)[number] | null>(
+        (lowest, cursor) => (lowest === null || cursor.lsn < lowest.lsn ? cursor : lowest),
+        null,
+      );
+    if (holding !== null && holding.lsn < bySize) {
+      this.#held.set(
+        host,
+        `journal ${host.name} holds ${host.log.bytes} bytes, allowed are ` +
+          `${host.state.settings.retainBytes}, and cursor ${holding.name} at ${holding.lsn} ` +
+          'holds the oldest: move or delete it',
+      );
+    } else this.#held.delete(host);
+    const allowed = holding === null ? through : holding.lsn;
+    if (allowed < host.firstLsn) return;
+    await this.#ask(host, { kind: 'trim', through: allowed, force: false }, 'applied');
+    logger.debug({ journal: host.journal, through: allowed }, 'old records were trimmed');
+  }
+
+  async #ask<Kind extends 'cursors' | 'applied'>(
+    host: Host,
+    body: ChainRequest,
+    kind: Kind,
+  ): Promise<Extract<ChainReply, { kind: Kind }>> {
+    const limit = deadline(this.#parts.clock, ANSWER, this.#abort.signal);
+    try {
+      const reply = await this.#parts.driver.request(host, body, null, limit.signal);
+      if (isKind(reply, kind)) return reply;
+      const code = reply.kind === 'refused' ? reply.refusal.code : 'INTERNAL';
+      const message = reply.kind === 'refused' ? reply.refusal.message : reply.kind;
+      throw new JournalError(code, message);
+    } finally {
+      limit.done();
+    }
+  }
+}
+
+function isKind<Kind extends ChainReply['kind']>(
+  reply: ChainReply,
+  kind: Kind,
+): reply is Extract<ChainReply, { kind: Kind }> {
+  return reply.kind === kind;
+}

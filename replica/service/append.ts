@@ -1,0 +1,165 @@
+// Appends: checked at the edge before anything is written, one by one or pipelined on a stream.
+
+import type { CallContext, Duplex } from '../../io/network.ts';
+import { encodeBody } from '../../log/batch.ts';
+import type { Volume } from '../../log/log.ts';
+import type { AppendRequest } from '../../protocol/chain/messages.ts';
+import { KEY_BYTES_LIMIT, type JournalSettings, MIB } from '../../protocol/configuration.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import type { AppendAnswer, AppendCall, AppendStreamAnswer } from '../../transport/public.ts';
+import { toWireError } from '../../transport/convert/errors.ts';
+import type { Host } from '../host.ts';
+import type { ReplicaMetrics } from '../metrics.ts';
+import { Bell } from '../wait.ts';
+import type { Access } from './access.ts';
+import type { Asker } from './ask.ts';
+import type { Directory } from './directory.ts';
+
+/** What one stream may have under way. */
+const STREAM_APPENDS_MAX = 4_096;
+const STREAM_BYTES_MAX = 16 * MIB;
+
+export interface AppendParts {
+  readonly asker: Asker;
+  readonly directory: Directory;
+  readonly volume: Volume;
+  readonly metrics: ReplicaMetrics;
+  readonly access: Access;
+  /** Why no append is taken now, such as a process that is stopping; null where it is. */
+  refusing(host: Host): JournalError | null;
+}
+
+export class Appends {
+  readonly #parts: AppendParts;
+
+  constructor(parts: AppendParts) {
+    this.#parts = parts;
+  }
+
+  async one(call: AppendCall, context: CallContext): Promise<AppendAnswer> {
+    const { access, directory, metrics } = this.#parts;
+    access(context, 'append', call.journal);
+    try {
+      const host = directory.here(call.journal) ?? (await directory.host(call.journal));
+      return await this.#submit(host, call, context.signal);
+    } catch (error) {
+      if (error instanceof JournalError) metrics.refused(error.code);
+      throw error;
+    }
+  }
+
+  /** Taken in the order sent, answered in the order of completion; a refusal is an answer. */
+  async stream(
+    stream: Duplex<AppendStreamAnswer, AppendCall>,
+    context: CallContext,
+  ): Promise<void> {
+    const under = new UnderWay();
+    for await (const call of stream.incoming) {
+      const bytes = bytesOf(call);
+      await under.enter(bytes);
+      // Only a journal that is not served here is waited for, so the order sent is kept.
+      const answering = this.one(call, context)
+        .then(
+          (answer) => stream.send({ kind: 'appended', answer }),
+          (error: unknown) => stream.send(refused(call.tag, error)),
+        )
+        .then((roomy) => (roomy ? undefined : stream.drained()));
+      // A stream that broke shows in `incoming`; nobody is left to hear the answer.
+      void answering.catch(() => undefined).then(() => under.leave(bytes));
+    }
+    await under.empty();
+    stream.end();
+  }
+
+  async #submit(host: Host, call: AppendCall, signal: AbortSignal): Promise<AppendAnswer> {
+    const { asker, volume, refusing } = this.#parts;
+    checkAppend(call, host.state.settings);
+    const reason = refusing(host);
+    if (reason !== null) throw reason;
+    const payload = encodeBody(call.records);
+    const full = volume.admit(payload.bytes.length);
+    if (full !== null) throw new JournalError(full.code, full.message);
+    const body: AppendRequest = {
+      kind: 'append',
+      count: payload.count,
+      bodyCrc: payload.crc,
+      bodyBytes: payload.bytes.length,
+      keys: payload.keys,
+      keyOperation: call.keyOperation,
+      leaseMillis: call.leaseMillis,
+      idempotence: call.idempotence,
+      condition: call.condition,
+    };
+    const reply = await asker.ask(host, body, 'appended', signal, { payload });
+    const { firstLsn, lastLsn, timestamp: timestampMicros, epoch, duplicate } = reply;
+    return { tag: call.tag, firstLsn, lastLsn, timestampMicros, epoch, duplicate };
+  }
+}
+
+/** How much of one stream is under way: its sender is read from only while there is room. */
+class UnderWay {
+  readonly #bell = new Bell();
+  #appends = 0;
+  #bytes = 0;
+
+  /** Every append ends, by its deadline at the latest, so a place is certain to come. */
+  async enter(bytes: number): Promise<void> {
+    while (
+      this.#appends >= STREAM_APPENDS_MAX ||
+      (this.#appends > 0 && this.#bytes + bytes > STREAM_BYTES_MAX)
+    ) {
+      await this.#bell.next();
+    }
+    this.#appends += 1;
+    this.#bytes += bytes;
+  }
+
+  leave(bytes: number): void {
+    this.#appends -= 1;
+    this.#bytes -= bytes;
+    this.#bell.ring();
+  }
+
+  async empty(): Promise<void> {
+    while (this.#appends > 0) await this.#bell.next();
+  }
+}
+
+function refused(tag: number, error: unknown): AppendStreamAnswer {
+  const known =
+    error instanceof JournalError
+      ? error
+      : new JournalError('INTERNAL', String(error), {}, 'unknown');
+  return { kind: 'refused', tag, error: toWireError(known) };
+}
+
+const bytesOf = ({ records }: AppendCall): number =>
+  records.reduce((sum, { data, key }) => sum + data.length + (key?.length ?? 0), 0);
+
+/** What the journal's own settings do not allow, before anything is written. */
+function checkAppend(call: AppendCall, settings: JournalSettings): void {
+  const { records } = call;
+  if (records.length === 0) throw invalid('records', 'an empty batch', 'at least one record');
+  let bytes = 0;
+  for (const [at, { data, key }] of records.entries()) {
+    bytes += data.length + (key?.length ?? 0);
+    if (data.length > settings.recordBytesMax) {
+      const allowed = `at most ${settings.recordBytesMax} bytes`;
+      throw invalid(`records[${at}].data`, `${data.length} bytes`, allowed);
+    }
+    const keyBytes = key === undefined || key.length * 3 <= KEY_BYTES_LIMIT ? 0 : utf8(key);
+    if (keyBytes > KEY_BYTES_LIMIT) {
+      const allowed = `at most ${KEY_BYTES_LIMIT} bytes`;
+      throw invalid(`records[${at}].key`, `${keyBytes} bytes`, allowed);
+    }
+  }
+  if (bytes > settings.batchBytesMax) {
+    throw invalid('records', `${bytes} bytes`, `at most ${settings.batchBytesMax} bytes a batch`);
+  }
+}
+
+const utf8 = (text: string): number => new TextEncoder().encode(text).length;
+
+function invalid(field: string, given: string, allowed: string): JournalError {
+  return new JournalError('INVALID_ARGUMENT', `${field} is ${given}, allowed is ${allowed}`);
+}

@@ -1,0 +1,79 @@
+// Where a journal is that this replica does not host: asked of the controllers, and remembered for a
+// moment so that a client that knocks in a loop costs them little.
+
+import type { Clock } from '../../io/clock.ts';
+import type { Configuration } from '../../protocol/configuration.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import { type Micros, micros } from '../../protocol/types.ts';
+import { controllerMethods } from '../../transport/methods.ts';
+import type { Controllers } from '../controllers.ts';
+import type { Host } from '../host.ts';
+import type { Journals } from '../journals.ts';
+
+const REMEMBERED = 500_000;
+const NAMES_MAX = 10_000;
+const LOOKUP = micros(3_000_000);
+
+interface Answer {
+  readonly at: Micros;
+  readonly configuration: Promise<Configuration | null>;
+}
+
+export class Directory {
+  readonly #clock: Clock;
+  readonly #controllers: Controllers;
+  readonly #journals: Journals;
+  readonly #answers = new Map<string, Answer>();
+
+  constructor(clock: Clock, controllers: Controllers, journals: Journals) {
+    this.#clock = clock;
+    this.#controllers = controllers;
+    this.#journals = journals;
+  }
+
+  /** The journal where it is served here, or undefined: then `elsewhere` says more. */
+  here(name: string): Host | undefined {
+    const host = this.#journals.byName(name);
+    return host !== undefined && !host.closed && host.state.live ? host : undefined;
+  }
+
+  /** The journal served here. Rejects with NOT_FOUND, or NOT_HEAD with the configuration. */
+  async host(name: string): Promise<Host> {
+    const host = this.here(name);
+    if (host !== undefined) return host;
+    const configuration = await this.find(name);
+    if (configuration === null) throw new JournalError('NOT_FOUND', `no journal ${name}`);
+    throw new JournalError('NOT_HEAD', `journal ${name} is served by other replicas`, {
+      configuration,
+    });
+  }
+
+  /** The newest configuration as the controllers know it; null where there is no such journal. */
+  async find(name: string): Promise<Configuration | null> {
+    const now = this.#clock.now();
+    const known = this.#answers.get(name);
+    if (known !== undefined && now - known.at < REMEMBERED) return await known.configuration;
+    const configuration = this.#ask(name);
+    this.#answers.delete(name);
+    this.#answers.set(name, { at: now, configuration });
+    const [oldest] = this.#answers.keys();
+    if (this.#answers.size > NAMES_MAX && oldest !== undefined) this.#answers.delete(oldest);
+    // A failure is not remembered.
+    configuration.catch(() => this.forget(name));
+    return await configuration;
+  }
+
+  /** What was just created or deleted is looked up anew. */
+  forget(name: string): void {
+    this.#answers.delete(name);
+  }
+
+  async #ask(name: string): Promise<Configuration | null> {
+    const { configurations } = await this.#controllers.ask(
+      controllerMethods.journals,
+      { name },
+      { timeout: LOOKUP },
+    );
+    return configurations.find((one) => one.name === name) ?? null;
+  }
+}
