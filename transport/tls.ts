@@ -1,10 +1,6 @@
-// TLS from files that may change while the process runs: new connections use the new ones.
-//
-// Files are read again every few seconds. A set that does not fit together (a certificate whose key
-// has not come yet, a file half written) is reported once and the last good one stays in use.
+// TLS from files that may change while the process runs: new connections use the new ones, servers
+// do not restart and open connections stay.
 
-import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import {
   type ChannelCredentials,
@@ -12,10 +8,11 @@ import {
   experimental,
   ServerCredentials,
 } from '@grpc/grpc-js';
-import type { Cancel, Clock } from '../io/clock.ts';
+import type { Clock } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { type Micros, micros } from '../protocol/types.ts';
+import type { Micros } from '../protocol/types.ts';
+import { WatchedFiles } from './watch.ts';
 
 type CertificateProvider = experimental.CertificateProvider;
 
@@ -35,8 +32,6 @@ export interface TlsFiles {
   readonly refresh?: Micros | undefined;
 }
 
-const REFRESH = micros(2_000_000);
-
 interface Pems {
   readonly ca: Buffer | null;
   readonly cert: Buffer | null;
@@ -48,31 +43,41 @@ type IdentityListener = Parameters<CertificateProvider['addIdentityCertificateLi
 
 /** The newest files that fit together, told to whoever listens. */
 class Certificates implements CertificateProvider {
-  readonly #files: TlsFiles;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
+  readonly #files: WatchedFiles<Pems>;
   readonly #caListeners = new Set<CaListener>();
   readonly #identityListeners = new Set<IdentityListener>();
-  #pems: Pems;
-  #complaint = '';
-  #stop: Cancel = () => {};
-  #closed = false;
 
   constructor(files: TlsFiles, clock: Clock, logger: Logger) {
-    this.#files = files;
-    this.#clock = clock;
-    this.#logger = logger;
-    this.#pems = readNow(files);
-    this.#again();
+    const { ca, cert, key, refresh } = files;
+    if ((cert === undefined) !== (key === undefined)) {
+      throw new JournalError('INVALID_ARGUMENT', 'tls: cert and key are given both or not at all');
+    }
+    this.#files = new WatchedFiles<Pems>({
+      what: 'tls',
+      paths: [ca, cert, key].filter((path) => path !== undefined),
+      parse: (contents) => {
+        const left = [...contents];
+        const next = (path: string | undefined): Buffer | null =>
+          path === undefined ? null : (left.shift() ?? null);
+        return fitting({ ca: next(ca), cert: next(cert), key: next(key) });
+      },
+      clock,
+      logger,
+      refresh,
+      onChange: (pems) => {
+        for (const listener of this.#caListeners) listener(caOf(pems));
+        for (const listener of this.#identityListeners) listener(identityOf(pems));
+      },
+    });
   }
 
   get pems(): Pems {
-    return this.#pems;
+    return this.#files.value;
   }
 
   addCaCertificateListener(listener: CaListener): void {
     this.#caListeners.add(listener);
-    listener(caOf(this.#pems));
+    listener(caOf(this.pems));
   }
 
   removeCaCertificateListener(listener: CaListener): void {
@@ -81,7 +86,7 @@ class Certificates implements CertificateProvider {
 
   addIdentityCertificateListener(listener: IdentityListener): void {
     this.#identityListeners.add(listener);
-    listener(identityOf(this.#pems));
+    listener(identityOf(this.pems));
   }
 
   removeIdentityCertificateListener(listener: IdentityListener): void {
@@ -89,36 +94,7 @@ class Certificates implements CertificateProvider {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#stop();
-  }
-
-  #again(): void {
-    if (this.#closed) return;
-    this.#stop = this.#clock.after(this.#files.refresh ?? REFRESH, () => {
-      void this.#look().finally(() => this.#again());
-    });
-  }
-
-  async #look(): Promise<void> {
-    try {
-      const { ca, cert, key } = this.#files;
-      const read = async (path: string | undefined): Promise<Buffer | null> =>
-        path === undefined ? null : readFile(path);
-      const pems = { ca: await read(ca), cert: await read(cert), key: await read(key) };
-      if (same(pems, this.#pems)) return;
-      check(pems);
-      this.#pems = pems;
-      this.#complaint = '';
-      for (const listener of this.#caListeners) listener(caOf(pems));
-      for (const listener of this.#identityListeners) listener(identityOf(pems));
-      this.#logger.info({ files: this.#files }, 'certificates were reloaded');
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      if (message === this.#complaint) return;
-      this.#complaint = message;
-      this.#logger.warn({ error: message, files: this.#files }, 'certificates stay as they were');
-    }
+    this.#files.close();
   }
 }
 
@@ -127,36 +103,15 @@ const caOf = ({ ca }: Pems) => (ca === null ? null : { caCertificate: ca });
 const identityOf = ({ cert, key }: Pems) =>
   cert === null || key === null ? null : { certificate: cert, privateKey: key };
 
-const same = (one: Pems, other: Pems): boolean =>
-  (['ca', 'cert', 'key'] as const).every((name) => {
-    const [left, right] = [one[name], other[name]];
-    return left === null || right === null ? left === right : left.equals(right);
-  });
-
 /** Throws where the three do not fit together. */
-function check({ ca, cert, key }: Pems): void {
+function fitting(pems: Pems): Pems {
+  const { ca, cert, key } = pems;
   createSecureContext({
     ...(ca === null ? {} : { ca }),
     ...(cert === null ? {} : { cert }),
     ...(key === null ? {} : { key }),
   });
-}
-
-function readNow(files: TlsFiles): Pems {
-  const { ca, cert, key } = files;
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new JournalError('INVALID_ARGUMENT', 'tls: cert and key are given both or not at all');
-  }
-  try {
-    const read = (path: string | undefined): Buffer | null =>
-      path === undefined ? null : readFileSync(path);
-    const pems = { ca: read(ca), cert: read(cert), key: read(key) };
-    check(pems);
-    return pems;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new JournalError('INVALID_ARGUMENT', `tls: ${why}`, {}, 'none', { cause: error });
-  }
+  return pems;
 }
 
 /** What channels and servers of one network prove themselves with. */
