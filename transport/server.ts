@@ -4,6 +4,7 @@
 // that is no refusal is logged, and answered with INTERNAL.
 
 import type { Http2Server } from 'node:http2';
+import { setImmediate } from 'node:timers/promises';
 import {
   type Metadata,
   Server,
@@ -74,10 +75,14 @@ export async function listen(
     'grpc.enable_channelz': 0,
   });
   const desk: Desk = { ...options, open: new Set() };
-  server.addService(
-    Object.fromEntries(handlers.map((handler) => [handler.method.path, definitionOf(handler)])),
-    Object.fromEntries(handlers.map((handler) => [handler.method.path, answering(desk, handler)])),
-  );
+  if (handlers.length > 0) {
+    const named = <Value>(value: (handler: Handler) => Value) =>
+      Object.fromEntries(handlers.map((handler) => [handler.method.path, value(handler)]));
+    server.addService(
+      named(definitionOf),
+      named((handler) => answering(desk, handler)),
+    );
+  }
   if (handlers.some(({ method }) => method.path.startsWith('/journal.v1.'))) {
     addHealth(server, health);
     addReflection(server);
@@ -308,6 +313,8 @@ async function* messagesOf(
   signal: AbortSignal,
 ): AsyncGenerator<unknown, void, void> {
   for await (const bytes of chunksOf(call, signal)) yield codec.decode(bytesOf(bytes));
+  // A stream that was reset ends first and is told cancelled a moment later.
+  await setImmediate();
   signal.throwIfAborted();
   if (!call.readableEnded) throw new JournalError('CANCELLED', 'the caller is gone', {}, 'unknown');
 }
