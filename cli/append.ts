@@ -11,7 +11,7 @@
 //   prints says where it was, `ID@OFFSET+RECORDS`: the records before OFFSET are acknowledged and
 //   skipped, the next RECORDS are the batch in question, and what follows is new.
 
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Journal } from '../client/index.ts';
 import { nodeRandom } from '../io/node.ts';
 import { JournalError } from '../protocol/errors.ts';
@@ -66,13 +66,21 @@ export function appendCommand(): Command {
       new Option(
         '--idempotency-key <id>',
         'the same command with it appends nothing twice',
-      ).argParser(keyOption),
+      ).argParser(chosenKey),
     )
     .option('-q, --quiet', 'one summary instead of a line a record')
     .option('--raw', 'stdin is lines (the default)')
     .option('--raw0', 'stdin is records between NULs')
     .addHelpText('after', '\nIn the environment of `journal lead`, JOURNAL_FENCE is honoured.')
     .action((journal: string, flags: AppendFlags) => append(journal, flags));
+}
+
+/** Shorter than the client allows: the number of a batch is added. */
+const CHOSEN_KEY_LENGTH_MAX = 1_000;
+
+function chosenKey(text: string): string {
+  if (text.length >= 1 && text.length <= CHOSEN_KEY_LENGTH_MAX) return text;
+  throw new InvalidArgumentError(`Allowed are 1 to ${CHOSEN_KEY_LENGTH_MAX} characters.`);
 }
 
 function append(name: string, flags: AppendFlags): Promise<void> {

@@ -1,11 +1,7 @@
 // What every command that speaks to a cluster shares: its flags, the client, ^C, the deadline.
 
 import { type Command, Option } from 'commander';
-import { type Client, connectWith } from '../client/index.ts';
-import { silent } from '../io/logger.ts';
-import { nodeClock, nodeRandom } from '../io/node.ts';
-import { grpcNetwork } from '../transport/grpc.ts';
-import type { TlsFiles } from '../transport/tls.ts';
+import { type Client, type ConnectOptions, connect } from '../client/index.ts';
 import { duration, jsonOption } from './options.ts';
 import { AppendStopped, Interrupted, Output, UsageError } from './output.ts';
 
@@ -74,15 +70,8 @@ export async function withClient<Result>(
   flags: ConnectionFlags,
   work: (connected: Connected) => Promise<Result>,
 ): Promise<Result> {
-  const network = grpcNetwork({ clock: nodeClock, logger: silent, tls: tlsOf(flags) });
-  await using client = connectWith({
-    clock: nodeClock,
-    random: nodeRandom(),
-    network,
-    logger: silent,
-    endpoints: flags.endpoints,
-    timeoutMillis: flags.timeout,
-  });
+  const { endpoints, timeout: timeoutMillis } = flags;
+  await using client = connect({ endpoints, timeoutMillis, tls: tlsOf(flags) });
   const output = new Output();
   const result = await interruptible((signal) => work({ client, output, signal }));
   await output.flush();
@@ -114,7 +103,7 @@ export async function interruptible<Result>(
 }
 
 /** The files by which a connection is made; undefined for one in the clear. */
-function tlsOf(flags: ConnectionFlags): TlsFiles | undefined {
+function tlsOf(flags: ConnectionFlags): ConnectOptions['tls'] {
   const { tlsCa, tlsCert, tlsKey } = flags;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     const [given, missing] = tlsCert === undefined ? ['key', 'cert'] : ['cert', 'key'];

@@ -41,13 +41,9 @@ async function exportJournal(at: Connected, name: string): Promise<void> {
   const kept = { recordBytesMax, batchBytesMax, replicationFactor, minReplicas };
   const writer = new ExportWriter();
   await output.write(writer.header({ journal: name, firstLsn, settings: kept }));
-  const range = {
-    from: { kind: 'lsn', lsn: firstLsn },
-    through: tailLsn,
-    limit: BATCH_RECORDS,
-    proof: 'wanted',
-  } as const;
   if (tailLsn >= firstLsn) {
+    const limit = tailLsn - firstLsn + 1;
+    const range = { from: firstLsn, through: tailLsn, limit, proof: 'wanted' } as const;
     for await (const record of pages(at, journal, range)) {
       await output.write(writer.record(record));
       if (!output.open) return;

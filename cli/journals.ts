@@ -170,7 +170,7 @@ export function trimCommand(): Command {
     .action((name: string, flags: TrimFlags) =>
       withClient(flags, async ({ client, output, signal }) => {
         const { through, force = false } = flags;
-        const { firstLsn } = await client.journal(name).trim(through, { force, signal });
+        const firstLsn = await client.journal(name).trim(through, { force, signal });
         if (flags.json) await output.json({ firstLsn });
         else await output.line(String(firstLsn));
       }),

@@ -11,7 +11,7 @@ import { type Command, Option } from 'commander';
 import type { Leadership } from '../client/index.ts';
 import { type ConnectionFlags, connected, withClient } from './connection.ts';
 import { command, duration, keyOption } from './options.ts';
-import { EXIT, note, UsageError } from './output.ts';
+import { EXIT, Interrupted, note, UsageError } from './output.ts';
 
 interface LeadFlags extends ConnectionFlags {
   readonly key: string;
@@ -52,17 +52,24 @@ export function leadCommand(): Command {
     });
 }
 
-function lead(name: string, words: readonly string[], flags: LeadFlags): Promise<number> {
+async function lead(name: string, words: readonly string[], flags: LeadFlags): Promise<number> {
   const [file, ...args] = words;
   if (file === undefined) throw new UsageError('the command is missing, allowed is a command');
   return withClient(flags, async ({ client, signal }) => {
-    const journal = client.journal(name);
-    const leadership = await journal.lead(flags.key, { leaseMillis: flags.lease, signal });
-    const fence = `${flags.key}=${leadership.token}`;
-    const child = spawn(file, args, {
-      stdio: 'inherit',
-      env: { ...process.env, JOURNAL_FENCE: fence },
+    // ^C ends the campaign; once the command runs, it has to be gone before the lease is given back.
+    const campaign = new AbortController();
+    const give = (): void => campaign.abort(signal.reason);
+    signal.addEventListener('abort', give);
+    const leadership = await client.journal(name).lead(flags.key, {
+      leaseMillis: flags.lease,
+      marginMillis: Math.floor(TERM_SHARE * flags.lease),
+      signal: campaign.signal,
     });
+    signal.removeEventListener('abort', give);
+    if (signal.aborted) throw signal.reason;
+    const fence = `${flags.key}=${leadership.token}`;
+    const env = { ...process.env, JOURNAL_FENCE: fence };
+    const child = spawn(file, args, { stdio: 'inherit', env });
     try {
       return await watch(child, leadership, flags.lease, signal);
     } finally {
@@ -78,43 +85,41 @@ function watch(
   leaseMillis: number,
   interrupted: AbortSignal,
 ): Promise<number> {
-  let lost = false;
-  const end = (millisLeft: number): void => {
-    if (lost && millisLeft > KILL_SHARE * leaseMillis) return;
-    if (millisLeft > KILL_SHARE * leaseMillis) {
-      note('journal: the lease was not renewed, the command is asked to end');
-      child.kill('SIGTERM');
-    } else {
-      if (!lost) note('journal: the lease was lost, the command is ended');
-      child.kill('SIGKILL');
-    }
-    lost = true;
+  const { lost } = leadership;
+  const asked = (): void => {
+    note('journal: the lease was not renewed, the command is asked to end');
+    child.kill('SIGTERM');
   };
-  // Looked at often and by the remaining time, so that a pause of this process costs nothing more.
+  // Looked at often and by the time that is left, so that a pause of this process adds no more.
   const timer = setInterval(
     () => {
-      const left = leadership.remainingMillis();
-      if (leadership.lost.aborted || left <= TERM_SHARE * leaseMillis) {
-        end(leadership.lost.aborted ? 0 : left);
-      }
+      const over = leadership.remainingMillis() <= KILL_SHARE * leaseMillis;
+      if (lost.aborted && over) child.kill('SIGKILL');
     },
     Math.max(10, leaseMillis / 100),
   );
-  // ^C of a terminal reaches the command as well; SIGTERM is only for this process.
+  // ^C of a terminal reaches the command by itself; SIGTERM came to this process alone.
   const pass = (): void => {
-    if (!process.stdin.isTTY) child.kill('SIGTERM');
+    if (
+      interrupted.reason instanceof Interrupted &&
+      interrupted.reason.exitCode === EXIT.terminated
+    ) {
+      child.kill('SIGTERM');
+    }
   };
+  lost.addEventListener('abort', asked);
   interrupted.addEventListener('abort', pass);
   return new Promise<number>((resolve, reject) => {
     child.on('error', (error) => {
       reject(new UsageError(`the command cannot be run: ${error.message}`));
     });
     child.on('exit', (code, signal) => {
-      if (lost) resolve(EXIT.leadershipLost);
+      if (lost.aborted) resolve(EXIT.leadershipLost);
       else resolve(signal === null ? (code ?? EXIT.failed) : 128 + constants.signals[signal]);
     });
   }).finally(() => {
     clearInterval(timer);
+    lost.removeEventListener('abort', asked);
     interrupted.removeEventListener('abort', pass);
   });
 }

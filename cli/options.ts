@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { From } from '../client/index.ts';
 import { type Lsn, lsn, type Micros, micros, NUMBER_MAX } from '../protocol/types.ts';
-import type { StartPosition } from '../transport/public.ts';
 import { type Format, UsageError } from './output.ts';
 
 /** Commander puts the flag and what was given in front of the message. */
@@ -121,11 +121,11 @@ export function formatTime(time: number): string {
 }
 
 /** `first`, `next`, a position or a time. */
-export function startPosition(text: string): StartPosition {
-  if (text === 'first' || text === 'next') return { kind: text };
-  if (/^\d+$/.test(text)) return { kind: 'lsn', lsn: positiveLsnOption(text) };
+export function startPosition(text: string): From {
+  if (text === 'first' || text === 'next') return text;
+  if (/^\d+$/.test(text)) return positiveLsnOption(text);
   const time = timeMicros(text);
-  if (time !== undefined) return { kind: 'time', time };
+  if (time !== undefined) return { timeMicros: time };
   return refuse(
     `first, next, an LSN from 1 to ${NUMBER_MAX}, or a time such as 2026-01-31T12:00:00Z`,
   );

@@ -1,17 +1,17 @@
 // `subscribe`, `read` and `tail`: records and positions to stdout.
 
 import { type Command, Option } from 'commander';
-import type { Journal } from '../client/index.ts';
+import type { From, Journal, ReadOptions } from '../client/index.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { type Lsn, label, lsn, NUMBER_MAX } from '../protocol/types.ts';
-import type { JournalRecord, StartPosition } from '../transport/public.ts';
+import { type Lsn, label, NUMBER_MAX } from '../protocol/types.ts';
+import type { JournalRecord, ReadAnswer } from '../transport/public.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
 import { command, formatOf, startPosition, wholeNumber } from './options.ts';
 import { type Format, UsageError } from './output.ts';
 import { formatRecord } from './records/format.ts';
 
 interface ReadFlags extends ConnectionFlags {
-  readonly from?: StartPosition;
+  readonly from?: From;
   readonly last?: number;
   readonly limit?: number;
   readonly linearizable?: boolean;
@@ -86,8 +86,7 @@ export function tailCommand(): Command {
   );
   return connected(made).action((name: string, flags: ConnectionFlags) =>
     withClient(flags, async ({ client, output, signal }) => {
-      const answer = await client.journal(name).tail({ signal });
-      const { tailLsn, endLsn, firstLsn } = answer;
+      const { tailLsn, endLsn, firstLsn } = await client.journal(name).tail({ signal });
       if (flags.json) await output.json({ tailLsn, endLsn, firstLsn });
       else await output.line(String(tailLsn));
     }),
@@ -95,29 +94,22 @@ export function tailCommand(): Command {
 }
 
 /** Where to start; `--from` and `--last` say the same thing in two ways. */
-function startOf(flags: ReadFlags, otherwise: StartPosition): StartPosition {
+function startOf(flags: ReadFlags, otherwise: From): From {
   if (flags.from !== undefined && flags.last !== undefined) {
     throw new UsageError('--from and --last contradict each other, allowed is one of them');
   }
-  if (flags.last !== undefined) return { kind: 'last', count: flags.last };
-  return flags.from ?? otherwise;
+  return flags.last === undefined ? (flags.from ?? otherwise) : { last: flags.last };
 }
 
 async function subscribe(name: string, flags: SubscribeFlags): Promise<void> {
   const format = formatOf(flags);
-  const from = startOf(flags, { kind: 'next' });
+  const from = startOf(flags, 'next');
+  const { cursor, limit, untilEnd, timeout } = flags;
   await withClient(flags, async (at) => {
-    const journal = at.client.journal(name);
-    if (flags.untilEnd) return untilEnd(at, journal, flags, from, format);
     const signal = AbortSignal.any([at.signal, at.output.closed]);
-    const cursor = flags.cursor === undefined ? {} : { cursor: flags.cursor };
-    const records = journal.subscribe({ from, ...cursor, signal });
-    try {
-      await print(at, records, format, flags.limit ?? NUMBER_MAX);
-    } catch (error) {
-      // Following has no end of its own: ^C, or a reader that went away, is one.
-      if (!signal.aborted) throw error;
-    }
+    const options = { from, cursor, limit, untilEnd, signal, timeoutMillis: timeout };
+    // Following has no end of its own: ^C, or a reader that went away, is one.
+    await print(at, at.client.journal(name).subscribe(options), format);
   });
 }
 
@@ -125,62 +117,26 @@ async function print(
   at: Connected,
   records: AsyncIterable<JournalRecord>,
   format: Format,
-  limit: number,
-): Promise<Lsn | undefined> {
-  let count = 0;
-  let last: Lsn | undefined;
+): Promise<void> {
   for await (const record of records) {
     await at.output.write(...formatRecord(record, format));
-    last = record.lsn;
-    count += 1;
-    if (count >= limit || !at.output.open) break;
+    if (!at.output.open) break;
   }
-  return last;
-}
-
-async function untilEnd(
-  at: Connected,
-  journal: Journal,
-  flags: SubscribeFlags,
-  from: StartPosition,
-  format: Format,
-): Promise<void> {
-  const { tailLsn } = await journal.tail({ signal: at.signal });
-  const start = await cursorStart(at, journal, flags.cursor, from);
-  const limit = flags.limit ?? NUMBER_MAX;
-  const records = pages(at, journal, { from: start, through: tailLsn, limit, proof: 'wanted' });
-  const last = await print(at, records, format, limit);
-  await at.output.flush();
-  if (flags.cursor !== undefined && last !== undefined && at.output.open) {
-    await journal.setCursor(flags.cursor, last, { signal: at.signal });
-  }
-}
-
-async function cursorStart(
-  at: Connected,
-  journal: Journal,
-  name: string | undefined,
-  otherwise: StartPosition,
-): Promise<StartPosition> {
-  if (name === undefined) return otherwise;
-  const cursors = await journal.cursors({ signal: at.signal });
-  const cursor = cursors.find((one) => one.name === name);
-  return cursor === undefined ? otherwise : { kind: 'lsn', lsn: lsn(cursor.lsn + 1) };
 }
 
 async function read(name: string, flags: ReadFlags): Promise<void> {
   const format = formatOf(flags);
-  const from = startOf(flags, { kind: 'first' });
+  const from = startOf(flags, 'first');
   const limit = flags.limit ?? NUMBER_MAX;
   const proof = flags.linearizable ? 'needed' : 'wanted';
   await withClient(flags, async (at) => {
     const records = pages(at, at.client.journal(name), { from, through: null, limit, proof });
-    await print(at, records, format, limit);
+    await print(at, records, format);
   });
 }
 
 export interface PageRange {
-  readonly from: StartPosition;
+  readonly from: From;
   /** The last position of interest; null for the end as the first answer knows it. */
   readonly through: Lsn | null;
   readonly limit: number;
@@ -200,34 +156,35 @@ export async function* pages(
   journal: Journal,
   range: PageRange,
 ): AsyncGenerator<JournalRecord> {
-  const request = { limit: Math.min(range.limit, PAGE_RECORDS), bytesMax: PAGE_BYTES };
   const { signal } = at;
-  let { from, through } = range;
+  let { from, through, limit } = range;
   // A page that ends below what is known to be committed came from a replica that lags.
   let proof: 'none' | PageRange['proof'] = range.proof;
-  for (;;) {
-    const page = { ...request, from, signal };
-    const answer = await (proof === 'wanted'
-      ? newest(journal, page)
-      : journal.read({ ...page, linearizable: proof === 'needed' }));
-    through ??= answer.committedLsn;
+  while (limit > 0) {
+    const page = { limit: Math.min(limit, PAGE_RECORDS), bytesMax: PAGE_BYTES, from, signal };
+    const answer: ReadAnswer = await readPage(journal, page, proof);
+    const last: Lsn = through ?? answer.committedLsn;
+    through = last;
     for (const record of answer.records) {
-      if (record.lsn > through) return;
+      if (record.lsn > last) return;
+      limit -= 1;
       yield record;
     }
-    if (answer.nextLsn > through) return;
-    const lags = answer.nextLsn > answer.committedLsn;
+    if (answer.nextLsn > last) return;
+    const lags: boolean = answer.nextLsn > answer.committedLsn;
     if (lags && proof !== 'none') return;
     proof = lags ? 'wanted' : 'none';
-    from = { kind: 'lsn', lsn: answer.nextLsn };
+    from = answer.nextLsn;
   }
 }
 
-/** A linearizable read, or a plain one where that cannot be had in time. */
-async function newest(
+/** A read that is as new as `proof` asks, or a plain one where that cannot be had in time. */
+async function readPage(
   journal: Journal,
-  page: Parameters<Journal['read']>[0],
-): ReturnType<Journal['read']> {
+  page: ReadOptions,
+  proof: 'none' | PageRange['proof'],
+): Promise<ReadAnswer> {
+  if (proof !== 'wanted') return journal.read({ ...page, linearizable: proof === 'needed' });
   try {
     return await journal.read({ ...page, linearizable: true, timeoutMillis: PROOF_MILLIS });
   } catch (error) {

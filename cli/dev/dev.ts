@@ -13,13 +13,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { connectWith } from '../../client/index.ts';
+import { connect } from '../../client/index.ts';
 import { DiskError } from '../../io/disk.ts';
-import { silent } from '../../io/logger.ts';
-import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
+import { nodeDisk, nodeRandom } from '../../io/node.ts';
 import { formatController } from '../../operator/controller/format.ts';
 import { zone } from '../../protocol/types.ts';
-import { grpcNetwork } from '../../transport/grpc.ts';
 import { interruptible } from '../connection.ts';
 import { command, wholeNumber } from '../options.ts';
 import { Interrupted, note, UsageError } from '../output.ts';
@@ -94,7 +92,7 @@ async function lockDirectory(data: string): Promise<{ release(): Promise<void> }
   const pidFile = join(data, 'dev.pid');
   mkdirSync(data, { recursive: true });
   try {
-    const lock = await nodeDisk().lock(data);
+    const lock = await nodeDisk.lock(data);
     writeFileSync(pidFile, `${process.pid}\n`);
     return lock;
   } catch (error) {
@@ -168,7 +166,7 @@ async function format(record: DevRecord, plan: DevPlan, data: string): Promise<D
   for (const { directory, name } of plan.controllers) {
     mkdirSync(directory, { recursive: true });
     const { cluster } = record;
-    await formatController(nodeDisk(), directory, { cluster, id: name, set, grants });
+    await formatController(nodeDisk, directory, { cluster, id: name, set, grants });
   }
   const formatted = { ...record, formatted: true };
   writeFileSync(join(data, 'dev.json'), `${JSON.stringify(formatted)}\n`);
@@ -208,13 +206,7 @@ async function run(plan: DevPlan, restart: boolean): Promise<void> {
 /** Prints the one line on stdout once the controllers say that appends are accepted. */
 async function announce(plan: DevPlan, signal: AbortSignal): Promise<void> {
   const endpoints = plan.replicas.map(({ address }) => address);
-  await using client = connectWith({
-    clock: nodeClock,
-    random: nodeRandom(),
-    network: grpcNetwork({ clock: nodeClock, logger: silent }),
-    logger: silent,
-    endpoints,
-  });
+  await using client = connect({ endpoints });
   const slow = setTimeout(() => {
     note('journal dev: not ready after 15 s, see `journal status` and the logs');
   }, 15_000);

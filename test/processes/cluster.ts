@@ -1,0 +1,340 @@
+// A cluster of real processes in a temporary directory, as `journal dev` runs it, for one test.
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseRecord, planOf } from '../../cli/dev/plan.ts';
+import { type Client, connect } from '../../client/index.ts';
+import type { ClusterStatus, JournalStatus } from '../../transport/public.ts';
+import { Links } from './links.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const main = join(root, 'cli', 'main.ts');
+const READY_MILLIS_MAX = 30_000;
+const POLL_MILLIS = 20;
+
+export interface ClusterOptions {
+  readonly members?: number;
+  readonly controllers?: number;
+  /** False: a process that died stays dead until the test starts it. */
+  readonly restart?: boolean;
+  /** Preload the shim, so that syncs can be held. */
+  readonly faults?: boolean;
+  /** Lead all connections among the processes through links that can be cut. */
+  readonly links?: boolean;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class Cluster {
+  readonly directory: string;
+  readonly port: number;
+  readonly members: number;
+  readonly controllers: number;
+  readonly #options: ClusterOptions;
+  #dev: ChildProcess | null = null;
+  #stderr = '';
+  readonly #restarted: ChildProcess[] = [];
+  links: Links | null = null;
+
+  private constructor(directory: string, port: number, options: ClusterOptions) {
+    this.directory = directory;
+    this.port = port;
+    this.members = options.members ?? 3;
+    this.controllers = options.controllers ?? 3;
+    this.#options = options;
+  }
+
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const directory = mkdtempSync(join(tmpdir(), 'journal-'));
+    const port = await freePorts(32);
+    const cluster = new Cluster(directory, port, options);
+    if (options.faults || options.links) compileShim(directory);
+    if (options.links) {
+      const count = cluster.members + cluster.controllers;
+      cluster.links = await Links.open(port, await freePorts(16 * count), count);
+    }
+    await cluster.up();
+    return cluster;
+  }
+
+  get data(): string {
+    return join(this.directory, 'data');
+  }
+
+  get endpoints(): string[] {
+    return Array.from({ length: this.members }, (_, at) => `127.0.0.1:${this.port + at}`);
+  }
+
+  /** What `dev` said on stderr so far. */
+  get said(): string {
+    return this.#stderr;
+  }
+
+  /** Runs `journal dev` until it is ready; resolves with the milliseconds that this took. */
+  async up(): Promise<number> {
+    const begun = performance.now();
+    const { restart = true } = this.#options;
+    const args = ['dev', '--data', this.data, '--port', String(this.port)];
+    args.push('--members', String(this.members), '--controllers', String(this.controllers));
+    if (!restart) args.push('--no-restart');
+    const dev = spawn(process.execPath, [main, ...args], {
+      env: { ...process.env, ...this.#faultEnvironment() },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#dev = dev;
+    dev.stderr?.on('data', (piece: Buffer) => {
+      this.#stderr += piece.toString('utf8');
+    });
+    await this.#readyLine(dev);
+    return performance.now() - begun;
+  }
+
+  #faultEnvironment(): NodeJS.ProcessEnv {
+    const { faults, links } = this.#options;
+    if (!faults && !links) return {};
+    const preload = { LD_PRELOAD: join(this.directory, 'shim.so'), FAULT_DIR: this.directory };
+    return this.links === null ? preload : { ...preload, FAULT_DETOUR: this.links.detour };
+  }
+
+  #readyLine(dev: ChildProcess): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let stdout = '';
+      const failed = (why: string): void => {
+        clearTimeout(timer);
+        reject(new Error(`dev ${why}:\n${this.#stderr}\n${this.logs()}`));
+      };
+      const timer = setTimeout(() => failed('was not ready in time'), READY_MILLIS_MAX);
+      dev.stdout?.on('data', (piece: Buffer) => {
+        stdout += piece.toString('utf8');
+        if (!/^ready \S+\n/m.test(stdout)) return;
+        clearTimeout(timer);
+        resolve();
+      });
+      dev.once('exit', (code) => failed(`ended with code ${code}`));
+    });
+  }
+
+  /** Stops all by SIGTERM to `dev`. */
+  async down(): Promise<void> {
+    const dev = this.#dev;
+    this.#dev = null;
+    if (dev === null || dev.exitCode !== null) return;
+    const gone = new Promise((resolve) => dev.once('exit', resolve));
+    dev.kill('SIGTERM');
+    await gone;
+  }
+
+  /** Kills `dev` alone: nobody tells its processes. */
+  async killDev(): Promise<void> {
+    const dev = this.#dev;
+    this.#dev = null;
+    const gone = new Promise((resolve) => dev?.once('exit', resolve));
+    dev?.kill('SIGKILL');
+    await gone;
+  }
+
+  /** Kills `dev` and every process that it started, all at once. */
+  async killAll(): Promise<void> {
+    const pids = (await this.status()).processes.map(({ pid }) => pid);
+    const dev = this.#dev;
+    this.#dev = null;
+    const gone = new Promise((resolve) => dev?.once('exit', resolve));
+    dev?.kill('SIGKILL');
+    for (const pid of pids) kill(pid, 'SIGKILL');
+    await gone;
+    while (pids.some(isAlive)) await pause(POLL_MILLIS);
+  }
+
+  async close(): Promise<void> {
+    await this.down();
+    for (const child of this.#restarted) child.kill('SIGKILL');
+    await this.links?.close();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  connect(
+    options: { readonly endpoints?: readonly string[]; timeoutMillis?: number } = {},
+  ): Client {
+    return connect({ endpoints: this.endpoints, timeoutMillis: 30_000, ...options });
+  }
+
+  async status(): Promise<ClusterStatus> {
+    await using client = this.connect();
+    return client.status();
+  }
+
+  /** The journal's status once `wanted` holds. */
+  async until(
+    journal: string,
+    wanted: (status: JournalStatus) => boolean,
+    what: string,
+    millisMax = 30_000,
+  ): Promise<JournalStatus> {
+    const end = performance.now() + millisMax;
+    await using client = this.connect({ timeoutMillis: 2_000 });
+    let seen: JournalStatus | undefined;
+    while (performance.now() < end) {
+      const status = await client.status().catch(() => undefined);
+      seen = status?.journals.find(({ name }) => name === journal);
+      if (seen !== undefined && wanted(seen)) return seen;
+      await pause(POLL_MILLIS);
+    }
+    const found = JSON.stringify(seen, null, 1);
+    throw new Error(`not ${what} within ${millisMax} ms:\n${found}\n${this.#stderr}${this.logs()}`);
+  }
+
+  /** Starts a process that died under `restart: false` again. */
+  async restart(member: string): Promise<void> {
+    const record = parseRecord(readFileSync(join(this.data, 'dev.json'), 'utf8'));
+    if (record === undefined) throw new Error('dev.json cannot be read');
+    const plan = planOf(record, this.data);
+    const found = [...plan.replicas, ...plan.controllers].find(({ name }) => name === member);
+    if (found === undefined) throw new Error(`no process is called ${member}`);
+    const log = openSync(found.log, 'a');
+    const env = { ...process.env, ...this.#faultEnvironment() };
+    const child = spawn(process.execPath, [main, ...found.args], {
+      env,
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    this.#restarted.push(child);
+  }
+
+  /** All members serve and are in step. */
+  whole(journal: string, members = this.members): Promise<JournalStatus> {
+    return this.until(journal, (status) => isWhole(status, members), 'whole');
+  }
+
+  async pidOf(member: string): Promise<number> {
+    const found = (await this.status()).processes.find(({ id }) => id === member);
+    if (found === undefined) throw new Error(`no process is called ${member}`);
+    return found.pid;
+  }
+
+  /** Holds every sync of a process for `millis`, or until `release` where that is 0. */
+  hold(pid: number, millis: number): void {
+    writeFileSync(join(this.directory, `hold-${pid}`), String(millis));
+  }
+
+  release(pid: number): void {
+    rmSync(join(this.directory, `hold-${pid}`), { force: true });
+  }
+
+  /** Place of a process among the ports: what `links` counts by. */
+  indexOf(member: string): number {
+    const number = Number(member.split('-').at(-1)) - 1;
+    return member.startsWith('controller') ? this.members + number : number;
+  }
+
+  journal(args: readonly string[], input: string | Buffer = ''): Promise<Ended> {
+    return journal(args, input, { JOURNAL_ENDPOINTS: this.endpoints.join(',') });
+  }
+
+  /** The ends of the processes' logs, to be shown where a test fails. */
+  logs(): string {
+    const names = [
+      ...Array.from({ length: this.members }, (_, at) => `replica-${at + 1}`),
+      ...Array.from({ length: this.controllers }, (_, at) => `controller-${at + 1}`),
+    ];
+    return names.map((name) => `--- ${name}\n${this.logEnd(name)}`).join('\n');
+  }
+
+  logEnd(name: string): string {
+    try {
+      return readFileSync(join(this.data, 'logs', `${name}.log`), 'utf8').slice(-1_500);
+    } catch {
+      return '';
+    }
+  }
+}
+
+export function isWhole({ writable, members }: JournalStatus, count: number): boolean {
+  const serving = members.filter(({ role }) => ['head', 'middle', 'tail'].includes(role));
+  return writable && serving.length === count && serving.every((one) => one.live && one.synced);
+}
+
+/** Runs the tool once. */
+export function journal(
+  args: readonly string[],
+  input: string | Buffer = '',
+  env: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } });
+  const ended = output(child);
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+  return ended;
+}
+
+/** Starts the tool and leaves its stdin open. */
+export function startJournal(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  return spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } });
+}
+
+export function output(child: ChildProcess): Promise<Ended> {
+  const pieces: { stdout: Buffer[]; stderr: Buffer[] } = { stdout: [], stderr: [] };
+  child.stdout?.on('data', (piece: Buffer) => pieces.stdout.push(piece));
+  child.stderr?.on('data', (piece: Buffer) => pieces.stderr.push(piece));
+  return new Promise((resolve) => {
+    child.on('close', (code, signal) => {
+      const stdout = Buffer.concat(pieces.stdout).toString('utf8');
+      const stderr = Buffer.concat(pieces.stderr).toString('utf8');
+      resolve({ code, signal, stdout, stderr });
+    });
+  });
+}
+
+export const pause = (millis: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, millis));
+
+export function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It is gone already.
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function compileShim(directory: string): void {
+  const source = join(import.meta.dirname, 'shim.c');
+  const target = join(directory, 'shim.so');
+  execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-o', target, source, '-ldl']);
+}
+
+/** The first of `count` ports in a row that nobody listens at. */
+async function freePorts(count: number): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const first = 20_000 + Math.floor(Math.random() * 1_200) * 10;
+    const all = Array.from({ length: count }, (_, at) => first + at);
+    const free = await Promise.all(all.map(isFree));
+    if (free.every((one) => one)) return first;
+  }
+  throw new Error(`no ${count} free ports in a row were found`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
+      server.close(() => resolve(true));
+    });
+  });
+}

@@ -1,0 +1,100 @@
+// `journal dev`: ready soon, stopped well, and clear about why it does not start.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { Cluster, isAlive, journal, kill, pause } from './cluster.ts';
+
+const WAIT = { timeout: 120_000 };
+
+describe('dev', () => {
+  let cluster: Cluster;
+  before(async () => {
+    cluster = await Cluster.start();
+  });
+  after(() => cluster?.close());
+
+  const dev = (...flags: string[]) => journal(['dev', ...flags]);
+
+  test('refuses a directory in use, with the process that has it', WAIT, async () => {
+    const { code, stdout, stderr } = await dev('--data', cluster.data, '--port', '19001');
+    assert.equal(code, 2);
+    assert.equal(stdout, '');
+    assert.match(stderr, /in use by process \d+.*--data/s);
+  });
+
+  test('refuses a busy port, and says what to do', WAIT, async () => {
+    const other = join(cluster.directory, 'other');
+    const { code, stderr } = await dev('--data', other, '--port', String(cluster.port));
+    assert.equal(code, 2);
+    assert.match(stderr, new RegExp(`port ${cluster.port} .*in use.*--port`));
+    // A second try elsewhere is not stopped by what the first left.
+    const free = createServer();
+    await new Promise<void>((resolve) => free.listen(0, '127.0.0.1', resolve));
+    free.close();
+    assert.doesNotMatch(
+      (await dev('--data', other, '--port', String(cluster.port))).stderr,
+      /holds/,
+    );
+  });
+
+  test('refuses a directory of something else', WAIT, async () => {
+    const other = join(cluster.directory, 'else');
+    mkdirSync(other);
+    writeFileSync(join(other, 'thesis.txt'), 'mine');
+    const { code, stderr } = await dev('--data', other, '--port', '19001');
+    assert.equal(code, 2);
+    assert.match(stderr, /thesis\.txt.*--data/);
+  });
+
+  test('a process that died is started again', WAIT, async () => {
+    const before = await cluster.pidOf('replica-2');
+    kill(before, 'SIGKILL');
+    const end = performance.now() + 15_000;
+    for (;;) {
+      const found = (await cluster.status()).processes.find(({ id }) => id === 'replica-2');
+      if (found !== undefined && found.reachable && found.pid !== before) break;
+      assert.ok(performance.now() < end, 'it was not started again');
+      await pause(50);
+    }
+    assert.match(cluster.said, /replica-2 \(pid \d+\) was killed by SIGKILL/);
+  });
+
+  test('stops everything, and finds its data again', WAIT, async () => {
+    await cluster.journal(['create', 'kept']);
+    await cluster.journal(['append', 'kept'], 'a\nb\n');
+    const pids = (await cluster.status()).processes.map(({ pid }) => pid);
+    await cluster.down();
+    assert.deepEqual(pids.filter(isAlive), []);
+    const wrong = await dev('--data', cluster.data, '--members', '5');
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /--members is 5.*made with 3/);
+    await cluster.up();
+    assert.equal((await cluster.journal(['read', 'kept', '--raw'])).stdout, 'a\nb\n');
+  });
+
+  test('when dev itself is killed, its processes end', WAIT, async () => {
+    const pids = (await cluster.status()).processes.map(({ pid }) => pid);
+    await cluster.killDev();
+    const end = performance.now() + 10_000;
+    while (pids.some(isAlive) && performance.now() < end) await pause(50);
+    assert.deepEqual(pids.filter(isAlive), []);
+    await cluster.up();
+    assert.equal((await cluster.journal(['tail', 'kept'])).stdout, '2\n');
+  });
+});
+
+test('one member and one controller make a cluster too', WAIT, async () => {
+  const cluster = await Cluster.start({ members: 1, controllers: 1 });
+  try {
+    const made = await cluster.journal(['create', 'solo', '--replicas', '1', '--allow-solo']);
+    assert.equal(made.code, 0, made.stderr);
+    const appended = await cluster.journal(['append', 'solo'], 'a\n');
+    assert.equal(appended.code, 0, appended.stderr);
+  } finally {
+    await cluster.close();
+    rmSync(cluster.directory, { recursive: true, force: true });
+  }
+});
