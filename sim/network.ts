@@ -98,7 +98,7 @@ export class SimulatedNetwork implements Network {
     return {
       send: (message) => {
         opened.send({ kind: 'message', bytes: method.request.encode(message) });
-        return opened.waitingBytes() <= DUPLEX_BYTES_MAX;
+        return !opened.closed() && opened.waitingBytes() <= DUPLEX_BYTES_MAX;
       },
       drained: async () => {
         while (!opened.closed() && opened.waitingBytes() > DUPLEX_BYTES_MAX / 2) {

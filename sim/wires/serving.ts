@@ -62,7 +62,8 @@ export function accept(
       if (frame.kind === 'end') inbox.end();
       if (frame.kind !== 'open' && frame.kind !== 'message') return;
       if (handler === undefined) {
-        finish({ kind: 'error', error: new JournalError('UNAVAILABLE', 'no such method') });
+        const message = `${connection.path} is not served here`;
+        finish({ kind: 'error', error: new JournalError('INCOMPATIBLE', message) });
         return;
       }
       try {
@@ -123,7 +124,7 @@ async function run(
   const stream: Duplex<unknown, unknown> = {
     send: (message) => {
       connection.send(end, { kind: 'message', bytes: handler.method.response.encode(message) });
-      return connection.waitingBytes(end) <= DUPLEX_BYTES_MAX;
+      return !end.closed && connection.waitingBytes(end) <= DUPLEX_BYTES_MAX;
     },
     drained: async () => {
       while (!end.closed && connection.waitingBytes(end) > DUPLEX_BYTES_MAX / 2) {
