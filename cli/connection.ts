@@ -15,6 +15,7 @@ export interface ConnectionFlags {
   readonly tlsCa?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly tlsServerName?: string;
   readonly json?: boolean;
 }
 
@@ -40,7 +41,12 @@ export function connected(made: Command): Command {
     )
     .addOption(file('--tls-ca', 'certificates that sign the replicas', 'JOURNAL_TLS_CA'))
     .addOption(file('--tls-cert', 'own certificate, with --tls-key', 'JOURNAL_TLS_CERT'))
-    .addOption(file('--tls-key', 'own key, with --tls-cert', 'JOURNAL_TLS_KEY'));
+    .addOption(file('--tls-key', 'own key, with --tls-cert', 'JOURNAL_TLS_KEY'))
+    .addOption(
+      new Option('--tls-server-name <name>', 'in certificates of replicas dialled by IP address')
+        .env('JOURNAL_TLS_SERVER_NAME')
+        .helpGroup('Connection:'),
+    );
 }
 
 const ADDRESS = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:,[\]]+):(\d{1,5})$/;
@@ -104,7 +110,7 @@ export async function interruptible<Result>(
 
 /** The files by which a connection is made; undefined for one in the clear. */
 function tlsOf(flags: ConnectionFlags): ConnectOptions['tls'] {
-  const { tlsCa, tlsCert, tlsKey } = flags;
+  const { tlsCa, tlsCert, tlsKey, tlsServerName: serverName } = flags;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     const [given, missing] = tlsCert === undefined ? ['key', 'cert'] : ['cert', 'key'];
     throw new UsageError(
@@ -114,5 +120,5 @@ function tlsOf(flags: ConnectionFlags): ConnectOptions['tls'] {
   if (tlsCa === undefined && tlsCert !== undefined) {
     throw new UsageError('--tls-cert is given and --tls-ca is not, allowed is both');
   }
-  return tlsCa === undefined ? undefined : { ca: tlsCa, cert: tlsCert, key: tlsKey };
+  return tlsCa === undefined ? undefined : { ca: tlsCa, cert: tlsCert, key: tlsKey, serverName };
 }

@@ -55,7 +55,7 @@ describe('dev', () => {
     const end = performance.now() + 15_000;
     for (;;) {
       const found = (await cluster.status()).processes.find(({ id }) => id === 'replica-2');
-      if (found !== undefined && found.reachable && found.pid !== before) break;
+      if (found?.reachable && found.pid !== before) break;
       assert.ok(performance.now() < end, 'it was not started again');
       await pause(50);
     }
