@@ -15,13 +15,20 @@ export interface ConnectOptions extends ClientOptions {
         /** The own certificate and its key, both or neither. */
         readonly cert?: string | undefined;
         readonly key?: string | undefined;
+        /**
+         * Name in the certificates of replicas that are dialled by an IP address. Left out, it is
+         * the host of the endpoints, where they share one that is a name.
+         */
+        readonly serverName?: string | undefined;
       }
     | undefined;
 }
 
 /** Opens a client; nothing is sent before the first call. INVALID_ARGUMENT names what is wrong. */
 export function connect(options: ConnectOptions): Client {
-  const { tls, logger = silent } = options;
+  const { tls: files, endpoints, logger = silent } = options;
+  const serverName = files?.serverName ?? sharedName(endpoints);
+  const tls = files === undefined ? undefined : { ...files, serverName };
   const network = grpcNetwork({ clock: nodeClock, logger, tls });
   return connectWith({
     ...options,
@@ -30,4 +37,12 @@ export function connect(options: ConnectOptions): Client {
     network,
     hold: nodeHold,
   });
+}
+
+/** The one host name of all endpoints; undefined where they differ or are IP addresses. */
+function sharedName(endpoints: readonly string[]): string | undefined {
+  const hosts = new Set(endpoints.map((one) => one.slice(0, one.lastIndexOf(':'))));
+  const [host = ''] = hosts;
+  const isName = /[a-z]/i.test(host) && !host.includes(':') && host !== 'localhost';
+  return hosts.size === 1 && isName ? host : undefined;
 }

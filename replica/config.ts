@@ -61,7 +61,13 @@ export interface ProcessConfig {
   /** `host:port` of /livez, /readyz and /metrics; empty for none. */
   readonly probeListen: string;
   /** Paths of PEM files; all empty for plain text. */
-  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string };
+  readonly tls: {
+    readonly ca: string;
+    readonly cert: string;
+    readonly key: string;
+    /** Carried by certificates of peers and controllers that are dialled by an IP address. */
+    readonly serverName: string;
+  };
   /** Path of the file that maps names of certificates to roles; empty to let everybody in. */
   readonly authorization: string;
   readonly logLevel: string;
@@ -99,6 +105,7 @@ const FLAGS = [
   flag('tls-ca', 'FILE', '', 'certificates that sign clients and peers'),
   flag('tls-cert', 'FILE', '', 'certificate of this member'),
   flag('tls-key', 'FILE', '', 'key of this member'),
+  flag('tls-server-name', 'NAME', '', 'name in certificates of those dialled by an IP address'),
   flag('authorization', 'FILE', '', 'roles by certificate name; needs --tls-ca'),
   flag('log-level', 'LEVEL', 'info', 'debug, info, warn or error'),
   flag('queue-bytes', 'BYTES', `${DEFAULT_LIMITS.queueBytesMax}`, 'appends that may wait'),
@@ -158,7 +165,12 @@ function build(
   text: (name: string) => string,
   about: { readonly pid: number; readonly version: string },
 ): ProcessConfig {
-  const tls = { ca: text('tls-ca'), cert: text('tls-cert'), key: text('tls-key') };
+  const tls = {
+    ca: text('tls-ca'),
+    cert: text('tls-cert'),
+    key: text('tls-key'),
+    serverName: text('tls-server-name'),
+  };
   refuseContradictions(tls, text('authorization'));
   const limits: ReplicaLimits = {
     queueBytesMax: count('queue-bytes', text, MIB, 64 * 1024 * MIB),

@@ -50,6 +50,7 @@ class RealNetwork implements GrpcNetwork {
   readonly #logger: Logger;
   readonly #limits: NetworkLimits;
   readonly #credentials: Credentials;
+  readonly #serverName: string | undefined;
   readonly #channels = new Map<string, Channel>();
   readonly #listeners = new Set<Listener>();
   #closed = false;
@@ -59,6 +60,7 @@ class RealNetwork implements GrpcNetwork {
     this.#logger = logger;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#credentials = new Credentials(tls, clock, logger);
+    this.#serverName = tls?.serverName;
   }
 
   async call<Q, A>(
@@ -221,7 +223,11 @@ class RealNetwork implements GrpcNetwork {
   #channel(address: string): Channel {
     const known = this.#channels.get(address);
     if (known !== undefined) return known;
-    const client = new Client(address, this.#credentials.channel(), channelOptions(this.#limits));
+    const options = {
+      ...channelOptions(this.#limits),
+      ...nameOptions(address, this.#serverName),
+    };
+    const client = new Client(address, this.#credentials.channel(), options);
     const made = { client, open: new Set<Outgoing>() };
     this.#channels.set(address, made);
     return made;
@@ -254,6 +260,14 @@ function channelOptions(limits: NetworkLimits): ChannelOptions {
     'grpc.enable_channelz': 0,
   };
 }
+
+const IP_ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):\d+$/;
+
+/** An address that is a name is verified as it is. */
+const nameOptions = (address: string, serverName: string | undefined): ChannelOptions =>
+  serverName === undefined || !IP_ADDRESS.test(address)
+    ? {}
+    : { 'grpc.ssl_target_name_override': serverName };
 
 function encodable(encode: () => Uint8Array): Uint8Array {
   try {

@@ -28,6 +28,11 @@ export interface TlsFiles {
    * there is a `ca`), `optional`, or `none`.
    */
   readonly clients?: 'required' | 'optional' | 'none' | undefined;
+  /**
+   * Name that certificates of servers carry which are dialled by an IP address: where addresses
+   * come and go, certificates name the cluster. Without it they must carry the IP address.
+   */
+  readonly serverName?: string | undefined;
   /** How often the files are looked at; 2 s by default. */
   readonly refresh?: Micros | undefined;
 }
