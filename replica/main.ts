@@ -1,0 +1,174 @@
+// The process of one replica: settings, certificates, logs, signals and probes around startReplica.
+
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import pino from 'pino';
+import type { Logger } from '../io/logger.ts';
+import { nodeClock, nodeDisk, nodeRandom } from '../io/node.ts';
+import { type Authorizer, fileAuthorizer } from '../transport/authorize.ts';
+import { grpcNetwork } from '../transport/grpc.ts';
+import { type CommandLine, ConfigError, type ProcessConfig, readCommandLine } from './config.ts';
+import { type Probes, serveProbes } from './probes.ts';
+import { type Replica, startReplica } from './replica.ts';
+
+/** Oldest Node.js that runs this code, as package.json has it. */
+const NODE_MIN = [22, 18] as const;
+/** Wrong usage, a failure, and the longest that stopping may take. */
+const EXIT_USAGE = 2;
+const EXIT_FAILURE = 1;
+const STOP_MILLIS = 1_000;
+const READY_MILLIS = 200;
+
+/** Runs a replica until it is told to stop; flags are those of config.ts. */
+export async function main(args: readonly string[]): Promise<void> {
+  const old = tooOld(process.versions.node);
+  if (old !== null) return leave(old, EXIT_USAGE);
+  let line: CommandLine;
+  try {
+    line = readCommandLine(args, process.env, { pid: process.pid, version: version() });
+  } catch (error) {
+    if (error instanceof ConfigError) return leave(error.message, EXIT_USAGE);
+    throw error;
+  }
+  if (line.kind === 'print') {
+    process.stdout.write(line.text);
+    return;
+  }
+  await run(line.config);
+}
+
+/** Why this Node.js cannot run the code; null where it can. */
+export function tooOld(given: string): string | null {
+  const [major = 0, minor = 0] = given.split('.').map(Number);
+  const [leastMajor, leastMinor] = NODE_MIN;
+  if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return null;
+  return `Node.js is ${given}, allowed is ${NODE_MIN.join('.')} or newer`;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const manifest: unknown = JSON.parse(text);
+  const known = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
+  return known ? String(manifest.version) : 'unknown';
+}
+
+function leave(message: string, code: number): void {
+  process.stderr.write(`journal replica: ${message}\n`);
+  process.exitCode = code;
+}
+
+async function run(config: ProcessConfig): Promise<void> {
+  const { member } = config.replica;
+  const destination = pino.destination({ dest: 2, sync: true });
+  const logger = pino({ level: config.logLevel, base: { replica: member } }, destination);
+  crashOn(logger);
+  const around = new Surroundings(config, logger);
+  try {
+    await around.open();
+    await around.live();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    logger.error({ error: message }, 'this replica ends');
+    leave(message, EXIT_FAILURE);
+  }
+  await around.close();
+  // What a hung disk or a half-open connection still holds must not keep the process.
+  process.exit();
+}
+
+/** A broken rule or a lost promise ends the process: going on could write what is wrong. */
+function crashOn(logger: pino.Logger): void {
+  const crash = (error: unknown): void => {
+    const stack = error instanceof Error ? error.stack : String(error);
+    logger.fatal({ stack }, 'this replica crashes');
+    process.exit(EXIT_FAILURE);
+  };
+  process.on('uncaughtException', crash);
+  process.on('unhandledRejection', crash);
+}
+
+/** Everything about the process that the replica itself does not know. */
+class Surroundings {
+  readonly #config: ProcessConfig;
+  readonly #logger: Logger;
+  readonly #abort = new AbortController();
+  readonly #network: ReturnType<typeof grpcNetwork>;
+  readonly #authorizer: Authorizer | null;
+  #replica: Replica | null = null;
+  #probes: Probes | null = null;
+
+  constructor(config: ProcessConfig, logger: Logger) {
+    this.#config = config;
+    this.#logger = logger;
+    const { ca, cert, key, serverName } = config.tls;
+    const name = serverName === '' ? undefined : serverName;
+    const files = { ca: ca === '' ? undefined : ca, cert, key, serverName: name };
+    const tls = cert === '' ? undefined : files;
+    this.#network = grpcNetwork({ clock: nodeClock, logger, tls });
+    this.#network.health.set(false);
+    const { authorization: path } = config;
+    this.#authorizer = path === '' ? null : fileAuthorizer({ path, clock: nodeClock, logger });
+  }
+
+  async open(): Promise<void> {
+    const { probeListen, replica: config } = this.#config;
+    this.#listen();
+    if (probeListen !== '') {
+      this.#probes = await serveProbes(probeListen, this.#source(), this.#logger);
+    }
+    const authorizer = this.#authorizer;
+    this.#replica = await startReplica({
+      clock: nodeClock,
+      random: nodeRandom(),
+      disk: nodeDisk,
+      network: this.#network,
+      logger: this.#logger,
+      config,
+      signal: this.#abort.signal,
+      access:
+        authorizer === null
+          ? undefined
+          : (context, role, journal) => authorizer.check(context, role, journal),
+    });
+    const follow = (): void => this.#network.health.set(this.#replica?.unready() === '');
+    setInterval(follow, READY_MILLIS).unref();
+  }
+
+  /** Until it was told to stop; rejects where a rule was broken. */
+  async live(): Promise<void> {
+    await this.#replica?.ended;
+  }
+
+  /** Under `journal dev` ^C is for the parent, which then sends SIGTERM. */
+  #listen(): void {
+    const stop = (signal: string): void => {
+      this.#logger.info({ signal }, 'told to stop');
+      this.#abort.abort();
+      setTimeout(() => process.exit(), STOP_MILLIS).unref();
+      void this.#replica?.close();
+    };
+    process.once('SIGTERM', stop);
+    if (!process.connected) process.once('SIGINT', stop);
+  }
+
+  #source() {
+    const starting = 'this replica is starting';
+    return {
+      dead: () => this.#replica?.dead() ?? '',
+      unready: () => this.#replica?.unready() ?? starting,
+      metrics: async () => {
+        const replica = this.#replica;
+        if (replica === null) return { type: 'text/plain', text: '' };
+        replica.measure();
+        const { registry } = replica.metrics;
+        return { type: registry.contentType, text: await registry.metrics() };
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#authorizer?.close();
+    await this.#probes?.close();
+    await this.#network.close();
+  }
+}
