@@ -1,7 +1,7 @@
 // What the head does with an append: remembers what was asked before, judges conditions together
 // with the assignment of positions, and says "no" only from committed state.
 
-import { type Refusal, refusal } from '../errors.ts';
+import { ERROR_CODES, type Refusal, refusal } from '../errors.ts';
 import {
   after,
   type BatchHeader,
@@ -38,7 +38,10 @@ export function takeAppend(
       awaitDuplicate(state, request, known.memory, effects);
       return;
     }
-    if (known.kind !== 'new') {
+    const { writer, after: expected } = body.idempotence;
+    // A burned number is in no log, and what was pipelined behind it does not wait for it.
+    const passed = known.kind === 'gap' && expected <= (state.burned.get(writer) ?? 0);
+    if (known.kind !== 'new' && !passed) {
       refuse(request, recallRefusal(known, body.idempotence), effects);
       return;
     }
@@ -49,7 +52,8 @@ export function takeAppend(
   }
   const refused = admission(state, body);
   if (refused !== null) {
-    burn(state, body.idempotence);
+    // What is to be sent again keeps its number: until then, what was pipelined behind it is a gap.
+    if (!ERROR_CODES[refused.code].retryable) burn(state, body.idempotence);
     refuse(request, refused, effects);
     return;
   }
