@@ -10,7 +10,7 @@ import { journalMethods } from '../transport/methods.ts';
 import type { JournalRecord, StartPosition, SubscribeAnswer } from '../transport/public.ts';
 import { ask, noteRefusal, QUICK_MICROS, type World } from './calls.ts';
 import type { ResumeToken } from './input.ts';
-import { answered, candidates, failed } from './routing.ts';
+import { answered, candidates } from './routing.ts';
 import { asJournalError, backOff, Deadline, fromMillis, unlessAborted } from './waiting.ts';
 
 export interface CursorStart {
@@ -36,11 +36,11 @@ export interface Delivery {
   readonly lineage: number;
 }
 
-/** Replicas say at least once a second how far they are: one that is silent for longer is gone. */
+/**
+ * Replicas say at least once a second how far they are, and ask the chain before they say for long
+ * that there is no news: one that is silent for longer is gone, or was cut off.
+ */
 const SILENCE_MICROS = micros(2_500_000);
-/** A replica that was cut off tells no news for ever: after this long, the others are asked. */
-const NO_NEWS_MICROS = 3_000_000;
-const NO_NEWS_MICROS_MAX = 60_000_000;
 
 /** One subscription, on the way. Take it once. */
 export class Cursor {
@@ -51,10 +51,6 @@ export class Cursor {
   #lineage: number;
   #left: number;
   #heardAt: number;
-  #newsAt: number;
-  #checkAfter = NO_NEWS_MICROS;
-  /** Is committed elsewhere: who does not deliver it with the next message is behind. */
-  #missing: Lsn | null = null;
 
   constructor(world: World, start: CursorStart) {
     this.#world = world;
@@ -64,7 +60,6 @@ export class Cursor {
     this.#lineage = start.lineage;
     this.#left = start.limit;
     this.#heardAt = world.clock.now();
-    this.#newsAt = this.#heardAt;
   }
 
   /** Where another subscription would go on; undefined before the first answer. */
@@ -153,10 +148,6 @@ export class Cursor {
         this.#heardAt = clock.now();
         const delivery = this.#take(answer);
         if (delivery !== undefined) yield delivery;
-        if (delivery === undefined && (await this.#behind())) {
-          failed(routing, address, clock.now());
-          return;
-        }
       }
     } finally {
       abort();
@@ -203,30 +194,7 @@ export class Cursor {
     this.#nextLsn = nextLsn;
     this.#position = { kind: 'lsn', lsn: nextLsn };
     this.#left -= records.length;
-    this.#newsAt = this.#world.clock.now();
-    this.#checkAfter = NO_NEWS_MICROS;
-    this.#missing = null;
     return { records, nextLsn, committedLsn, lineage };
-  }
-
-  /** Whether there is news elsewhere; asked rarely, and more rarely the longer there is none. */
-  async #behind(): Promise<boolean> {
-    const { clock } = this.#world;
-    if (this.#nextLsn === null) return false;
-    if (this.#missing !== null) return this.#nextLsn <= this.#missing;
-    if (clock.now() - this.#newsAt < this.#checkAfter) return false;
-    this.#checkAfter = Math.min(this.#checkAfter * 2, NO_NEWS_MICROS_MAX);
-    this.#newsAt = clock.now();
-    const deadline = new Deadline(clock, 2_000, this.#start.signal);
-    try {
-      const { endLsn } = await tailAnswer(this.#world, this.#start.journal, deadline);
-      if (endLsn >= this.#nextLsn) this.#missing = endLsn;
-    } catch {
-      // Nobody can prove anything now: stay with what there is.
-    } finally {
-      deadline.close();
-    }
-    return false;
   }
 }
 
