@@ -25,6 +25,7 @@ import type { Controllers } from './controllers.ts';
 import type { Driver } from './driver.ts';
 import type { Journals } from './journals.ts';
 import type { LoopMeter, SyncMeter } from './metrics.ts';
+import type { Access } from './service/access.ts';
 
 /** Feature levels of the wire between processes of one cluster that this code understands. */
 export const FEATURE_LEVEL_MIN = 1;
@@ -43,6 +44,7 @@ export interface ControlParts {
   readonly controllers: Controllers;
   readonly meter: SyncMeter;
   readonly loop: LoopMeter;
+  readonly access: Access;
   /** As it is now: the incarnation comes later than the first ping. */
   hello(): ReplicaHello;
 }
@@ -89,7 +91,10 @@ export class Control {
   }
 
   handler(): Handler {
-    return bidiStream(replicaMethods.observe, (stream) => this.#observe(stream));
+    return bidiStream(replicaMethods.observe, (stream, context) => {
+      this.#parts.access(context, 'member', null);
+      return this.#observe(stream);
+    });
   }
 
   /** Something changed that the controllers should hear of before their next ping. */

@@ -25,8 +25,7 @@ import { type Batch, type BatchHeader, higher, micros, NO_LSN } from '../protoco
 import type { Host, Pending } from './host.ts';
 import type { ReplicaMetrics, SyncMeter } from './metrics.ts';
 import type { Outbox } from './outbox.ts';
-import type { Queue } from './queue.ts';
-import { Bell } from './wait.ts';
+import { Bell, type Queue } from './wait.ts';
 
 const TICK = micros(50_000);
 /** Bytes from peers that may wait for the disk. */

@@ -46,7 +46,7 @@ export interface Pending {
 export interface HostStart {
   readonly log: JournalLog;
   readonly record: ChainRecord | null;
-  /** Newest configuration that this volume has heard of; null where it never heard of one. */
+  /** Newest configuration that this volume has heard of, the record's own at least. */
   readonly known: Configuration | null;
   readonly tables: TablesSnapshot | null;
   /** Last position that was trimmed, a hidden part of the first batch included. */
@@ -85,7 +85,7 @@ export class Host {
     const { journal } = log;
     this.journal = journal;
     this.log = log;
-    this.known = start.known ?? record?.configuration ?? null;
+    this.known = start.known;
     this.trimmedLsn = start.trimmedLsn;
     this.trimDue = lsn(0);
     this.state = openChain({ journal, me, record, shape: log.shape(), tables, settings });
@@ -126,6 +126,11 @@ export class Host {
     return isHead(this.state);
   }
 
+  /** Whether it is in the newest configuration that it adopted, or is about to adopt. */
+  get isMember(): boolean {
+    return this.state.standing === 'member';
+  }
+
   /**
    * Whether committed records may be served from here. A process that restarted does not know how
    * far its journal is committed until it heard of the start of its epoch: it would show a log that
@@ -134,7 +139,7 @@ export class Host {
   get readable(): boolean {
     const { live, synced, startLsn, committedLsn } = this.state;
     if (live && synced && startLsn !== null && committedLsn >= startLsn) this.#readable = true;
-    return live && this.#readable;
+    return this.isMember && this.#readable;
   }
 
   /** Whether its part in the journal changed since this was last asked. */

@@ -58,20 +58,19 @@ export class Journals {
   #orders: Promise<void> = Promise.resolve();
 
   /** `me` names incarnation 0 until `begin`: reports can be given, nothing is taken part in. */
-  private constructor(parts: JournalsParts, me: MemberKey) {
+  constructor(parts: JournalsParts, me: MemberKey) {
     this.#parts = parts;
     this.#me = me;
   }
 
-  static async open(parts: JournalsParts, me: MemberKey): Promise<Journals> {
-    const journals = new Journals(parts, me);
-    const { metadata } = parts;
+  /** Opens what the volume holds. */
+  async open(): Promise<void> {
+    const { metadata } = this.#parts;
     for (const key of metadata.keys('deleted/')) {
       const tombstone = readJson<Configuration>(metadata.get(key));
-      if (tombstone !== null) journals.#tombstones.set(tombstone.journal, tombstone);
+      if (tombstone !== null) this.#tombstones.set(tombstone.journal, tombstone);
     }
-    await journals.#openHosts();
-    return journals;
+    await this.#openHosts();
   }
 
   /** The process has its incarnation: the machines are made anew under it. */
@@ -94,7 +93,7 @@ export class Journals {
       }
       const record = readJson<ChainRecord>(metadata.get(recordKey({ journal })));
       const known = readJson<Configuration>(metadata.get(`known/${journal}`));
-      const newest = known ?? record?.configuration ?? null;
+      const newest = newer(known, record?.configuration ?? null);
       if (newest === null && volume.find(journal) === undefined) continue;
       await this.#open(journal, record, newest);
     }
@@ -169,19 +168,18 @@ export class Journals {
 
   /** Newest configuration of each journal that this volume has heard of, tombstones too. */
   inventory(): readonly Configuration[] {
-    const known = this.all().flatMap((host) => (host.known === null ? [] : [host.known]));
+    const openings = [...this.all(), ...this.#damaged.values()];
+    const known = openings.flatMap((one) => (one.known === null ? [] : [one.known]));
     return [...known, ...this.#tombstones.values()];
   }
 
   /** Addresses of all peers that a journal of this replica has. */
   peers(): ReadonlySet<string> {
     const addresses = new Set<string>();
-    for (const { known, state } of this.#hosts.values()) {
-      for (const configuration of [known, state.record?.configuration]) {
-        for (const member of configuration ? order(configuration) : []) {
-          if (member.store !== this.#me.store) addresses.add(member.address);
-        }
-      }
+    const records = this.all().flatMap(({ state }) => state.record?.configuration ?? []);
+    const known = [...this.all(), ...this.#damaged.values()].flatMap((one) => one.known ?? []);
+    for (const member of [...records, ...known].flatMap(order)) {
+      if (member.store !== this.#me.store) addresses.add(member.address);
     }
     return addresses;
   }
@@ -284,6 +282,11 @@ function firstBase(configuration: Configuration): Base {
   const at = after(firstLsn, -1);
   const tables = snapshotTables(tablesFrom(at, settings.limits));
   return { journal, lsn: at, epoch: NO_EPOCH, crc: 0, trimmedLsn: at, tables };
+}
+
+function newer(one: Configuration | null, other: Configuration | null): Configuration | null {
+  if (one === null || other === null) return one ?? other;
+  return compareConfigurations(one, other) >= 0 ? one : other;
 }
 
 const toJson = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));

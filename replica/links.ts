@@ -8,12 +8,19 @@ import type { Random } from '../io/random.ts';
 import { decodeBatch } from '../log/batch.ts';
 import type { ChainMessage } from '../protocol/chain/messages.ts';
 import { type MemberKey, MIB } from '../protocol/configuration.ts';
-import { acceptLinks, type ChainFrame, type Link, openLink, type PeerHello } from '../transport/link.ts';
+import {
+  acceptLinks,
+  type ChainFrame,
+  type Link,
+  openLink,
+  type PeerHello,
+} from '../transport/link.ts';
 import { peerMethods } from '../transport/methods.ts';
 import type { PeerFrame } from '../transport/peer.ts';
 import type { Driver } from './driver.ts';
 import type { Host } from './host.ts';
 import type { PeerLinks } from './outbox.ts';
+import type { Access } from './service/access.ts';
 
 /** Small messages that may wait behind a link that is full; runs of the log wait for room. */
 const WAITING_BYTES_MAX = 4 * MIB;
@@ -24,6 +31,7 @@ export interface LinksParts {
   readonly network: Network;
   readonly logger: Logger;
   readonly driver: Driver;
+  readonly access: Access;
   hello(): PeerHello;
   find(journal: ChainMessage['journal']): Host | undefined;
   hosts(): readonly Host[];
@@ -38,7 +46,7 @@ export class Links implements PeerLinks {
   }
 
   handler(): Handler {
-    const { clock, hello } = this.#parts;
+    const { clock, hello, access } = this.#parts;
     const accept = acceptLinks({
       clock,
       hello,
@@ -46,7 +54,10 @@ export class Links implements PeerLinks {
       onUp: ({ from }) => this.#linked(from),
       onDown: () => undefined,
     });
-    return bidiStream(peerMethods.link, accept);
+    return bidiStream(peerMethods.link, (stream, context) => {
+      access(context, 'member', null);
+      return accept(stream, context);
+    });
   }
 
   /** Dials who is new, lets go of who is named no longer. */

@@ -64,6 +64,10 @@ export class Outbox {
     this.#links = links;
   }
 
+  get address(): string {
+    return this.#to.address;
+  }
+
   /** A message as the machine made it, behind whatever run still goes out. */
   send(body: WireChainBody): void {
     const standing = this.#source.standing();

@@ -5,7 +5,7 @@ import type { Clock } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import type { ChainReply, ChainRequest } from '../protocol/chain/messages.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { after, lastLsn, type Lsn, lower, lsn, micros, NO_LSN } from '../protocol/types.ts';
+import { after, type Lsn, lastLsn, lower, lsn, micros, NO_LSN } from '../protocol/types.ts';
 import type { Driver } from './driver.ts';
 import type { Host } from './host.ts';
 import type { Journals } from './journals.ts';

@@ -1,6 +1,8 @@
-// Waiting by the clock of io/: a pause, and a bell that wakes all who wait for something to move.
+// Waiting by the clock of io/: a pause, a bell that wakes all who wait for something to move, a
+// deadline, and the bound of what may wait.
 
 import type { Clock } from '../io/clock.ts';
+import { JournalError } from '../protocol/errors.ts';
 import type { Micros } from '../protocol/types.ts';
 
 /** Resolves after `delay`, or as soon as the signal aborts: the caller looks at the signal. */
@@ -87,4 +89,49 @@ export function deadline(clock: Clock, timeout: Micros, signal: AbortSignal): De
       signal.removeEventListener('abort', leave);
     },
   };
+}
+
+/** The bound of what waits: requests of all journals together, by number and by bytes. */
+export class Queue {
+  readonly #bytesMax: number;
+  readonly #requestsMax: number;
+  #bytes = 0;
+  #requests = 0;
+
+  constructor(limits: { readonly queueBytesMax: number; readonly queueRequestsMax: number }) {
+    this.#bytesMax = limits.queueBytesMax;
+    this.#requestsMax = limits.queueRequestsMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** Takes a place until `leave`; throws OVERLOADED where there is none. */
+  enter(bytes: number): void {
+    if (this.#requests >= this.#requestsMax) {
+      throw new JournalError(
+        'OVERLOADED',
+        `${this.#requests} requests wait, allowed is ${this.#requestsMax}`,
+      );
+    }
+    // A single batch is always let in: it may be larger than the bound of a small queue.
+    if (this.#bytes > 0 && this.#bytes + bytes > this.#bytesMax) {
+      throw new JournalError(
+        'OVERLOADED',
+        `${this.#bytes} bytes wait and ${bytes} came, allowed is ${this.#bytesMax}`,
+      );
+    }
+    this.#requests += 1;
+    this.#bytes += bytes;
+  }
+
+  leave(bytes: number): void {
+    this.#requests -= 1;
+    this.#bytes -= bytes;
+  }
 }

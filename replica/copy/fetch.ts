@@ -19,6 +19,7 @@ import {
 import type { FetchAnswer, FetchRequest } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
 import type { Host } from '../host.ts';
+import type { Access } from '../service/access.ts';
 
 const FRAME_BYTES = 512 * KIB;
 const PIECE_BYTES = MIB;
@@ -27,12 +28,16 @@ const IDLE = micros(1_000_000);
 
 export interface FetchParts {
   readonly clock: Clock;
+  readonly access: Access;
   find(journal: FetchRequest['journal']): Host | undefined;
 }
 
 /** Serves `fetch`: ends only with the caller, or when this replica is no good source any more. */
 export function fetchHandler(parts: FetchParts): Handler {
-  return serverStream(peerMethods.fetch, (request, { signal }) => fetch(parts, request, signal));
+  return serverStream(peerMethods.fetch, (request, context) => {
+    parts.access(context, 'member', null);
+    return fetch(parts, request, context.signal);
+  });
 }
 
 async function* fetch(

@@ -2,7 +2,13 @@
 // head is refused elsewhere with the configuration, so that the client goes there.
 
 import type { Clock } from '../../io/clock.ts';
-import { type CallContext, bidiStream, type Handler, serverStream, unary } from '../../io/network.ts';
+import {
+  bidiStream,
+  type CallContext,
+  type Handler,
+  serverStream,
+  unary,
+} from '../../io/network.ts';
 import { MIB } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { journalMethods } from '../../transport/methods.ts';

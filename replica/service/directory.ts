@@ -34,7 +34,7 @@ export class Directory {
   /** The journal where it is served here, or undefined: then `elsewhere` says more. */
   here(name: string): Host | undefined {
     const host = this.#journals.byName(name);
-    return host !== undefined && !host.closed && host.state.live ? host : undefined;
+    return host !== undefined && !host.closed && host.isMember ? host : undefined;
   }
 
   /** The journal served here. Rejects with NOT_FOUND, or NOT_HEAD with the configuration. */
