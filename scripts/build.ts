@@ -15,7 +15,7 @@ type Manifest = {
   readonly dependencies: Readonly<Record<string, string>>;
 };
 
-const NAME = '@journal-log/client';
+const NAME = 'journal-log-client';
 const root = join(import.meta.dirname, '..');
 const out = join(root, 'dist/client');
 
