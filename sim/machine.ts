@@ -24,8 +24,11 @@ export interface Seams {
 
 /** What runs on a machine. */
 export interface Program {
-  /** Starts it; the result stops it gracefully. A rejection is an exit with an error. */
-  start(seams: Seams, life: number): Promise<Running>;
+  /**
+   * Starts it; the result stops it gracefully. A rejection, or `ended` called later, is an exit of
+   * the process with an error.
+   */
+  start(seams: Seams, life: number, ended: (error: unknown) => void): Promise<Running>;
 }
 
 export interface Running {
@@ -110,12 +113,10 @@ export class Machine {
     this.#fabric.place(this.name, actor);
     const life = this.lives;
     this.#world.schedule(1, actor, 'world', `start ${actor.name}`, () => {
-      program.start(this.seams(actor), life).then(
-        (running) => {
-          this.running = running;
-        },
-        (error: unknown) => this.exited(actor, error),
-      );
+      const ended = (error: unknown): void => this.exited(actor, error);
+      program.start(this.seams(actor), life, ended).then((running) => {
+        this.running = running;
+      }, ended);
     });
   }
 

@@ -1,0 +1,205 @@
+// A whole cluster in a simulated world: replicas and controllers from the code that ships, a doctor
+// who asks how they are, and clients.
+
+import { type Client, connectWith } from '../client/client.ts';
+import { startController } from '../operator/controller/controller.ts';
+import { formatController } from '../operator/controller/format.ts';
+import { KIB, MIB } from '../protocol/configuration.ts';
+import { type MemberId, memberId, micros, type Zone, zone } from '../protocol/types.ts';
+import { DEFAULT_LIMITS } from '../replica/config.ts';
+import { startReplica } from '../replica/replica.ts';
+import type { ClusterStatus } from '../transport/public.ts';
+import type { Scene } from './faults.ts';
+import { Machine, type Program, type Seams } from './machine.ts';
+import { Listeners } from './network.ts';
+import type { Dice } from './random.ts';
+import { Fabric } from './wires/fabric.ts';
+import type { World } from './world.ts';
+
+export const DIRECTORY = '/data';
+const CLUSTER = 'simulated';
+const VERSION = '0.0.0-simulated';
+const ZONES = ['a', 'b', 'c', 'd', 'e'];
+const REPLICA_PORT = 7401;
+const CONTROLLER_PORT = 7601;
+const LOOK_MICROS = micros(250_000);
+
+export interface ClusterShape {
+  readonly replicas: number;
+  readonly controllers: number;
+  readonly clients: number;
+}
+
+export class Cluster implements Scene {
+  readonly world: World;
+  readonly fabric: Fabric;
+  readonly listeners = new Listeners();
+  readonly replicas: Machine[] = [];
+  readonly controllers: Machine[] = [];
+  readonly clients: Machine[] = [];
+  readonly doctor: Machine;
+  /** What the doctor was told last, and when. */
+  status: ClusterStatus | null = null;
+  statusAt = 0;
+  #client: Client | null = null;
+  readonly #dice: Dice;
+
+  constructor(world: World, shape: ClusterShape) {
+    this.world = world;
+    this.fabric = new Fabric(world);
+    this.#dice = world.dice.fork('cluster');
+    for (let at = 0; at < shape.controllers; at += 1) {
+      const name = `k${at + 1}`;
+      this.controllers.push(this.#machine(name, zoneAt(at), controllerProgram(name, zoneAt(at))));
+    }
+    for (let at = 0; at < shape.replicas; at += 1) {
+      const name = `r${at + 1}`;
+      const program = replicaProgram(name, zoneAt(at), this.controllerAddresses());
+      this.replicas.push(this.#machine(name, zoneAt(at), program));
+    }
+    this.doctor = this.#machine('doctor', zoneAt(0), { start: (seams) => this.#attend(seams) });
+  }
+
+  controllerAddresses(): string[] {
+    return this.controllers.map(({ name }) => `${name}:${CONTROLLER_PORT}`);
+  }
+
+  endpoints(): string[] {
+    return this.replicas.map(({ name }) => `${name}:${REPLICA_PORT}`);
+  }
+
+  machines(): Machine[] {
+    return [...this.controllers, ...this.replicas, ...this.clients, this.doctor];
+  }
+
+  /** A client of the doctor's, who is never in trouble. */
+  get client(): Client {
+    if (this.#client === null) throw new Error('the doctor is not there yet');
+    return this.#client;
+  }
+
+  addClient(program: (machine: () => Machine) => Program): Machine {
+    const at = this.clients.length;
+    const machine: Machine = this.#machine(
+      `w${at + 1}`,
+      zoneAt(at),
+      program(() => machine),
+    );
+    this.clients.push(machine);
+    return machine;
+  }
+
+  /** Formats the controllers and starts everybody. */
+  async start(): Promise<void> {
+    const set = this.controllers.map(({ name }) => ({
+      id: name,
+      address: `${name}:${CONTROLLER_PORT}`,
+    }));
+    const grants = this.replicas.map(({ name, zone: at }) => ({ member: name, zone: at }));
+    for (const machine of this.controllers) {
+      const actor = this.world.birth(`format ${machine.name}`);
+      const { disk, random } = machine.seams(actor);
+      await formatController({ disk, random }, DIRECTORY, {
+        cluster: CLUSTER,
+        id: machine.name,
+        set,
+        grants,
+      });
+      this.world.kill(actor);
+    }
+    for (const machine of this.machines()) machine.start();
+  }
+
+  /** Every journal is served by all members that it should have, and all say so. */
+  whole(): boolean {
+    const { status } = this;
+    if (status === null || this.world.now - this.statusAt > 1_000_000) return false;
+    if (![...this.replicas, ...this.controllers].every((machine) => machine.up)) return false;
+    return status.journals.every(
+      ({ writable, members }) =>
+        writable &&
+        members.filter(({ live, synced }) => live && synced).length >=
+          Math.min(3, this.replicas.length),
+    );
+  }
+
+  /** Asks for the status all the time, as whoever watches a cluster does. */
+  async #attend(seams: Seams) {
+    const { clock, random, network, logger } = seams;
+    const client = connectWith({ clock, random, network, logger, endpoints: this.endpoints() });
+    this.#client = client;
+    const look = async (): Promise<void> => {
+      try {
+        const asked = this.world.now;
+        this.status = await client.status({ timeoutMillis: 2_000 });
+        this.statusAt = asked;
+      } catch {
+        // Asked again soon; an old status counts as none.
+      }
+      clock.after(LOOK_MICROS, () => void look());
+    };
+    void look();
+    return { close: () => client.close() };
+  }
+
+  #machine(name: string, at: Zone, program: Program): Machine {
+    return new Machine(this.world, this.fabric, this.listeners, {
+      name,
+      zone: at,
+      program,
+      sectorBytes: this.#dice.pick([512, 512, 4096]),
+      capacityBytes: 256 * MIB,
+    });
+  }
+}
+
+const zoneAt = (at: number): Zone => zone(ZONES[at % ZONES.length] ?? 'a');
+
+function controllerProgram(name: string, at: Zone): Program {
+  return {
+    start: (seams, life) =>
+      startController({
+        ...seams,
+        config: {
+          directory: DIRECTORY,
+          listen: `${name}:${CONTROLLER_PORT}`,
+          advertise: '',
+          zone: at,
+          cluster: '',
+          id: name,
+          pid: life,
+          version: VERSION,
+        },
+      }),
+  };
+}
+
+function replicaProgram(name: string, at: Zone, controllers: readonly string[]): Program {
+  const member: MemberId = memberId(name);
+  return {
+    async start(seams, life, ended) {
+      const replica = await startReplica({
+        ...seams,
+        config: {
+          member,
+          zone: at,
+          directory: DIRECTORY,
+          listen: `${name}:${REPLICA_PORT}`,
+          advertise: '',
+          controllers,
+          cluster: '',
+          limits: {
+            ...DEFAULT_LIMITS,
+            segmentBytes: 256 * KIB,
+            reserveBytes: MIB,
+            scrubBytesPerSecond: 64 * KIB,
+          },
+          pid: life,
+          version: VERSION,
+        },
+      });
+      replica.ended.catch(ended);
+      return replica;
+    },
+  };
+}

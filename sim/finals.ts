@@ -1,0 +1,105 @@
+// What lies on the disks when a run is over: every volume is opened by its own recovery after the
+// power failed everywhere, and read from end to end.
+
+import type { Logger } from '../io/logger.ts';
+import { silent } from '../io/logger.ts';
+import { batchRecords } from '../log/batch.ts';
+import { VOLUME_DIRECTORY } from '../log/layout.ts';
+import type { JournalLog } from '../log/log.ts';
+import { openVolume } from '../log/volume.ts';
+import { KIB, MIB } from '../protocol/configuration.ts';
+import { after, type JournalId, lastLsn } from '../protocol/types.ts';
+import type { FinalBatch, FinalLog } from './checkers/history.ts';
+import { type Cluster, DIRECTORY } from './cluster.ts';
+import type { Machine } from './machine.ts';
+import { seen } from './recorder.ts';
+
+/** What the cluster said of a journal when it had come to rest. */
+export interface AtRest {
+  readonly id: JournalId;
+  readonly name: string;
+  /** Last committed entry. */
+  readonly endLsn: number;
+  readonly trimmedLsn: number;
+  /** Names of the machines whose replicas serve it. */
+  readonly serving: readonly string[];
+}
+
+const READ_BYTES = 256 * KIB;
+
+/** Powers everything off, losing all that was not synced, and reads what is left. */
+export async function readFinals(
+  cluster: Cluster,
+  journals: readonly AtRest[],
+  logger: Logger = silent,
+): Promise<FinalLog[]> {
+  for (const machine of cluster.machines()) {
+    machine.restarts = false;
+    machine.powerOff('none');
+  }
+  const finals: FinalLog[] = [];
+  for (const machine of cluster.replicas) {
+    const wanted = journals.filter(({ serving }) => serving.includes(machine.name));
+    if (wanted.length > 0) finals.push(...(await readMachine(cluster, machine, wanted, logger)));
+  }
+  return finals;
+}
+
+async function readMachine(
+  cluster: Cluster,
+  machine: Machine,
+  wanted: readonly AtRest[],
+  logger: Logger,
+): Promise<FinalLog[]> {
+  const actor = cluster.world.birth(`read ${machine.name}`);
+  const { disk, clock } = machine.seams(actor);
+  const volume = await openVolume({
+    disk,
+    directory: `${DIRECTORY}/${VOLUME_DIRECTORY}`,
+    clock,
+    logger,
+    options: { segmentBytes: 256 * KIB, reserveBytes: MIB },
+  });
+  const finals: FinalLog[] = [];
+  for (const { id, name, endLsn, trimmedLsn } of wanted) {
+    const log = volume.find(id);
+    const about = { member: machine.name, journal: name, committedLsn: endLsn, trimmedLsn };
+    if (log === undefined) finals.push({ ...about, baseLsn: 0, batches: [] });
+    else finals.push({ ...about, baseLsn: log.shape().baseLsn, batches: await batchesOf(log) });
+  }
+  cluster.world.kill(actor);
+  return finals;
+}
+
+async function batchesOf(log: JournalLog): Promise<FinalBatch[]> {
+  const found: FinalBatch[] = [];
+  let next = after(log.shape().baseLsn, 1);
+  while (next <= log.endLsn) {
+    const batches = await log.read(next, READ_BYTES);
+    for (const batch of batches) {
+      const { header } = batch;
+      const records = header.kind === 'data' ? batchRecords(batch) : [];
+      found.push({
+        firstLsn: header.firstLsn,
+        lastLsn: lastLsn(header),
+        epoch: header.epoch,
+        digest: digest(batch.bytes),
+        records: records.map((record) => seen({ ...record, timestampMicros: record.timestamp })),
+        keyOperation: header.keyOperation,
+      });
+      next = after(lastLsn(header), 1);
+    }
+    if (batches.length === 0) throw new Error(`a log of ${log.endLsn} has nothing at ${next}`);
+  }
+  return found;
+}
+
+/** FNV-1a over all bytes, twice with other starts. */
+function digest(bytes: Uint8Array): string {
+  let [one, other] = [0x811c9dc5, 0x01234567];
+  for (const byte of bytes) {
+    one = Math.imul(one ^ byte, 0x01000193);
+    other = Math.imul(other ^ byte, 0x85ebca6b);
+  }
+  return `${(one >>> 0).toString(16)}${(other >>> 0).toString(16)}:${bytes.length}`;
+}

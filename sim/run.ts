@@ -1,0 +1,296 @@
+// One run: a cluster is born from a seed, works, suffers, is left in peace, and is judged.
+
+import { head, order } from '../protocol/configuration.ts';
+import { JournalError } from '../protocol/errors.ts';
+import { micros } from '../protocol/types.ts';
+import { checkers } from './checkers/all.ts';
+import type { History } from './checkers/history.ts';
+import { Cluster } from './cluster.ts';
+import { type Budget, Faults } from './faults.ts';
+import { type AtRest, readFinals } from './finals.ts';
+import { Recorder } from './recorder.ts';
+import { drawMix, workerProgram } from './workload/loops.ts';
+import type { Task } from './workload/worker.ts';
+import { type Tracer, World } from './world.ts';
+
+export interface RunOptions {
+  readonly seed: string;
+  /** The run suffers until so many events have happened. */
+  readonly events: number;
+  /** Null: drawn. */
+  readonly budget: Budget | null;
+  /** Kinds of faults to draw from; null: drawn. */
+  readonly faults: readonly string[] | null;
+  readonly tracer?: Tracer | undefined;
+}
+
+export interface RunResult {
+  readonly seed: string;
+  readonly budget: Budget;
+  readonly hash: string;
+  readonly events: number;
+  /** Virtual seconds. */
+  readonly seconds: number;
+  readonly operations: number;
+  readonly acknowledged: number;
+  readonly kinds: readonly string[];
+  /** What each checker looked at. */
+  readonly checked: Readonly<Record<string, number>>;
+  /** Null where all is well. */
+  readonly failure: Failure | null;
+  /** Faults, exits, the end of the logs: for the story of a failure. */
+  readonly story: () => string;
+}
+
+export interface Failure {
+  /** Name of the first checker that complained, or `start`, `progress`, `invariants`, `surprises`. */
+  readonly by: string;
+  readonly sentences: readonly string[];
+}
+
+/** Bounds in virtual time: until a new cluster works, and until one in peace is whole again. */
+const START_MICROS = 60_000_000;
+const PEACE_MICROS = 90_000_000;
+const SUFFER_MICROS_MAX = 600_000_000;
+const AFTERMATH_MICROS = 3_000_000;
+
+/** Thrown by the parts of a run to end it with this failure. */
+class RunFailed extends Error {
+  readonly failure: Failure;
+
+  constructor(by: string, ...sentences: readonly string[]) {
+    super(`${by}: ${sentences.join('; ')}`);
+    this.failure = { by, sentences };
+  }
+}
+
+export async function run(options: RunOptions): Promise<RunResult> {
+  const life = new Life(options);
+  return life.run();
+}
+
+class Life {
+  readonly #options: RunOptions;
+  readonly #world: World;
+  readonly #cluster: Cluster;
+  readonly #recorder: Recorder;
+  readonly #faults: Faults;
+  readonly #journals: readonly string[];
+  #failure: Failure | null = null;
+  #checked: Record<string, number> = {};
+  #over = false;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const world = new World(options.seed);
+    world.tracer = options.tracer ?? null;
+    this.#world = world;
+    const dice = world.dice.fork('run');
+    this.#recorder = new Recorder(world);
+    this.#cluster = new Cluster(world, {
+      replicas: dice.pick([3, 3, 3, 4]),
+      controllers: dice.pick([3, 3, 3, 1]),
+      clients: dice.between(2, 5),
+    });
+    this.#journals = dice.pick([['orders'], ['orders', 'users']]);
+    const budget = options.budget ?? (dice.chance(0.6) ? 'available' : 'anything');
+    this.#faults = new Faults(this.#cluster, dice.fork('faults'), budget, options.faults);
+    this.#watch();
+    this.#addClients(dice.between(2, 5), drawMix(dice.fork('mix')));
+  }
+
+  async run(): Promise<RunResult> {
+    await this.#phases();
+    const { seed } = this.#options;
+    return {
+      seed,
+      budget: this.#faults.budget,
+      hash: this.#world.hash,
+      events: this.#world.events,
+      seconds: this.#world.now / 1e6,
+      operations: this.#recorder.operations.length,
+      acknowledged: this.#recorder.acknowledged,
+      kinds: this.#faults.kinds,
+      checked: this.#checked,
+      failure: this.#failure,
+      story: () => this.#story(),
+    };
+  }
+
+  /** Errors that escape are broken rules; production would have ended that process. */
+  #watch(): void {
+    this.#world.onEscape = ({ actor, error }) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#fail('invariants', `${actor?.name ?? 'the world'}: ${text}`);
+    };
+    this.#cluster.listeners.onInternal = (actor, path, error) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#recorder.surprises.push(`${actor.name} ${path}: ${text}`);
+    };
+  }
+
+  #addClients(count: number, mix: Readonly<Record<string, number>>): void {
+    const task: Task = {
+      recorder: this.#recorder,
+      endpoints: this.#cluster.endpoints(),
+      journals: this.#journals,
+      over: () => this.#over,
+      mix,
+    };
+    for (let at = 0; at < count; at += 1) {
+      const machine = this.#cluster.addClient((which) => workerProgram(task, which));
+      machine.restarts = true;
+    }
+  }
+
+  #fail(by: string, ...sentences: readonly string[]): void {
+    this.#failure ??= { by, sentences };
+  }
+
+  async #phases(): Promise<void> {
+    try {
+      await this.#turn('start', START_MICROS, () => this.#begin());
+      await this.#suffer();
+      const rest = await this.#turn('progress', PEACE_MICROS, () => this.#peace());
+      const finals = await this.#turn('finals', PEACE_MICROS, () =>
+        readFinals(this.#cluster, rest),
+      );
+      this.#judge({ operations: this.#recorder.operations, finals });
+    } catch (error) {
+      if (!(error instanceof RunFailed)) throw error;
+      this.#fail(error.failure.by, ...error.failure.sentences);
+    }
+  }
+
+  /** Turns the world until the task is done; a failure where that takes too long. */
+  async #turn<Result>(by: string, within: number, task: () => Promise<Result>): Promise<Result> {
+    const box: { value?: Result; error?: unknown; over: boolean } = { over: false };
+    task().then(
+      (value) => Object.assign(box, { value, over: true }),
+      (error: unknown) => Object.assign(box, { error, over: true }),
+    );
+    const until = micros(this.#world.now + within);
+    const why = await this.#world.run(() => box.over || this.#failure !== null, until);
+    if (this.#failure !== null) throw new RunFailed(this.#failure.by, ...this.#failure.sentences);
+    if ('error' in box) throw box.error;
+    if (!('value' in box) || box.value === undefined) {
+      throw new RunFailed(
+        by,
+        `not done within ${within / 1e6} virtual seconds (${why})`,
+        this.#now(),
+      );
+    }
+    return box.value;
+  }
+
+  /** The cluster works once every journal is there and served by all. */
+  async #begin(): Promise<true> {
+    await this.#cluster.start();
+    await this.#until(() => this.#cluster.status !== null);
+    for (const name of this.#journals) {
+      await this.#insist(() => this.#cluster.client.createJournal(name, { ifAbsent: true }));
+    }
+    await this.#until(() => this.#cluster.whole());
+    return true;
+  }
+
+  async #suffer(): Promise<void> {
+    const { events } = this.#options;
+    this.#faults.start();
+    const until = micros(this.#world.now + SUFFER_MICROS_MAX);
+    await this.#world.run(() => this.#world.events >= events || this.#failure !== null, until);
+    this.#faults.stop();
+  }
+
+  /** All faults are over: the cluster must be whole, and take appends, within the bound. */
+  async #peace(): Promise<AtRest[]> {
+    await this.#until(() => this.#cluster.whole());
+    for (const name of this.#journals) {
+      await this.#insist(() => this.#cluster.client.journal(name).append(`peace ${name}`));
+    }
+    this.#over = true;
+    await this.#world.sleep(AFTERMATH_MICROS);
+    for (const machine of this.#cluster.clients) machine.kill();
+    const rest: AtRest[] = [];
+    for (const name of this.#journals) rest.push(await this.#insist(() => this.#atRest(name)));
+    return rest;
+  }
+
+  async #atRest(name: string): Promise<AtRest> {
+    await this.#until(() => this.#cluster.whole());
+    const { client } = this.#cluster;
+    const { tailLsn, endLsn, firstLsn } = await client.journal(name).tail();
+    const { configuration } = await client.describeJournal(name);
+    if (head(configuration) === undefined) throw new JournalError('UNAVAILABLE', 'no head');
+    const serving = order(configuration).map(({ id }) => String(id));
+    this.#recorder.add({
+      kind: 'tail',
+      process: 'doctor',
+      journal: name,
+      called: this.#world.now,
+      returned: this.#world.now,
+      answer: { kind: 'tail', tailLsn },
+    });
+    return { id: configuration.journal, name, endLsn, trimmedLsn: firstLsn - 1, serving };
+  }
+
+  async #until(holds: () => boolean): Promise<void> {
+    while (!holds()) await this.#world.sleep(50_000);
+  }
+
+  /** Asks again while the answer is that it may be asked again. */
+  async #insist<Result>(task: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      try {
+        return await task();
+      } catch (error) {
+        if (!(error instanceof JournalError)) throw error;
+        if (!error.retryable && error.code !== 'ALREADY_EXISTS') throw error;
+        await this.#world.sleep(100_000);
+      }
+    }
+  }
+
+  #judge(history: History): void {
+    for (const surprise of this.#recorder.surprises.slice(0, 3)) this.#fail('surprises', surprise);
+    for (const { name, check } of checkers) {
+      const { checked, wrong } = check(history);
+      this.#checked[name] = checked;
+      if (wrong.length > 0) this.#fail(name, ...wrong);
+    }
+  }
+
+  /** How the cluster says that it is. */
+  #now(): string {
+    const { status, statusAt } = this.#cluster;
+    const journals = status?.journals.map(({ name, epoch, writable, note, members }) => {
+      const each = members.map(
+        ({ id, role, live, synced, endLsn, durableLsn }) =>
+          `${id} ${role}${live ? '' : ' dead'}${synced ? '' : ' unsynced'} ${durableLsn}/${endLsn}`,
+      );
+      return `${name} epoch ${epoch} ${writable ? 'writable' : 'refusing'} ${note}: ${each.join(', ')}`;
+    });
+    return `status of ${statusAt / 1e6} s: ${journals?.join(' | ') ?? 'none'}`;
+  }
+
+  #story(): string {
+    const exits = this.#cluster.machines().flatMap(({ exits: all }) => all);
+    const lines = this.#cluster
+      .machines()
+      .flatMap(({ lines: all }) => all)
+      .sort((one, other) => one.time - other.time)
+      .slice(-80)
+      .map(({ time, process, level, message, fields }) => {
+        const facts = JSON.stringify(fields, (_key, value: unknown) =>
+          value instanceof Error ? value.message : value,
+        );
+        return `${(time / 1e6).toFixed(6)} ${process} ${level} ${message} ${facts.slice(0, 300)}`;
+      });
+    return [
+      `faults: ${this.#faults.log.join('\n  ')}`,
+      `exits: ${exits.join('\n  ')}`,
+      this.#now(),
+      ...lines,
+    ].join('\n');
+  }
+}
