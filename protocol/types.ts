@@ -39,12 +39,20 @@ export class RangeViolation extends Error {
   readonly allowed: string;
 
   constructor(field: string, given: string | number, allowed: string) {
-    super(`${field} is ${JSON.stringify(given)}, allowed is ${allowed}`);
+    super(`${field} is ${JSON.stringify(shortened(given))}, allowed is ${allowed}`);
     this.name = 'RangeViolation';
     this.field = field;
     this.allowed = allowed;
   }
 }
+
+/** What was given may be as long as a message: its beginning says enough. */
+function shortened(given: string | number): string | number {
+  if (typeof given === 'number' || given.length <= GIVEN_MAX) return given;
+  return `${given.slice(0, GIVEN_MAX)}… (${given.length} characters)`;
+}
+
+const GIVEN_MAX = 100;
 
 function whole(field: string, value: number): number {
   if (!Number.isSafeInteger(value) || value < 0) {
