@@ -46,7 +46,6 @@ export function leadCommand(): Command {
       'after',
       '\nThe command finds JOURNAL_FENCE=KEY=TOKEN in its environment, which append honours.',
     )
-    .passThroughOptions()
     .action(async (journal: string, words: readonly string[], flags: LeadFlags) => {
       process.exitCode = await lead(journal, words, flags);
     });

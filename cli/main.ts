@@ -25,6 +25,8 @@ async function main(args: readonly string[]): Promise<number> {
     if (error instanceof Interrupted) return error.exitCode;
     // Help and version are answers, not failures.
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done;
+    // A command that needs another word has shown which ones there are.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
     const failure = failureOf(error);
     reportFailure(failure, wantsJson(args));
     return failure.exitCode;

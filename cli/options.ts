@@ -174,7 +174,10 @@ export function formatOf(flags: {
 /** A command that shows an example, and refuses arguments that it does not know. */
 export function command(nameAndArguments: string, about: string, ...examples: string[]): Command {
   const lines = examples.map((example) => `  ${example}`).join('\n');
-  const made = new Command(nameAndArguments).description(about).allowExcessArguments(false);
+  const [name, ...expected] = nameAndArguments.split(' ');
+  const made = new Command(name).description(about).allowExcessArguments(false);
+  made.summary(about.replace(/[.:;](?:\s.*)?$/s, ''));
+  for (const one of expected) made.argument(one);
   if (examples.length > 0) made.addHelpText('after', `\nExample:\n${lines}`);
   return made;
 }

@@ -16,7 +16,6 @@ import { type Command, Option } from 'commander';
 import { connect } from '../../client/index.ts';
 import { DiskError } from '../../io/disk.ts';
 import { nodeDisk, nodeRandom } from '../../io/node.ts';
-import { formatController } from '../../operator/controller/format.ts';
 import { zone } from '../../protocol/types.ts';
 import { interruptible } from '../connection.ts';
 import { command, wholeNumber } from '../options.ts';
@@ -160,6 +159,7 @@ function isFree(port: number): Promise<boolean> {
 async function format(record: DevRecord, plan: DevPlan, data: string): Promise<DevRecord> {
   mkdirSync(join(data, 'logs'), { recursive: true });
   if (record.formatted) return record;
+  const { formatController } = await import('../../operator/controller/format.ts');
   rmSync(join(data, 'controllers'), { recursive: true, force: true });
   const set = plan.controllers.map(({ name, address }) => ({ id: name, address }));
   const grants = plan.replicas.map(({ name, zone }) => ({ member: name, zone }));

@@ -1,8 +1,7 @@
-// `replica` and `controller`: one process each, whose own rooms read their flags.
+// `replica` and `controller`: one process each, whose own rooms read their flags. They are loaded
+// only to be run: `journal tail` need not wait for them.
 
 import type { Command } from 'commander';
-import { main as controllerMain } from '../../operator/controller/main.ts';
-import { main as replicaMain } from '../../replica/main.ts';
 import { command } from '../options.ts';
 
 export function replicaCommand(): Command {
@@ -10,7 +9,7 @@ export function replicaCommand(): Command {
     'replica',
     'Runs one replica. Every flag is an environment variable too; --help lists them.',
     'journal replica --member a --zone a --data data/a --controllers 127.0.0.1:7411',
-    replicaMain,
+    async (args) => (await import('../../replica/main.ts')).main(args),
   );
 }
 
@@ -19,7 +18,7 @@ export function controllerCommand(): Command {
     'controller',
     'Runs one chain controller, or formats its directory. --help lists every flag.',
     'journal controller --data data/controller-1 --listen 127.0.0.1:7411',
-    controllerMain,
+    async (args) => (await import('../../operator/controller/main.ts')).main(args),
   );
 }
 
