@@ -9,6 +9,7 @@ import { type MemberId, memberId, micros, type Zone, zone } from '../protocol/ty
 import { DEFAULT_LIMITS } from '../replica/config.ts';
 import { startReplica } from '../replica/replica.ts';
 import type { ClusterStatus } from '../transport/public.ts';
+import { SimulatedDisk } from './disk.ts';
 import type { Scene } from './faults.ts';
 import { Machine, type Program, type Seams } from './machine.ts';
 import { Listeners } from './network.ts';
@@ -42,6 +43,7 @@ export class Cluster implements Scene {
   status: ClusterStatus | null = null;
   statusAt = 0;
   #client: Client | null = null;
+  #ghosts = 0;
   readonly #dice: Dice;
 
   constructor(world: World, shape: ClusterShape) {
@@ -142,14 +144,31 @@ export class Cluster implements Scene {
     return { close: () => client.close() };
   }
 
-  #machine(name: string, at: Zone, program: Program): Machine {
-    return new Machine(this.world, this.fabric, this.listeners, {
-      name,
-      zone: at,
-      program,
-      sectorBytes: this.#dice.pick([512, 512, 4096]),
-      capacityBytes: 256 * MIB,
-    });
+  /**
+   * A second process on the volume of `machine`, on a machine of its own: what an orchestrator does
+   * that takes a node for dead. The result ends it.
+   */
+  mountTwice(machine: Machine): () => void {
+    this.#ghosts += 1;
+    const name = `${machine.name}-ghost-${this.#ghosts}`;
+    const at = zone(machine.zone);
+    const program = replicaProgram(machine.name, at, this.controllerAddresses(), name);
+    const ghost = this.#machine(name, at, program, machine.disk);
+    ghost.restarts = false;
+    ghost.start();
+    return () => ghost.kill();
+  }
+
+  #machine(name: string, at: Zone, program: Program, mounted?: SimulatedDisk): Machine {
+    const disk =
+      mounted ??
+      new SimulatedDisk(this.world, name, {
+        sectorBytes: this.#dice.pick([512, 512, 4096]),
+        capacityBytes: 256 * MIB,
+      });
+    const mountedElsewhere = mounted !== undefined;
+    const what = { name, zone: at, program, disk, mountedElsewhere };
+    return new Machine(this.world, this.fabric, this.listeners, what);
   }
 }
 
@@ -174,7 +193,12 @@ function controllerProgram(name: string, at: Zone): Program {
   };
 }
 
-function replicaProgram(name: string, at: Zone, controllers: readonly string[]): Program {
+function replicaProgram(
+  name: string,
+  at: Zone,
+  controllers: readonly string[],
+  host = name,
+): Program {
   const member: MemberId = memberId(name);
   return {
     async start(seams, life, ended) {
@@ -184,7 +208,7 @@ function replicaProgram(name: string, at: Zone, controllers: readonly string[]):
           member,
           zone: at,
           directory: DIRECTORY,
-          listen: `${name}:${REPLICA_PORT}`,
+          listen: `${host}:${REPLICA_PORT}`,
           advertise: '',
           controllers,
           cluster: '',

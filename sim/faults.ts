@@ -24,6 +24,8 @@ export interface Scene {
   readonly clients: readonly Machine[];
   /** Every journal is served by all members that it should have. */
   whole(): boolean;
+  /** Starts a second process on the machine's volume, elsewhere; the result ends it. */
+  mountTwice(machine: Machine): () => void;
 }
 
 /** One fault on one machine: begins now; the result ends it. */
@@ -193,6 +195,16 @@ const oldCopy: Fault = (_scene, victim) => {
   };
 };
 
+const mountTwice: Fault = (scene, victim) => {
+  const end = scene.mountTwice(victim);
+  return () => {
+    end();
+    // The first process may have stepped back for good: it is started anew, as a person would.
+    victim.kill();
+    victim.start();
+  };
+};
+
 const KINDS: readonly Kind[] = [
   { name: 'cutSome', on: 'any', begin: cutSome },
   { name: 'cutAll', on: 'any', begin: cutAll },
@@ -213,6 +225,7 @@ const KINDS: readonly Kind[] = [
   { name: 'misdirect', on: 'replica', latent: true, begin: misdirect },
   { name: 'wipe', on: 'replica', loses: true, begin: wipe },
   { name: 'oldCopy', on: 'replica', loses: true, begin: oldCopy },
+  { name: 'mountTwice', on: 'replica', loses: true, begin: mountTwice },
 ];
 
 export const FAULT_NAMES: readonly string[] = KINDS.map(({ name }) => name);

@@ -7,7 +7,7 @@ import type { Logger } from '../io/logger.ts';
 import type { Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
 import { MachineClock, simulatedClock } from './clock.ts';
-import { SimulatedDisk } from './disk.ts';
+import type { SimulatedDisk } from './disk.ts';
 import { type Listeners, SimulatedNetwork } from './network.ts';
 import type { CrashMode } from './platter/file.ts';
 import type { Fabric } from './wires/fabric.ts';
@@ -66,6 +66,7 @@ export class Machine {
   readonly #world: World;
   readonly #fabric: Fabric;
   readonly #listeners: Listeners;
+  readonly #mountedElsewhere: boolean;
 
   constructor(
     world: World,
@@ -75,8 +76,9 @@ export class Machine {
       readonly name: string;
       readonly zone: string;
       readonly program: Program;
-      readonly sectorBytes: number;
-      readonly capacityBytes: number;
+      /** A disk of its own, or that of another machine, mounted here as well. */
+      readonly disk: SimulatedDisk;
+      readonly mountedElsewhere?: boolean;
     },
   ) {
     this.#world = world;
@@ -85,7 +87,8 @@ export class Machine {
     this.name = what.name;
     this.zone = what.zone;
     this.program = what.program;
-    this.disk = new SimulatedDisk(world, what.name, what);
+    this.disk = what.disk;
+    this.#mountedElsewhere = what.mountedElsewhere ?? false;
     const dice = world.dice.fork(`clock/${what.name}`);
     this.clock = new MachineClock(world, {
       offset: dice.between(-5_000, 5_000),
@@ -121,11 +124,11 @@ export class Machine {
   }
 
   /** What a process on this machine sees of the world. */
-  seams(actor: Actor, elsewhere = false): Seams {
+  seams(actor: Actor): Seams {
     return {
       clock: simulatedClock(this.#world, actor, this.clock),
       random: this.#world.dice.fork(`random/${actor.name}`),
-      disk: this.disk.attach(actor, elsewhere),
+      disk: this.disk.attach(actor, this.#mountedElsewhere),
       network: new SimulatedNetwork(this.#fabric, this.#listeners, actor, this.name),
       logger: this.#logger(actor),
     };
