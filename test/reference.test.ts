@@ -1,0 +1,65 @@
+// The CRD is one thing in three places: YAML, TypeScript and documentation say the same.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { API_VERSION, KIND, PLURAL, SPEC_SHAPE, STATUS_SHAPE } from '../operator/crd.ts';
+import { OUTPUTS, readDefinition, type Schema, schemaOf } from '../scripts/reference.ts';
+
+const root = join(import.meta.dirname, '..');
+const definition = readDefinition();
+const schema = schemaOf(definition);
+
+/** A schema in the words of `Shape`. */
+function shapeOf(field: Schema): unknown {
+  if (field.type === 'array') return [shapeOf(field.items ?? {})];
+  if (field.properties !== undefined) {
+    return Object.fromEntries(
+      Object.entries(field.properties).map(([name, one]) => [name, shapeOf(one)]),
+    );
+  }
+  return field.type === 'object' ? 'map' : field.type;
+}
+
+test('the types of the operator are those of the CRD', () => {
+  assert.deepEqual(shapeOf(schema.properties?..spec ?? {}), SPEC_SHAPE);
+  assert.deepEqual(shapeOf(schema.properties?..status ?? {}), STATUS_SHAPE);
+});
+
+test('a field that only one of them has is noticed', () => {
+  const { zones: _, ...rest } = SPEC_SHAPE;
+  assert.notDeepEqual(shapeOf(schema.properties?..spec ?? {}), rest);
+});
+
+test('group, version and names are the ones that the operator asks for', () => {
+  const { group, names, versions } = definition.spec;
+  assert.equal(`${group}/${versions[0]?.name}`, API_VERSION);
+  assert.equal(names.kind, KIND);
+  assert.deepEqual({ ...definition.metadata }, { name: `${PLURAL}.${group}` });
+});
+
+test('every field says what it is', () => {
+  const silent: string[] = [];
+  const visit = (path: string, field: Schema): void => {
+    if (path !== '' && field.description === undefined && field.type !== 'object') {
+      silent.push(path);
+    }
+    for (const [name, one] of Object.entries(field.properties ?? {})) visit(`${path}.${name}`, one);
+    if (field.items?.properties !== undefined) visit(`${path}[]`, field.items);
+  };
+  visit('', schema.properties?..spec ?? {});
+  visit('', schema.properties?..status ?? {});
+  assert.deepEqual(silent, []);
+});
+
+test('the definition is far below what the API server takes', () => {
+  assert.ok(JSON.stringify(definition).length < 256 * 1024);
+});
+
+for (const [path, write] of Object.entries(OUTPUTS)) {
+  test(`${path} is current`, () => {
+    const message = `${path} is not what the CRD says: run node scripts/reference.ts`;
+    assert.equal(readFileSync(join(root, path), 'utf8'), write(definition), message);
+  });
+}
