@@ -60,8 +60,8 @@ export function schemaOf(definition: CustomResourceDefinition): Schema {
 export function referenceOf(definition: CustomResourceDefinition): string {
   const { group, names, versions } = definition.spec;
   const schema = schemaOf(definition);
-  const spec = schema.properties?.spec ?? ;
-  const status = schema.properties?.status ?? ;
+  const spec = schema.properties?.spec ?? {};
+  const status = schema.properties?.status ?? {};
   const lines = [
     `# ${names.kind}`,
     '',
