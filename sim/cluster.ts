@@ -23,6 +23,8 @@ const VERSION = '0.0.0-simulated';
 const ZONES = ['a', 'b', 'c', 'd', 'e'];
 const REPLICA_PORT = 7401;
 const CONTROLLER_PORT = 7601;
+/** How often the orchestrator asks whether a replica is still of use. */
+const PROBE_MICROS = micros(1_000_000);
 const LOOK_MICROS = micros(250_000);
 
 export interface ClusterShape {
@@ -125,6 +127,12 @@ export class Cluster implements Scene {
     );
   }
 
+  answers(): boolean {
+    const { status } = this;
+    if (status === null || this.world.now - this.statusAt > 1_000_000) return false;
+    return status.journals.every(({ writable }) => writable);
+  }
+
   /** Asks for the status all the time, as whoever watches a cluster does. */
   async #attend(seams: Seams) {
     const { clock, random, network, logger } = seams;
@@ -223,6 +231,12 @@ function replicaProgram(
         },
       });
       replica.ended.catch(ended);
+      const probe = (): void => {
+        const dead = replica.dead();
+        if (dead === '') seams.clock.after(PROBE_MICROS, probe);
+        else ended(new Error(`the liveness probe failed: ${dead}`));
+      };
+      probe();
       return replica;
     },
   };

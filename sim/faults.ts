@@ -24,6 +24,8 @@ export interface Scene {
   readonly clients: readonly Machine[];
   /** Every journal is served by all members that it should have. */
   whole(): boolean;
+  /** Controllers tell the status of the cluster, and at least one member serves each journal. */
+  answers(): boolean;
   /** Starts a second process on the machine's volume, elsewhere; the result ends it. */
   mountTwice(machine: Machine): () => void;
 }
@@ -185,10 +187,15 @@ const wipe: Fault = (_scene, victim) => {
   return () => victim.start();
 };
 
-/** A copy of the volume is taken now and put back later, as from a backup. */
-const oldCopy: Fault = (_scene, victim) => {
+/**
+ * A copy of the volume is taken now and put back later, as from a backup; not while the copy might
+ * be the last one left, which is the one gap that the docs name.
+ */
+const oldCopy: Fault = (scene, victim) => {
   const copy = victim.disk.image.copy();
   return () => {
+    const others = scene.replicas.filter((machine) => machine !== victim);
+    if (!scene.answers() || others.some(({ up, paused }) => !up || paused)) return;
     victim.powerOff('none');
     victim.disk.image.restore(copy);
     victim.start();
@@ -240,7 +247,7 @@ export class Faults {
   /** What was done: kind, machine, from when on. */
   readonly log: string[] = [];
   /** A volume was wiped, rotted or set back: data may be gone for good. */
-  harmed = new Set<string>();
+  readonly harmed = new Set<string>();
   readonly #scene: Scene;
   readonly #dice: Dice;
   readonly #drawn: readonly Kind[];

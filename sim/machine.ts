@@ -60,6 +60,8 @@ export class Machine {
   program: Program | null;
   /** Restarted by itself after an exit, as Kubernetes does. */
   restarts = true;
+  /** Told why a process ended by itself. */
+  onExit: (actor: Actor, error: unknown) => void = () => {};
   readonly lines: LogLine[] = [];
   /** Why its processes ended, the last few. */
   readonly exits: string[] = [];
@@ -137,7 +139,8 @@ export class Machine {
   /** The process ended by itself; it is started again a while later. */
   exited(actor: Actor, error: unknown): void {
     if (!actor.alive) return;
-    this.exits.push(`${actor.name} at ${this.#world.now}: ${String(error)}`);
+    this.exits.push(`${actor.name} at ${this.#world.now / 1e6} s: ${String(error)}`);
+    this.onExit(actor, error);
     // Nothing of it runs after this event: the rest of this turn is the end of the process.
     this.#world.schedule(0, null, 'world', `exit ${actor.name}`, () => {
       if (!actor.alive) return;

@@ -86,7 +86,8 @@ function tell(report: Report, plan: Plan, totals: Totals): void {
   const rate = Math.round((events / wallMillis) * 1000);
   const facts = `${budget}, ${events} events in ${seconds.toFixed(1)} virtual s, ${rate} events/s`;
   say(`seed ${seed}: ${failure === null ? 'passed' : `FAILED ${failure.by}`} (${facts})`);
-  say(`  trace ${hash}, ${acknowledged} appends acknowledged, faults ${kinds.join(' ')}`);
+  const refused = report.refused ? ', refused in the end' : '';
+  say(`  trace ${hash}, ${acknowledged} acknowledged${refused}, faults ${kinds.join(' ')}`);
   if (failure === null) return;
   for (const sentence of failure.sentences) say(`  ${sentence}`);
   if (plan.verbose) say(report.story);

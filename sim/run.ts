@@ -1,10 +1,10 @@
 // One run: a cluster is born from a seed, works, suffers, is left in peace, and is judged.
 
 import { head, order } from '../protocol/configuration.ts';
-import { JournalError } from '../protocol/errors.ts';
+import { InvariantViolation, JournalError } from '../protocol/errors.ts';
 import { micros } from '../protocol/types.ts';
 import { checkers } from './checkers/all.ts';
-import type { History } from './checkers/history.ts';
+import type { FinalLog, History } from './checkers/history.ts';
 import { Cluster } from './cluster.ts';
 import { type Budget, Faults } from './faults.ts';
 import { type AtRest, readFinals } from './finals.ts';
@@ -34,6 +34,8 @@ export interface RunResult {
   readonly operations: number;
   readonly acknowledged: number;
   readonly kinds: readonly string[];
+  /** After harm to the disks of an `anything` run the cluster refused to go on, and said so. */
+  readonly refused: boolean;
   /** What each checker looked at. */
   readonly checked: Readonly<Record<string, number>>;
   /** Null where all is well. */
@@ -79,6 +81,7 @@ class Life {
   #failure: Failure | null = null;
   #checked: Record<string, number> = {};
   #over = false;
+  #refused = false;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -111,6 +114,7 @@ class Life {
       operations: this.#recorder.operations.length,
       acknowledged: this.#recorder.acknowledged,
       kinds: this.#faults.kinds,
+      refused: this.#refused,
       checked: this.#checked,
       failure: this.#failure,
       story: () => this.#story(),
@@ -123,6 +127,12 @@ class Life {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#fail('invariants', `${actor?.name ?? 'the world'}: ${text}`);
     };
+    for (const machine of this.#cluster.machines()) {
+      machine.onExit = (actor, error) => {
+        if (!(error instanceof InvariantViolation)) return;
+        this.#fail('invariants', `${actor.name}: ${error.stack ?? error.message}`);
+      };
+    }
     this.#cluster.listeners.onInternal = (actor, path, error) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#recorder.surprises.push(`${actor.name} ${path}: ${text}`);
@@ -151,14 +161,26 @@ class Life {
     try {
       await this.#turn('start', START_MICROS, () => this.#begin());
       await this.#suffer();
-      const rest = await this.#turn('progress', PEACE_MICROS, () => this.#peace());
-      const finals = await this.#turn('finals', PEACE_MICROS, () =>
-        readFinals(this.#cluster, rest),
-      );
+      const finals = await this.#rest();
       this.#judge({ operations: this.#recorder.operations, finals });
     } catch (error) {
       if (!(error instanceof RunFailed)) throw error;
       this.#fail(error.failure.by, ...error.failure.sentences);
+    }
+  }
+
+  /** What the disks hold in the end; nothing where the cluster refuses to go on, and may. */
+  async #rest(): Promise<readonly FinalLog[]> {
+    try {
+      const rest = await this.#turn('progress', PEACE_MICROS, () => this.#peace());
+      return await this.#turn('finals', PEACE_MICROS, () => readFinals(this.#cluster, rest));
+    } catch (error) {
+      const { budget, harmed } = this.#faults;
+      const mayRefuse = budget === 'anything' && harmed.size > 0;
+      if (!(error instanceof RunFailed) || error.failure.by !== 'progress' || !mayRefuse)
+        throw error;
+      this.#refused = true;
+      return [];
     }
   }
 
