@@ -64,7 +64,10 @@ test('what is wrong is refused by its name, what was given and what is allowed',
 
 test('--help and --print-config say what there is', () => {
   const help = read(['--help']);
-  assert.match(help.kind === 'print' ? help.text : '', /JOURNAL_ZONE[\s\S]*--probe-listen HOST:PORT/);
+  assert.match(
+    help.kind === 'print' ? help.text : '',
+    /JOURNAL_ZONE[\s\S]*--probe-listen HOST:PORT/,
+  );
   const printed = read([...least, '--print-config']);
   const json: unknown = JSON.parse(printed.kind === 'print' ? printed.text : '');
   assert.partialDeepStrictEqual(json, { replica: { member: 'a', zone: 'z1' }, logLevel: 'info' });

@@ -5,10 +5,10 @@
 import { parseArgs } from 'node:util';
 import { KIB, MIB } from '../protocol/configuration.ts';
 import {
+  label,
   type MemberId,
   memberId,
   RangeViolation,
-  storeId,
   type Zone,
   zone,
 } from '../protocol/types.ts';
@@ -190,7 +190,8 @@ function build(
       listen: address('listen', text('listen')),
       advertise: text('advertise') === '' ? '' : address('advertise', text('advertise')),
       controllers,
-      cluster: cluster === '' ? '' : checked('cluster', cluster, storeId),
+      cluster:
+        cluster === '' ? '' : checked('cluster', cluster, (given) => label('cluster', given)),
       limits,
       ...about,
     },

@@ -22,7 +22,7 @@ import type {
 } from '../transport/control.ts';
 import { replicaMethods } from '../transport/methods.ts';
 import type { Controllers } from './controllers.ts';
-import type { Driver } from './driver.ts';
+import type { Driver } from './drive/driver.ts';
 import type { Journals } from './journals.ts';
 import type { LoopMeter, SyncMeter } from './metrics.ts';
 import type { Access } from './service/access.ts';
@@ -55,6 +55,8 @@ interface Observer {
   /** What it was last told of each journal: the version then, and the report as text. */
   readonly told: Map<JournalId, { version: number; text: string }>;
   greeted: boolean;
+  /** Incarnation in the last hello: a start that came later is told with the next pong. */
+  incarnation: number;
   sequence: number;
   probing: number;
   probed: number;
@@ -114,6 +116,7 @@ export class Control {
       stream,
       told: new Map(),
       greeted: false,
+      incarnation: 0,
       sequence: 0,
       probing: 0,
       probed: 0,
@@ -185,10 +188,13 @@ export class Control {
     });
     const gone = [...observer.told.keys()].filter((id) => journals.find(id) === undefined);
     for (const journal of gone) observer.told.delete(journal);
+    const hello = this.#parts.hello();
+    const news = greeting || hello.incarnation !== observer.incarnation;
+    observer.incarnation = hello.incarnation;
     const asked = directives.some(({ kind }) => kind === 'inventory');
     const pong: Pong = {
       sequence: observer.sequence,
-      hello: greeting ? this.#parts.hello() : undefined,
+      hello: news ? hello : undefined,
       health: this.#health(observer),
       reports,
       gone,

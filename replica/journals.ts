@@ -19,8 +19,9 @@ import {
 } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { after, type Epoch, type JournalId, journalId, NO_EPOCH } from '../protocol/types.ts';
-import { type Driver, recordKey } from './driver.ts';
-import { Host } from './host.ts';
+import type { Driver } from './drive/driver.ts';
+import { recordKey } from './drive/durable.ts';
+import { Host } from './drive/host.ts';
 
 export interface JournalsParts {
   readonly logger: Logger;

@@ -17,9 +17,9 @@ import {
 } from '../transport/link.ts';
 import { peerMethods } from '../transport/methods.ts';
 import type { PeerFrame } from '../transport/peer.ts';
-import type { Driver } from './driver.ts';
-import type { Host } from './host.ts';
-import type { PeerLinks } from './outbox.ts';
+import type { Driver } from './drive/driver.ts';
+import type { Host } from './drive/host.ts';
+import type { PeerLinks } from './drive/outbox.ts';
 import type { Access } from './service/access.ts';
 
 /** Small messages that may wait behind a link that is full; runs of the log wait for room. */

@@ -6,8 +6,8 @@ import type { Logger } from '../io/logger.ts';
 import type { ChainReply, ChainRequest } from '../protocol/chain/messages.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { after, type Lsn, lastLsn, lower, lsn, micros, NO_LSN } from '../protocol/types.ts';
-import type { Driver } from './driver.ts';
-import type { Host } from './host.ts';
+import type { Driver } from './drive/driver.ts';
+import type { Host } from './drive/host.ts';
 import type { Journals } from './journals.ts';
 import { deadline, pause } from './wait.ts';
 

@@ -15,8 +15,8 @@ import { JournalError } from '../../protocol/errors.ts';
 import { type Lsn, lastLsn, micros, NO_LSN } from '../../protocol/types.ts';
 import type { FetchAnswer } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
-import type { Driver } from '../driver.ts';
-import type { Host } from '../host.ts';
+import type { Driver } from '../drive/driver.ts';
+import type { Host } from '../drive/host.ts';
 import { pause } from '../wait.ts';
 
 const FIRST_ANSWER = micros(5_000_000);

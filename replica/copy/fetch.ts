@@ -18,7 +18,7 @@ import {
 } from '../../protocol/types.ts';
 import type { FetchAnswer, FetchRequest } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
-import type { Host } from '../host.ts';
+import type { Host } from '../drive/host.ts';
 import type { Access } from '../service/access.ts';
 
 const FRAME_BYTES = 512 * KIB;

@@ -8,7 +8,7 @@ import { type JournalSettings, KEY_BYTES_LIMIT, MIB } from '../../protocol/confi
 import { JournalError } from '../../protocol/errors.ts';
 import { toWireError } from '../../transport/convert/errors.ts';
 import type { AppendAnswer, AppendCall, AppendStreamAnswer } from '../../transport/public.ts';
-import type { Host } from '../host.ts';
+import type { Host } from '../drive/host.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
 import { Bell } from '../wait.ts';
 import type { Access } from './access.ts';

@@ -5,8 +5,8 @@ import type { EncodedBody } from '../../log/log.ts';
 import type { ChainReply, ChainRequest } from '../../protocol/chain/messages.ts';
 import { JournalError, toError } from '../../protocol/errors.ts';
 import { type Lsn, type Micros, micros } from '../../protocol/types.ts';
-import type { Driver } from '../driver.ts';
-import type { Host } from '../host.ts';
+import type { Driver } from '../drive/driver.ts';
+import type { Host } from '../drive/host.ts';
 import { deadline } from '../wait.ts';
 
 /** Longest that a request waits here, whatever deadline its caller set. */

@@ -29,7 +29,7 @@ import type {
   TrimAnswer,
   TrimRequest,
 } from '../../transport/public.ts';
-import type { Host } from '../host.ts';
+import type { Host } from '../drive/host.ts';
 import type { Access } from './access.ts';
 import type { Appends } from './append.ts';
 import type { Asker } from './ask.ts';

@@ -7,7 +7,7 @@ import { JournalError } from '../../protocol/errors.ts';
 import { type Micros, micros } from '../../protocol/types.ts';
 import { controllerMethods } from '../../transport/methods.ts';
 import type { Controllers } from '../controllers.ts';
-import type { Host } from '../host.ts';
+import type { Host } from '../drive/host.ts';
 import type { Journals } from '../journals.ts';
 
 const REMEMBERED = 500_000;

@@ -17,7 +17,7 @@ import {
 } from '../../protocol/types.ts';
 import type { JournalRecord, StartPosition } from '../../transport/public.ts';
 import type { Repair } from '../copy/repair.ts';
-import type { Host } from '../host.ts';
+import type { Host } from '../drive/host.ts';
 import type { Asker } from './ask.ts';
 
 const STRETCH_BYTES = 256 * KIB;

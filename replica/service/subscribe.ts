@@ -9,7 +9,7 @@ import { KIB } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { type Lsn, type Micros, micros } from '../../protocol/types.ts';
 import type { SubscribeAnswer, SubscribeRequest } from '../../transport/public.ts';
-import type { Host } from '../host.ts';
+import type { Host } from '../drive/host.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
 import type { Asker } from './ask.ts';
 import type { Reader } from './reader.ts';

@@ -5,13 +5,13 @@
 // frames up to its end, or the link is broken: then both sides start again with `linked`. Runs that
 // follow one another become one, so that a slow link gets few large frames.
 
-import type { Logger } from '../io/logger.ts';
-import type { JournalLog } from '../log/log.ts';
-import type { ChainEffect } from '../protocol/chain/messages.ts';
-import { KIB, type Member, type MemberKey } from '../protocol/configuration.ts';
-import { JournalError } from '../protocol/errors.ts';
-import { after, type Batch, type Epoch, type JournalId, lastLsn } from '../protocol/types.ts';
-import type { PeerFrame, WireChainBody } from '../transport/peer.ts';
+import type { Logger } from '../../io/logger.ts';
+import type { JournalLog } from '../../log/log.ts';
+import type { ChainEffect } from '../../protocol/chain/messages.ts';
+import { KIB, type Member, type MemberKey } from '../../protocol/configuration.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import { after, type Batch, type Epoch, type JournalId, lastLsn } from '../../protocol/types.ts';
+import type { PeerFrame, WireChainBody } from '../../transport/peer.ts';
 
 /** Bytes of batches in one frame; a single larger batch goes alone. */
 const FRAME_BYTES = 256 * KIB;

@@ -5,27 +5,28 @@
 // sync runs; whatever is appended meanwhile shares the next sync. There is one sync at a time and
 // no timer before it: at low load an append waits for nothing, at high load many share one.
 
-import type { Clock } from '../io/clock.ts';
-import type { Logger } from '../io/logger.ts';
-import { encodeBatch, encodeControlBody } from '../log/batch.ts';
-import type { EncodedBody, Volume } from '../log/log.ts';
-import type { Metadata } from '../log/metadata.ts';
-import { turn } from '../protocol/chain/machine.ts';
+import type { Clock } from '../../io/clock.ts';
+import type { Logger } from '../../io/logger.ts';
+import { encodeBatch, encodeControlBody } from '../../log/batch.ts';
+import type { EncodedBody, Volume } from '../../log/log.ts';
+import type { Metadata } from '../../log/metadata.ts';
+import { turn } from '../../protocol/chain/machine.ts';
 import type {
   ChainEffect,
   ChainInput,
   ChainReply,
   ChainRequest,
-  RequestId,
-} from '../protocol/chain/messages.ts';
-import { outstanding } from '../protocol/chain/state.ts';
-import { type Member, MIB } from '../protocol/configuration.ts';
-import { InvariantViolation, JournalError, refusal } from '../protocol/errors.ts';
-import { type Batch, type BatchHeader, higher, micros, NO_LSN } from '../protocol/types.ts';
+} from '../../protocol/chain/messages.ts';
+import { outstanding } from '../../protocol/chain/state.ts';
+import { type Member, MIB } from '../../protocol/configuration.ts';
+import { InvariantViolation, JournalError } from '../../protocol/errors.ts';
+import { type Batch, type BatchHeader, micros } from '../../protocol/types.ts';
+import type { ReplicaMetrics, SyncMeter } from '../metrics.ts';
+import { Bell, type Queue } from '../wait.ts';
+import { Durable } from './durable.ts';
 import type { Host, Pending } from './host.ts';
-import type { ReplicaMetrics, SyncMeter } from './metrics.ts';
 import type { Outbox } from './outbox.ts';
-import { Bell, type Queue } from './wait.ts';
+import { Requests } from './requests.ts';
 
 const TICK = micros(50_000);
 /** Bytes from peers that may wait for the disk. */
@@ -52,19 +53,18 @@ export interface DriverParts {
 
 export class Driver {
   readonly #parts: DriverParts;
+  readonly #requests: Requests;
+  readonly #durable: Durable;
   readonly #hosts = new Set<Host>();
   #inputs = new Map<Host, ChainInput[]>();
   #scheduled = false;
   #syncing = false;
   /** Journals with something appended that no sync under way covers. */
   #unsynced = new Set<Host>();
-  /** Appends whose batch waits for a sync to begin. */
-  #unsyncedAppends: Pending[] = [];
   #unsyncedBytes = 0;
   /** Journals that are ticked. */
   readonly #active = new Set<Host>();
   #ticking = false;
-  #nextRequest: RequestId = 1;
   /** Rings after every sync of the volume. */
   readonly syncBell = new Bell();
   /** Why nothing is written any more; null while all is well. */
@@ -72,6 +72,14 @@ export class Driver {
 
   constructor(parts: DriverParts) {
     this.#parts = parts;
+    const post = (host: Host, input: ChainInput): void => this.post(host, input);
+    this.#requests = new Requests({ ...parts, post });
+    this.#durable = new Durable({
+      ...parts,
+      post,
+      halted: () => this.#halted !== null,
+      broken: (error) => this.#broken(error),
+    });
   }
 
   get halted(): string | null {
@@ -101,34 +109,7 @@ export class Driver {
   ): Promise<ChainReply> {
     if (host.closed) throw new JournalError('NOT_FOUND', `journal ${host.name} was deleted`);
     if (this.#halted !== null) throw new JournalError('UNAVAILABLE', this.#halted);
-    const bytes = payload?.bytes.length ?? 0;
-    this.#parts.queue.enter(bytes);
-    const request = this.#nextRequest;
-    this.#nextRequest += 1;
-    const writes = body.kind !== 'readIndex' && body.kind !== 'key' && body.kind !== 'cursors';
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        const outcome = writes ? 'unknown' : 'none';
-        reject(new JournalError('CANCELLED', 'the caller left before an answer', {}, outcome));
-        this.post(host, { kind: 'cancel', request });
-      };
-      const answer = (reply: ChainReply): void => {
-        signal.removeEventListener('abort', leave);
-        resolve(reply);
-      };
-      const arrived = this.#parts.clock.now();
-      const times = { arrived, stepped: micros(0), syncBegan: micros(0), synced: micros(0) };
-      host.requests.set(request, {
-        host,
-        resolve: answer,
-        body: payload?.bytes ?? null,
-        bytes,
-        ...times,
-      });
-      this.post(host, { kind: 'request', request, body });
-      if (signal.aborted) leave();
-      else signal.addEventListener('abort', leave, { once: true });
-    });
+    return this.#requests.take(host, body, payload, signal);
   }
 
   /** Resolves once the disk has caught up with what peers send: a slow one slows them down. */
@@ -148,10 +129,7 @@ export class Driver {
 
   /** Answers everything that waits in a journal that goes away. */
   #drop(host: Host, reason: string): void {
-    const refused = refusal('UNAVAILABLE', reason);
-    for (const request of [...host.requests.keys()]) {
-      this.#reply(host, request, { kind: 'refused', refusal: refused, outcome: 'unknown' });
-    }
+    this.#requests.refuse(host, reason);
     this.#active.delete(host);
     host.version += 1;
     host.bell.ring();
@@ -177,7 +155,8 @@ export class Driver {
     try {
       for (const [host, waiting] of inputs) this.#turnOf(host, waiting);
     } catch (error) {
-      this.#fail(error);
+      if (this.#parts.volume.failed === null) this.#fail(error);
+      else this.#broken(error);
       return;
     }
     this.#sync();
@@ -186,16 +165,11 @@ export class Driver {
 
   #turnOf(host: Host, waiting: readonly ChainInput[]): void {
     if (host.closed || this.#halted !== null) return;
-    const now = this.#parts.clock.now();
-    for (const input of waiting) {
-      if (input.kind !== 'request') continue;
-      const pending = host.requests.get(input.request);
-      if (pending !== undefined) pending.stepped = now;
-    }
+    this.#requests.stepping(host, waiting, this.#parts.clock.now());
     const effects = turn(host.state, [this.#now(), ...waiting]);
     for (const effect of effects) this.#carryOut(host, effect);
     for (const input of waiting) {
-      if (input.kind === 'cancel') this.#forget(host, input.request);
+      if (input.kind === 'cancel') this.#requests.forget(host, input.request);
     }
     host.version += 1;
     this.#active.add(host);
@@ -222,19 +196,19 @@ export class Driver {
         this.#parts.outbox(host, effect.to).forward(effect);
         break;
       case 'reply':
-        this.#reply(host, effect.request, effect.reply);
+        this.#requests.reply(host, effect.request, effect.reply);
         break;
       case 'commit':
         host.bell.ring();
         break;
       case 'trim':
-        this.#trim(host, effect.through);
+        this.#durable.trim(host, effect.through);
         break;
       case 'inquire':
         this.#parts.inquire(host);
         break;
       default:
-        this.#onDisk(host, effect);
+        this.#durable.carryOut(host, effect);
     }
   }
 
@@ -249,8 +223,7 @@ export class Driver {
     const pending = request === null ? undefined : host.requests.get(request);
     this.#write(host, this.#encode(host, header, pending));
     if (pending === undefined) return;
-    pending.body = null;
-    this.#unsyncedAppends.push(pending);
+    this.#requests.appended(pending);
     this.#parts.metrics.moved('in', header.count, header.bodyBytes);
   }
 
@@ -271,36 +244,6 @@ export class Driver {
     return encodeBatch(header, body, endCrc);
   }
 
-  /** What the disk must have before anything else of the machine depends on it, in order. */
-  #onDisk(
-    host: Host,
-    effect: Extract<ChainEffect, { kind: 'save' | 'truncate' | 'setAside' }>,
-  ): void {
-    const { metadata, meter } = this.#parts;
-    const carry = async (): Promise<void> => {
-      if (effect.kind === 'setAside') {
-        await host.log.setAside();
-        return;
-      }
-      const { save } = effect;
-      if (effect.kind === 'save') {
-        const bytes = new TextEncoder().encode(JSON.stringify(effect.record));
-        await meter.measure(() => metadata.save(new Map([[recordKey(host), bytes]])));
-        this.#parts.metrics.adopted(host.name);
-        this.post(host, { kind: 'saved', save });
-        host.bell.ring();
-        return;
-      }
-      await host.log.cut(effect.endLsn);
-      if (!effect.refold) this.post(host, { kind: 'saved', save });
-      else {
-        const tables = await host.log.tablesAt(effect.endLsn);
-        this.post(host, { kind: 'saved', save, tables });
-      }
-    };
-    void this.behind(host, carry);
-  }
-
   /** Resolves when what was posted to a journal was taken, and the disk has carried it out. */
   async settled(host: Host): Promise<void> {
     await Promise.resolve();
@@ -310,40 +253,7 @@ export class Driver {
 
   /** Runs a task of the disk behind those of the same journal that came before. */
   behind(host: Host, task: () => Promise<void>): Promise<void> {
-    host.disk = host.disk.then(async () => {
-      if (host.closed || this.#halted !== null) return;
-      try {
-        await task();
-      } catch (error) {
-        this.#broken(error);
-      }
-    });
-    return host.disk;
-  }
-
-  #trim(host: Host, through: Host['trimDue']): void {
-    host.trimmedLsn = higher(host.trimmedLsn, through);
-    host.trimDue = higher(host.trimDue, through);
-    if (!host.trimming) void this.#trimLog(host);
-  }
-
-  async #trimLog(host: Host): Promise<void> {
-    host.trimming = true;
-    try {
-      while (host.trimDue !== NO_LSN && !host.closed && this.#halted === null) {
-        const through = host.trimDue;
-        host.trimDue = NO_LSN;
-        await host.log.trim(through);
-        this.post(host, { kind: 'based', shape: host.log.shape(), tables: null });
-      }
-    } catch (error) {
-      // A trim that failed leaves the log as it was: the next one tries again.
-      const { logger } = this.#parts;
-      logger.error({ journal: host.journal, error: String(error) }, 'a trim was not carried out');
-      if (this.#parts.volume.failed !== null) this.#broken(error);
-    } finally {
-      host.trimming = false;
-    }
+    return this.#durable.behind(host, task);
   }
 
   #sync(): void {
@@ -357,16 +267,12 @@ export class Driver {
     try {
       while (this.#unsynced.size > 0 && this.#halted === null) {
         const hosts = this.#unsynced;
-        const appends = this.#unsyncedAppends;
         this.#unsynced = new Set();
-        this.#unsyncedAppends = [];
         const bytes = this.#unsyncedBytes;
-        const began = clock.now();
-        for (const pending of appends) pending.syncBegan = began;
+        const ended = this.#requests.syncing(clock.now());
         await meter.measure(() => volume.sync());
-        const synced = clock.now();
         this.#unsyncedBytes -= bytes;
-        for (const pending of appends) pending.synced = synced;
+        ended(clock.now());
         for (const host of hosts) {
           this.post(host, { kind: 'synced', durableLsn: host.log.durableLsn });
         }
@@ -379,31 +285,6 @@ export class Driver {
     } finally {
       this.#syncing = false;
     }
-  }
-
-  #reply(host: Host, request: RequestId, reply: ChainReply): void {
-    const pending = this.#forget(host, request);
-    if (pending === undefined) return;
-    if (reply.kind === 'appended' && !reply.duplicate) this.#measure(pending);
-    pending.resolve(reply);
-  }
-
-  #forget(host: Host, request: RequestId): Pending | undefined {
-    const pending = host.requests.get(request);
-    if (pending === undefined) return undefined;
-    host.requests.delete(request);
-    this.#parts.queue.leave(pending.bytes);
-    return pending;
-  }
-
-  #measure({ arrived, stepped, syncBegan, synced }: Pending): void {
-    const { metrics, clock } = this.#parts;
-    const now = clock.now();
-    metrics.appendStage('queue', arrived, stepped);
-    metrics.appendStage('write', stepped, syncBegan);
-    metrics.appendStage('sync', syncBegan, synced);
-    metrics.appendStage('replicate', synced, now);
-    void Promise.resolve().then(() => metrics.appendStage('ack', now, clock.now()));
   }
 
   #tick(): void {
@@ -439,6 +320,3 @@ export class Driver {
 const isDisk = (error: unknown): boolean =>
   (error instanceof JournalError && error.code === 'DAMAGED') ||
   (error instanceof Error && error.name === 'DiskError');
-
-/** Where the metadata of a volume keeps what the machine of a journal saved. */
-export const recordKey = (host: { readonly journal: string }): string => `journal/${host.journal}`;

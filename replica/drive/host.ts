@@ -1,19 +1,19 @@
 // One journal on this replica: its machine, its log, and what the driver keeps beside them.
 
-import type { JournalLog } from '../log/log.ts';
+import type { JournalLog } from '../../log/log.ts';
 import type {
   ChainRecord,
   ChainReply,
   RequestId,
   TablesSnapshot,
-} from '../protocol/chain/messages.ts';
-import { type ChainState, isHead, openChain } from '../protocol/chain/state.ts';
+} from '../../protocol/chain/messages.ts';
+import { type ChainState, isHead, openChain } from '../../protocol/chain/state.ts';
 import {
   type Configuration,
   compareConfigurations,
   DEFAULT_SETTINGS,
   type MemberKey,
-} from '../protocol/configuration.ts';
+} from '../../protocol/configuration.ts';
 import {
   after,
   higher,
@@ -23,9 +23,9 @@ import {
   type Micros,
   NO_EPOCH,
   type StoreId,
-} from '../protocol/types.ts';
+} from '../../protocol/types.ts';
+import { Bell } from '../wait.ts';
 import type { Outbox, Standing } from './outbox.ts';
-import { Bell } from './wait.ts';
 
 /** A request that the machine has or will get: who asked, and the payload. */
 export interface Pending {

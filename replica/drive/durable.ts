@@ -1,0 +1,103 @@
+// What a machine wants on the disk beside its batches: saves, cuts, old logs put aside, trims. Those
+// of one journal are carried out one after another, in the order of its machine.
+
+import type { Logger } from '../../io/logger.ts';
+import type { Volume } from '../../log/log.ts';
+import type { Metadata } from '../../log/metadata.ts';
+import type { ChainEffect, ChainInput } from '../../protocol/chain/messages.ts';
+import { higher, type Lsn, NO_LSN } from '../../protocol/types.ts';
+import type { ReplicaMetrics, SyncMeter } from '../metrics.ts';
+import type { Host } from './host.ts';
+
+export type DiskEffect = Extract<ChainEffect, { kind: 'save' | 'truncate' | 'setAside' }>;
+
+export interface DurableParts {
+  readonly logger: Logger;
+  readonly volume: Volume;
+  readonly metadata: Metadata;
+  readonly meter: SyncMeter;
+  readonly metrics: ReplicaMetrics;
+  post(host: Host, input: ChainInput): void;
+  /** Whether nothing may be written any more. */
+  halted(): boolean;
+  /** Called with what a task threw: the disk or the code is broken. */
+  broken(error: unknown): void;
+}
+
+export class Durable {
+  readonly #parts: DurableParts;
+
+  constructor(parts: DurableParts) {
+    this.#parts = parts;
+  }
+
+  carryOut(host: Host, effect: DiskEffect): void {
+    void this.behind(host, async () => {
+      if (effect.kind === 'setAside') await host.log.setAside();
+      else if (effect.kind === 'save') await this.#save(host, effect);
+      else await this.#cut(host, effect);
+    });
+  }
+
+  /** Runs a task of the disk behind those of the same journal that came before. */
+  behind(host: Host, task: () => Promise<void>): Promise<void> {
+    const { halted, broken } = this.#parts;
+    host.disk = host.disk.then(async () => {
+      if (host.closed || halted()) return;
+      try {
+        await task();
+      } catch (error) {
+        broken(error);
+      }
+    });
+    return host.disk;
+  }
+
+  async #save(host: Host, { save, record }: Extract<DiskEffect, { kind: 'save' }>): Promise<void> {
+    const { metadata, meter, metrics, post } = this.#parts;
+    const bytes = new TextEncoder().encode(JSON.stringify(record));
+    await meter.measure(() => metadata.save(new Map([[recordKey(host), bytes]])));
+    metrics.adopted(host.name);
+    post(host, { kind: 'saved', save });
+    host.bell.ring();
+  }
+
+  async #cut(
+    host: Host,
+    { save, endLsn, refold }: Extract<DiskEffect, { kind: 'truncate' }>,
+  ): Promise<void> {
+    const { post } = this.#parts;
+    await host.log.cut(endLsn);
+    if (!refold) post(host, { kind: 'saved', save });
+    else post(host, { kind: 'saved', save, tables: await host.log.tablesAt(endLsn) });
+  }
+
+  /** A committed trim: readers see it at once, the log follows. */
+  trim(host: Host, through: Lsn): void {
+    host.trimmedLsn = higher(host.trimmedLsn, through);
+    host.trimDue = higher(host.trimDue, through);
+    if (!host.trimming) void this.#trimLog(host);
+  }
+
+  async #trimLog(host: Host): Promise<void> {
+    const { halted, post, logger, volume, broken } = this.#parts;
+    host.trimming = true;
+    try {
+      while (host.trimDue !== NO_LSN && !host.closed && !halted()) {
+        const through = host.trimDue;
+        host.trimDue = NO_LSN;
+        await host.log.trim(through);
+        post(host, { kind: 'based', shape: host.log.shape(), tables: null });
+      }
+    } catch (error) {
+      // A trim that failed leaves the log as it was: the next one tries again.
+      logger.error({ journal: host.journal, error: String(error) }, 'a trim was not carried out');
+      if (volume.failed !== null) broken(error);
+    } finally {
+      host.trimming = false;
+    }
+  }
+}
+
+/** Where the metadata of a volume keeps what the machine of a journal saved. */
+export const recordKey = (host: { readonly journal: string }): string => `journal/${host.journal}`;
