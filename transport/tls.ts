@@ -82,7 +82,10 @@ class Certificates implements CertificateProvider {
 
   addCaCertificateListener(listener: CaListener): void {
     this.#caListeners.add(listener);
-    listener(caOf(this.pems));
+    // A tick later: credentials that ask put their own listeners in place right after.
+    process.nextTick(() => {
+      if (this.#caListeners.has(listener)) listener(caOf(this.pems));
+    });
   }
 
   removeCaCertificateListener(listener: CaListener): void {
@@ -91,7 +94,9 @@ class Certificates implements CertificateProvider {
 
   addIdentityCertificateListener(listener: IdentityListener): void {
     this.#identityListeners.add(listener);
-    listener(identityOf(this.pems));
+    process.nextTick(() => {
+      if (this.#identityListeners.has(listener)) listener(identityOf(this.pems));
+    });
   }
 
   removeIdentityCertificateListener(listener: IdentityListener): void {

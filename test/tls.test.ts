@@ -1,0 +1,140 @@
+// TLS as processes use it: who is trusted, who is who, and certificates that change under way.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { silent } from '../io/logger.ts';
+import { type Network, unary } from '../io/network.ts';
+import { nodeClock } from '../io/node.ts';
+import { JournalError } from '../protocol/errors.ts';
+import { lsn, micros } from '../protocol/types.ts';
+import { grpcNetwork } from '../transport/grpc.ts';
+import { journalMethods } from '../transport/methods.ts';
+import type { TlsFiles } from '../transport/tls.ts';
+import { type Authority, authority } from './certificates.ts';
+
+const OPTIONS = { timeout: micros(3_000_000) };
+const REFRESH = micros(50_000);
+
+let folder = '';
+let ours: Authority;
+let theirs: Authority;
+const networks: Network[] = [];
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'journal-tls-'));
+  ours = await authority('ours');
+  theirs = await authority('theirs');
+});
+
+after(async () => {
+  await Promise.all(networks.map((network) => network.close()));
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Writes a certificate of `signer` under `file`; gives the paths. */
+async function files(file: string, signer: Authority, names: readonly string[] = []) {
+  const { cert, key } = await signer.issue(file, names);
+  const paths = {
+    ca: join(folder, `${file}.ca`),
+    cert: join(folder, `${file}.cert`),
+    key: join(folder, `${file}.key`),
+  };
+  await writeFile(paths.ca, signer.cert);
+  await writeFile(paths.key, key);
+  await writeFile(paths.cert, cert);
+  return paths;
+}
+
+function network(tls: TlsFiles | undefined): Network {
+  const made = grpcNetwork({ clock: nodeClock, logger: silent, tls });
+  networks.push(made);
+  return made;
+}
+
+/** Answers `tail` and keeps the names of the last caller. */
+async function serve(tls: TlsFiles) {
+  const seen: { names: readonly string[] } = { names: [] };
+  const answer = unary(journalMethods.tail, async (_request, { identities }) => {
+    seen.names = identities;
+    return { tailLsn: lsn(1), endLsn: lsn(1), firstLsn: lsn(1), lineage: 1 };
+  });
+  const { address } = await network(tls).serve('127.0.0.1:0', [answer]);
+  return { address, seen };
+}
+
+const ask = (from: Network, address: string) =>
+  from.call(address, journalMethods.tail, { journal: 'orders' }, OPTIONS);
+
+const unreachable = (error: unknown): boolean =>
+  error instanceof JournalError && error.code === 'UNAVAILABLE' && error.outcome === 'none';
+
+describe('TLS', () => {
+  test('a client that trusts the authority is served; one that does not is not', async () => {
+    const { address, seen } = await serve({ ...(await files('server', ours)), clients: 'none' });
+    const { ca } = await files('trusting', ours);
+    await ask(network({ ca }), address);
+    assert.deepEqual(seen.names, []);
+    const stranger = await files('stranger', theirs);
+    await assert.rejects(ask(network({ ca: stranger.ca }), address), unreachable);
+    await assert.rejects(ask(network(undefined), address), JournalError);
+  });
+
+  test('mutual: the names of the certificate are the identities; strangers are cut off', async () => {
+    const { address, seen } = await serve(await files('mutual', ours));
+    await ask(network(await files('billing', ours, ['billing.example.com'])), address);
+    assert.deepEqual(seen.names, ['billing', 'billing.example.com']);
+    const { ca } = await files('nameless', ours);
+    await assert.rejects(ask(network({ ca }), address), JournalError);
+    const forged = { ...(await files('forged', theirs)), ca };
+    await assert.rejects(ask(network(forged), address), JournalError);
+  });
+
+  test('files that change count for new connections; open ones stay', async () => {
+    const paths = await files('changing', ours);
+    const { address } = await serve({ ...paths, clients: 'none', refresh: REFRESH });
+    const old = network({ ca: paths.ca });
+    const { ca: other } = await files('other', theirs);
+    await ask(old, address);
+    await assert.rejects(ask(network({ ca: other }), address), unreachable);
+
+    // Half of a change, as a reader may catch it, changes nothing.
+    const next = await theirs.issue('changing');
+    await writeFile(paths.cert, next.cert);
+    await setTimeout(200);
+    await ask(network({ ca: (await files('check', ours)).ca }), address);
+
+    await writeFile(paths.key, next.key);
+    await until(async () => {
+      await ask(network({ ca: other }), address);
+    });
+    await ask(old, address);
+  });
+
+  test('what cannot work is refused at once, by name', () => {
+    const missing = join(folder, 'missing');
+    const refused = (tls: TlsFiles, says: RegExp): void => {
+      assert.throws(
+        () => network(tls),
+        (error) => error instanceof JournalError && says.test(error.message),
+      );
+    };
+    refused({ ca: missing }, /^tls \(.*missing\): ENOENT/);
+    refused({ cert: missing }, /^tls: cert and key are given both or not at all/);
+  });
+});
+
+/** Tries for two seconds, since a change shows within a refresh. */
+async function until(task: () => Promise<void>): Promise<void> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await task();
+    } catch (error) {
+      if (attempt === 20) throw error;
+      await setTimeout(100);
+    }
+  }
+}
