@@ -6,12 +6,12 @@ import { duration, jsonOption } from './options.ts';
 import { AppendStopped, Interrupted, Output, UsageError } from './output.ts';
 
 export const DEFAULT_ENDPOINTS = '127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403';
-const TIMEOUT_MILLIS_DEFAULT = 30_000;
+export const TIMEOUT_MILLIS = 10_000;
 
 export interface ConnectionFlags {
   readonly endpoints: readonly string[];
   /** How long one request may take, retries included. */
-  readonly timeout: number;
+  readonly timeout?: number;
   readonly tlsCa?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
@@ -33,10 +33,9 @@ export function connected(made: Command): Command {
         .helpGroup('Connection:'),
     )
     .addOption(
-      new Option('--timeout <duration>', 'for one request, its retries included')
+      new Option('--timeout <duration>', 'for one request, its retries included (default: 10s)')
         .env('JOURNAL_TIMEOUT')
         .argParser(duration())
-        .default(TIMEOUT_MILLIS_DEFAULT, '30s')
         .helpGroup('Connection:'),
     )
     .addOption(file('--tls-ca', 'certificates that sign the replicas', 'JOURNAL_TLS_CA'))
@@ -76,12 +75,14 @@ export async function withClient<Result>(
   flags: ConnectionFlags,
   work: (connected: Connected) => Promise<Result>,
 ): Promise<Result> {
-  const { endpoints, timeout: timeoutMillis } = flags;
+  const { endpoints, timeout: timeoutMillis = TIMEOUT_MILLIS } = flags;
   await using client = connect({ endpoints, timeoutMillis, tls: tlsOf(flags) });
   const output = new Output();
-  const result = await interruptible((signal) => work({ client, output, signal }));
-  await output.flush();
-  return result;
+  try {
+    return await interruptible((signal) => work({ client, output, signal }));
+  } finally {
+    await output.flush();
+  }
 }
 
 /** Runs `work` with a signal that ^C and SIGTERM abort. */

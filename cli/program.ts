@@ -1,6 +1,6 @@
-// The command tree: every command of the tool, in the order in which --help lists them.
+// The command tree, in the order in which --help lists it, and how one command line is run.
 
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { adminCommand } from './admin.ts';
 import { appendCommand } from './append.ts';
 import { benchCommand } from './bench.ts';
@@ -17,6 +17,7 @@ import {
   trimCommand,
 } from './journals.ts';
 import { leadCommand } from './lead.ts';
+import { EXIT, failureOf, Interrupted, reportFailure } from './output.ts';
 import { packageVersion, statusCommand, versionCommand } from './status.ts';
 import { readCommand, subscribeCommand, tailCommand } from './subscribe.ts';
 import { volumeCommand } from './volume.ts';
@@ -65,4 +66,34 @@ function settle(command: Command): void {
   command.configureOutput({ outputError: () => {} });
   command.helpCommand(false);
   for (const below of command.commands) settle(below);
+}
+
+/** Whether errors are wanted as JSON: asked before the command line is known to be right. */
+function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return (end < 0 ? args : args.slice(0, end)).includes('--json');
+}
+
+/** Runs one command line; resolves with the exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  // A log reader or `head` that goes away on stderr is no reason to end.
+  process.stderr.on('error', () => {});
+  const program = buildProgram();
+  if (args.length === 0) {
+    process.stderr.write(program.helpInformation());
+    return EXIT.usage;
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return Number(process.exitCode ?? EXIT.done);
+  } catch (error) {
+    if (error instanceof Interrupted) return error.exitCode;
+    // Help and version are answers, not failures.
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done;
+    // A command that needs another word has shown which ones there are.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
+    const failure = failureOf(error);
+    reportFailure(failure, wantsJson(args));
+    return failure.exitCode;
+  }
 }

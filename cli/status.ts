@@ -14,6 +14,7 @@ interface StatusFlags extends ConnectionFlags {
 }
 
 const POLL_MILLIS = 100;
+const WAIT_MILLIS = 60_000;
 
 export function statusCommand(): Command {
   const made = command(
@@ -23,11 +24,11 @@ export function statusCommand(): Command {
     'journal status --json',
   );
   return connected(made)
-    .option('--wait', 'until appends are accepted everywhere, at most --timeout')
+    .option('--wait', 'until appends are accepted everywhere, at most --timeout or 60s')
     .action((flags: StatusFlags) =>
       withClient(flags, async (at) => {
         const status = flags.wait
-          ? await readyStatus(at, flags.timeout)
+          ? await readyStatus(at, flags.timeout ?? WAIT_MILLIS)
           : await at.client.status({ signal: at.signal });
         if (flags.json) await at.output.json(statusJson(status));
         else await at.output.write(statusText(status));
