@@ -4,6 +4,7 @@
 import type { ChainRequest } from '../../protocol/chain/messages.ts';
 import { NO_CONDITION } from '../../protocol/chain/messages.ts';
 import { epochAt, matchPoint } from '../../protocol/chain/shape.ts';
+import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Configuration, findMember, head } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
 import { type Batch, lastLsn, lsn, micros, NO_LSN, type StoreId } from '../../protocol/types.ts';
@@ -66,9 +67,7 @@ export function chainActions(world: ChainWorldState): ChainAction[] {
       if (leads && used.appends < scope.appends) actions.push({ kind: 'append', site });
       if (leads && used.trims < scope.trims) actions.push({ kind: 'trim', site });
       if (used.reads < scope.reads) actions.push({ kind: 'read', site });
-      if (!state.synced || state.gap) actions.push({ kind: 'tick', site });
-      else if (state.reads.length + state.remoteReads.size > 0)
-        actions.push({ kind: 'tick', site });
+      if (waits(world, state)) actions.push({ kind: 'tick', site });
     }
     addLearning(world, site, actions);
   }
@@ -76,6 +75,15 @@ export function chainActions(world: ChainWorldState): ChainAction[] {
     for (const next of successors(world)) actions.push({ kind: 'decide', next });
   }
   return actions;
+}
+
+/** Whether the member's clock may run on to its next resend. */
+function waits(world: ChainWorldState, state: ChainState): boolean {
+  const { patient } = world.scope;
+  const busy =
+    world.wires.some(({ messages }) => messages.length > 0) ||
+    world.sites.some(({ operations }) => operations.length > 0);
+  return outstanding(state) && !(patient && busy);
 }
 
 function addLearning(world: ChainWorldState, site: number, actions: ChainAction[]): void {

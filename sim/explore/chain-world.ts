@@ -94,6 +94,8 @@ export interface ChainScope {
   /** Old copies of volumes that are put back, and ends of logs that are lost. */
   readonly losses: number;
   readonly minReplicas: number;
+  /** Nobody asks again while anything is under way: keeps an exhaustive search finite. */
+  readonly patient: boolean;
 }
 
 export interface ChainWorldState {

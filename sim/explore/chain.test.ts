@@ -25,6 +25,7 @@ const SCOPE: ChainScope = {
   trims: 3,
   losses: 3,
   minReplicas: 1,
+  patient: false,
 };
 
 /** mulberry32: small, seeded, enough for a walk. */

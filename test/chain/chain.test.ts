@@ -39,6 +39,7 @@ const NOTHING = {
   reads: 0,
   trims: 0,
   losses: 0,
+  patient: false,
 };
 
 class Chain {
