@@ -96,7 +96,7 @@ function checkEndpoints(endpoints: readonly string[]): readonly string[] {
   for (const [index, endpoint] of endpoints.entries()) {
     const port = Number(ENDPOINT.exec(String(endpoint))?.[1] ?? 0);
     if (port >= 1 && port <= 65_535) continue;
-    throw new RangeViolation(`endpoints[${index}]`, endpoint, ENDPOINT_ALLOWED);
+    throw new RangeViolation(`endpoints[${index}]`, String(endpoint), ENDPOINT_ALLOWED);
   }
   return [...endpoints];
 }

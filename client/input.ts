@@ -84,7 +84,8 @@ export const checked = refusing;
 
 export function whole(field: string, value: number, least: number, most: number): number {
   if (!Number.isSafeInteger(value) || value < least || value > most) {
-    throw new RangeViolation(field, value, `a whole number from ${least} to ${most}`);
+    const given = typeof value === 'number' ? value : String(value);
+    throw new RangeViolation(field, given, `a whole number from ${least} to ${most}`);
   }
   return value;
 }
@@ -93,7 +94,7 @@ export const checkTimeout = (millis: number): number =>
   whole('timeoutMillis', millis, 1, TIMEOUT_MILLIS_MAX);
 
 export const checkName = (name: string): string => {
-  if (typeof name !== 'string') throw new RangeViolation('journal name', name, 'a string');
+  if (typeof name !== 'string') throw new RangeViolation('journal name', String(name), 'a string');
   return journalName(name);
 };
 
@@ -119,7 +120,7 @@ export function checkAppend(
   }
   const keyOperation = options.keyOperation ?? 'tag';
   if (!KEY_OPERATIONS.includes(keyOperation)) {
-    throw new RangeViolation('keyOperation', keyOperation, KEY_OPERATIONS.join(', '));
+    throw new RangeViolation('keyOperation', String(keyOperation), KEY_OPERATIONS.join(', '));
   }
   const leaseMillis = whole('leaseMillis', options.leaseMillis ?? 0, 0, TIMEOUT_MILLIS_MAX);
   const condition = checkCondition(options);
@@ -135,7 +136,7 @@ function checkRecord(input: RecordInput, index: number): NewRecord {
   const key = bare ? undefined : input?.key;
   const field = `records[${index}]`;
   if (key !== undefined) {
-    if (typeof key !== 'string') throw new RangeViolation(`${field}.key`, key, 'a string');
+    if (typeof key !== 'string') throw new RangeViolation(`${field}.key`, String(key), 'a string');
     checkKey(`${field}.key`, key);
   }
   const bytes = typeof data === 'string' ? encoder.encode(data) : data;
@@ -179,7 +180,11 @@ function chosen(options: AppendOptions, hash: (text: string) => string): Idempot
     throw new RangeViolation('idempotencyBatch', idempotencyBatch, 'set only with idempotencyKey');
   }
   if (typeof key !== 'string' || key.length === 0 || key.length > CHOSEN_KEY_LENGTH_MAX) {
-    throw new RangeViolation('idempotencyKey', key, `1 to ${CHOSEN_KEY_LENGTH_MAX} characters`);
+    throw new RangeViolation(
+      'idempotencyKey',
+      String(key),
+      `1 to ${CHOSEN_KEY_LENGTH_MAX} characters`,
+    );
   }
   const sequence = whole('idempotencyBatch', idempotencyBatch ?? 1, 1, NUMBER_MAX);
   return { writer: writerId(hash(key)), sequence, after: 0, chosen: true };
@@ -210,7 +215,7 @@ export function checkFrom(from: From): {
       return position({ kind: 'lsn', lsn: positive('from.nextLsn', from.nextLsn) }, lineage);
     }
   }
-  throw new RangeViolation('from', from, FROM_ALLOWED);
+  throw new RangeViolation('from', String(from), FROM_ALLOWED);
 }
 
 const FROM_ALLOWED =

@@ -132,7 +132,7 @@ function run(seed: string, clockError: number, rules: Rules) {
       }
       if (time >= node.nextAsk) {
         // Also a holder asks now and then: after a lost answer it finds its own record.
-        node.nextAsk = time + 1 + random.below(60);
+        node.nextAsk = time + 1 + random.below(30);
         const { key: keyLsn, token, millis } = record;
         node.lease = learnKey(node.lease, key(keyLsn, token, millis), now);
       }
@@ -153,20 +153,21 @@ function next(
 ): Request | null {
   const own = lease.token !== 0;
   // A holder renews now and then and pauses at times, so that the others get their turn.
-  if (own ? below(40) > 0 : now < mayClaimAt(lease, slackMillis)) return null;
-  const landsAt = time + below(LEASE_MILLIS);
+  if (own ? below(100) > 0 : now < mayClaimAt(lease, slackMillis)) return null;
+  const landsAt = time + below(LEASE_MILLIS / 5);
   return {
     kind: own ? 'renew' : 'claim',
     sentAt: now,
     expect: lease.keyLsn,
     token: lease.token,
     landsAt,
-    answersAt: landsAt + below(LEASE_MILLIS),
+    // Most answers are quick, some come when the lease is nearly over.
+    answersAt: landsAt + below(below(4) === 0 ? LEASE_MILLIS : 3),
     landed: 0,
   };
 }
 
-const SEEDS = Array.from({ length: 60 }, (_, index) => `lease-${index}`);
+const SEEDS = Array.from({ length: 25 }, (_, index) => `lease-${index}`);
 const runAll = (clockError: number, rules: Rules) =>
   SEEDS.map((seed) => run(seed, clockError, rules));
 
@@ -188,7 +189,7 @@ test('two nodes never hold a key at once, with clocks as bad as the slack allows
 test('the runs do find what the rules are there for', () => {
   const counted = (clockError: number, rules: Rules): number =>
     runAll(clockError, rules).reduce((sum, { overlaps }) => sum + overlaps, 0);
-  assert.ok(counted(0.2, { slackMillis: 0, fromFirstSend: true }) > 0, 'no slack');
+  assert.ok(counted(0.3, { slackMillis: 0, fromFirstSend: true }) > 0, 'no slack');
   assert.ok(counted(0, { slackMillis: 2, fromFirstSend: false }) > 0, 'counted from the answer');
 });
 
