@@ -1,0 +1,354 @@
+// The SDK against real replicas in this process: real disks, real gRPC, configurations by hand.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type Client, type ClientSeams, connectWith, JournalError } from '../../client/index.ts';
+import { silent } from '../../io/logger.ts';
+import { nodeClock, nodeRandom } from '../../io/node.ts';
+import { grpcNetwork } from '../../transport/grpc.ts';
+import { House, type Housed } from '../replica/house.ts';
+import { until } from '../replica/shepherd.ts';
+
+const text = ({ data }: { readonly data: Uint8Array }): string => new TextDecoder().decode(data);
+
+const refused = (code: string, outcome: 'none' | 'unknown') => (error: unknown) =>
+  error instanceof JournalError && error.code === code && error.outcome === outcome;
+
+function open(endpoints: readonly string[], more: Partial<ClientSeams> = {}): Client {
+  return connectWith({
+    clock: nodeClock,
+    random: nodeRandom(),
+    network: grpcNetwork({ clock: nodeClock, logger: silent }),
+    endpoints,
+    ...more,
+  });
+}
+
+describe('with one replica', () => {
+  let house: House;
+  let a: Housed;
+  let client: Client;
+  let count = 0;
+
+  before(async () => {
+    house = await House.open();
+    a = await house.start('a');
+    client = open([a.replica.address]);
+  });
+  after(async () => {
+    await client?.close();
+    await house?.close();
+  });
+
+  async function journal(from: Client = client) {
+    count += 1;
+    const name = `journal-${count}`;
+    const { journal: id } = house.shepherd.create(name, [a.sheep]);
+    await until(`${name} has its head`, () => a.sheep.reports.get(id)?.live === true);
+    return from.journal(name);
+  }
+
+  test('a thousand appends at once each learn their own position', async () => {
+    const orders = await journal();
+    const answers = await Promise.all(
+      Array.from({ length: 1_000 }, (_, at) => orders.append([`${at}`, `${at}!`])),
+    );
+    const { records } = await orders.read({ limit: 5_000 });
+    assert.equal(records.length, 2_000);
+    for (const [at, { firstLsn, lastLsn, timestampMicros }] of answers.entries()) {
+      assert.equal(lastLsn, firstLsn + 1);
+      const record = records[firstLsn - 1];
+      assert.ok(record !== undefined);
+      assert.equal(text(record), `${at}`);
+      assert.equal(record.timestampMicros, timestampMicros);
+    }
+    const order = answers.map(({ firstLsn }) => firstLsn);
+    assert.deepEqual(
+      order,
+      order.toSorted((one, other) => one - other),
+      'as they were called',
+    );
+    assert.ok(new Set(answers.map(({ epoch }) => epoch)).size === 1);
+  });
+
+  test('sixteen that compare and append have one winner a round', async () => {
+    const orders = await journal();
+    for (let round = 0; round < 5; round += 1) {
+      const results = await Promise.allSettled(
+        Array.from({ length: 16 }, (_, who) => orders.append(`${who}`, { expectTail: round })),
+      );
+      const won = results.filter(({ status }) => status === 'fulfilled');
+      assert.equal(won.length, 1);
+      for (const result of results) {
+        if (result.status === 'fulfilled') continue;
+        const holds = refused('CONDITION_FAILED', 'none');
+        assert.ok(holds(result.reason), String(result.reason));
+        assert.equal(result.reason.details.tailLsn, round + 1);
+      }
+    }
+    assert.equal((await orders.tail()).tailLsn, 5);
+  });
+
+  test('one record that is too large does not fail those beside it', async () => {
+    const orders = await journal();
+    const [small, large, other] = await Promise.allSettled([
+      orders.append('small'),
+      orders.append(new Uint8Array(2 ** 20 + 1)),
+      orders.append('other'),
+    ]);
+    assert.equal(small.status, 'fulfilled');
+    assert.equal(other.status, 'fulfilled');
+    assert.ok(large.status === 'rejected' && refused('INVALID_ARGUMENT', 'none')(large.reason));
+    assert.equal((await orders.append('later')).firstLsn, 3);
+  });
+
+  test('the same append under a chosen key is there once, whoever sends it', async () => {
+    const orders = await journal();
+    const first = await orders.append(['x', 'y'], { idempotencyKey: 'monday' });
+    const other = open([a.replica.address]);
+    const again = await other.journal(orders.name).append(['x', 'y'], { idempotencyKey: 'monday' });
+    await other.close();
+    assert.deepEqual([again.firstLsn, again.lastLsn, again.duplicate], [1, 2, true]);
+    assert.equal(first.duplicate, false);
+    await assert.rejects(
+      orders.append(['z'], { idempotencyKey: 'monday' }),
+      refused('IDEMPOTENCY_MISMATCH', 'none'),
+    );
+    const next = await orders.append(['z'], { idempotencyKey: 'monday', idempotencyBatch: 2 });
+    assert.equal(next.firstLsn, 3);
+  });
+
+  test('a subscription gives what is there and what comes, and ends as it is told', async () => {
+    const orders = await journal();
+    await orders.append(['1', '2', '3']);
+    const controller = new AbortController();
+    const seen: string[] = [];
+    const loop = (async () => {
+      for await (const record of orders.subscribe({ from: 2, signal: controller.signal })) {
+        seen.push(text(record));
+      }
+    })();
+    await until('it caught up', () => seen.length === 2);
+    await orders.append('4');
+    await until('it follows', () => seen.length === 3);
+    controller.abort();
+    await loop;
+    assert.deepEqual(seen, ['2', '3', '4']);
+
+    const all = orders.subscribe({ from: 'first', untilEnd: true });
+    const taken: number[] = [];
+    for await (const { lsn } of all) taken.push(lsn);
+    assert.deepEqual(taken, [1, 2, 3, 4]);
+    assert.equal(all.position?.nextLsn, 5);
+    await assert.rejects(all[Symbol.asyncIterator]().next(), refused('INVALID_ARGUMENT', 'none'));
+
+    const last: string[] = [];
+    for await (const record of orders.subscribe({ from: { last: 3 }, limit: 2 })) {
+      last.push(text(record));
+    }
+    assert.deepEqual(last, ['2', '3']);
+  });
+
+  test('from the next one means after the subscription was ready', async () => {
+    const orders = await journal();
+    await orders.append('before');
+    const subscription = orders.subscribe({ limit: 1 });
+    await subscription.ready();
+    await orders.append('after');
+    for await (const record of subscription) assert.equal(text(record), 'after');
+  });
+
+  test('a named cursor goes on where its subscription came to, and holds trims', async () => {
+    const orders = await journal();
+    await orders.append(['1', '2', '3', '4']);
+    const take = async (limit: number): Promise<string[]> => {
+      const seen: string[] = [];
+      for await (const record of orders.subscribe({ from: 'first', cursor: 'billing', limit })) {
+        seen.push(text(record));
+      }
+      return seen;
+    };
+    assert.deepEqual(await take(2), ['1', '2']);
+    assert.equal((await orders.cursors())[0]?.lsn, 2);
+    for await (const record of orders.subscribe({ cursor: 'billing' })) {
+      assert.equal(text(record), '3');
+      break;
+    }
+    assert.deepEqual(await take(1), ['3'], 'a record at which the loop broke comes again');
+    await assert.rejects(orders.trim(4), refused('CURSOR_HOLDS', 'none'));
+    assert.equal(await orders.trim(4, { force: true }), 5);
+    await assert.rejects(
+      async () => {
+        for await (const _ of orders.subscribe({ from: 1 }));
+      },
+      refused('TRIMMED', 'none'),
+    );
+    await orders.setCursor('billing', null);
+    assert.deepEqual(await orders.cursors(), []);
+  });
+
+  test('leadership: one at a time, fenced, given back, taken over', async () => {
+    const orders = await journal();
+    const lease = { leaseMillis: 600, slackMillis: 20 };
+    const one = await orders.lead('worker', { ...lease, node: 'one' });
+    assert.equal((await orders.append('of one', { fence: one.fence })).firstLsn, one.token + 1);
+    let second = 0;
+    const waiting = orders.lead('worker', lease).then((leadership) => {
+      second = leadership.token;
+      return leadership;
+    });
+    // Renewals keep it well beyond its lease.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    assert.equal(second, 0);
+    assert.equal(one.lost.aborted, false);
+    await one.release();
+    assert.equal(one.lost.aborted, true);
+    const two = await waiting;
+    assert.ok(two.token > one.token);
+    await assert.rejects(orders.append('of one', { fence: one.fence }), (error) =>
+      refused('FENCED', 'none')(error),
+    );
+    assert.ok(two.remainingMillis() > 0 && two.remainingMillis() <= 600);
+    await two.release();
+    const key = await orders.key('worker');
+    assert.deepEqual([key.tokenLsn, key.leaseMillis], [two.token, 0]);
+  });
+
+  test('a leader whose key was claimed loses it, and may campaign again', async () => {
+    const orders = await journal();
+    const events: string[] = [];
+    const leadership = await orders.lead('worker', {
+      leaseMillis: 600,
+      onEvent: ({ kind }) => events.push(kind),
+    });
+    const { keyLsn } = await orders.key('worker');
+    const usurper = await orders.append([{ key: 'worker', data: 'mine' }], {
+      keyOperation: 'claim',
+      leaseMillis: 500,
+      expectKey: { key: 'worker', lsn: keyLsn },
+    });
+    await until('the leader notices', () => leadership.lost.aborted, 2_000);
+    assert.equal(leadership.remainingMillis(), 0);
+    assert.deepEqual(
+      events.filter((kind) => kind === 'claimed' || kind === 'lost'),
+      ['claimed', 'lost'],
+    );
+    await leadership.release();
+    const again = await orders.lead('worker', { leaseMillis: 600, slackMillis: 10 });
+    assert.ok(again.token > usurper.firstLsn);
+    await again.release();
+  });
+
+  test('a campaign ends with its signal', async () => {
+    const orders = await journal();
+    const leadership = await orders.lead('worker', { leaseMillis: 60_000 });
+    const controller = new AbortController();
+    const campaign = orders.lead('worker', { signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await assert.rejects(campaign, refused('CANCELLED', 'none'));
+    await leadership.release();
+  });
+
+  test('what is not there, or not answered, is said with its outcome', async () => {
+    const missing = client.journal('missing');
+    await assert.rejects(missing.append('x'), refused('NOT_FOUND', 'none'));
+    await assert.rejects(missing.tail(), refused('NOT_FOUND', 'none'));
+    await assert.rejects(missing.append('x', { timeoutMillis: 0 }), /timeoutMillis is 0, allowed/);
+    const nobody = open(['127.0.0.1:1'], { timeoutMillis: 300 });
+    const begun = performance.now();
+    await assert.rejects(nobody.journal('orders').append('x'), refused('UNAVAILABLE', 'none'));
+    assert.ok(performance.now() - begun < 1_500);
+    await assert.rejects(nobody.status(), refused('UNAVAILABLE', 'none'));
+    await nobody.close();
+    assert.throws(() => open(['nowhere']), /endpoints\[0\] is "nowhere", allowed is host:port/);
+    assert.throws(() => open([]), /endpoints/);
+    assert.throws(() => client.journal('No'), /journal name is "No"/);
+  });
+
+  test('a signal ends an append, a closed client every one', async () => {
+    const orders = await journal();
+    const controller = new AbortController();
+    controller.abort();
+    await assert.rejects(
+      orders.append('x', { signal: controller.signal }),
+      refused('CANCELLED', 'none'),
+    );
+    const other = open([a.replica.address]);
+    const append = other.journal(orders.name).append('y');
+    await other.close();
+    await assert.rejects(append, (error) => error instanceof JournalError);
+    await assert.rejects(other.journal(orders.name).append('z'), refused('CANCELLED', 'none'));
+  });
+});
+
+describe('with three replicas', () => {
+  let house: House;
+  let all: Housed[] = [];
+
+  before(async () => {
+    house = await House.open();
+    for (const name of ['a', 'b', 'c']) all.push(await house.start(name));
+  });
+  after(() => house?.close());
+
+  test('appends and subscriptions go on when the head is gone', async () => {
+    const sheep = all.map((one) => one.sheep);
+    const { journal: id } = house.shepherd.create('orders', sheep, { minReplicas: 2 });
+    await until('all serve', () => sheep.every(({ reports }) => reports.get(id)?.synced === true));
+    const client = open(all.map(({ replica }) => replica.address));
+    const orders = client.journal('orders');
+    const seen: number[] = [];
+    const controller = new AbortController();
+    const loop = (async () => {
+      for await (const record of orders.subscribe({ from: 'first', signal: controller.signal })) {
+        seen.push(Number(text(record)));
+      }
+    })();
+    const writers = Array.from({ length: 8 }, async (_, writer) => {
+      for (let at = 0; at < 50; at += 1) await orders.append(`${writer * 1_000 + at}`);
+    });
+    await until('some are there', () => seen.length > 100);
+    const [head, ...rest] = all;
+    assert.ok(head !== undefined);
+    all = rest;
+    house.shepherd.change(
+      'orders',
+      rest.map((one) => one.sheep),
+    );
+    await house.stop(head);
+    const begun = performance.now();
+    await Promise.all(writers);
+    assert.ok(performance.now() - begun < 3_000);
+    await until('all arrived', () => seen.length >= 400);
+    controller.abort();
+    await loop;
+    assert.equal(seen.length, 400);
+    assert.equal(new Set(seen).size, 400);
+    for (let writer = 0; writer < 8; writer += 1) {
+      const own = seen.filter((value) => Math.floor(value / 1_000) === writer);
+      assert.deepEqual(
+        own,
+        own.toSorted((one, other) => one - other),
+      );
+    }
+    await client.close();
+  });
+
+  test('too few members refuse appends, and say that nothing was written', async () => {
+    const [b, c] = all;
+    assert.ok(b !== undefined && c !== undefined);
+    const { journal: id } = house.shepherd.create('few', [b.sheep], { minReplicas: 2 });
+    await until('it serves', () => b.sheep.reports.get(id)?.live === true);
+    const client = open([b.replica.address, c.replica.address]);
+    const few = client.journal('few');
+    await assert.rejects(
+      few.append('x', { timeoutMillis: 500 }),
+      refused('UNDER_REPLICATED', 'none'),
+    );
+    assert.equal((await few.tail()).tailLsn, 0);
+    const waiting = few.append('y');
+    house.shepherd.change('few', [b.sheep], c.sheep);
+    assert.equal((await waiting).firstLsn, 1);
+    await client.close();
+  });
+});
