@@ -5,10 +5,11 @@ import { type Client, connectWith } from '../client/client.ts';
 import { startController } from '../operator/controller/controller.ts';
 import { formatController } from '../operator/controller/format.ts';
 import { KIB, MIB } from '../protocol/configuration.ts';
+import { JournalError } from '../protocol/errors.ts';
 import { type MemberId, memberId, micros, type Zone, zone } from '../protocol/types.ts';
 import { DEFAULT_LIMITS } from '../replica/config.ts';
 import { startReplica } from '../replica/replica.ts';
-import type { ClusterStatus } from '../transport/public.ts';
+import type { AdminRequest, ClusterStatus } from '../transport/public.ts';
 import { SimulatedDisk } from './disk.ts';
 import type { Scene } from './faults.ts';
 import { Machine, type Program, type Seams } from './machine.ts';
@@ -25,6 +26,8 @@ const REPLICA_PORT = 7401;
 const CONTROLLER_PORT = 7601;
 /** How often the orchestrator asks whether a replica is still of use. */
 const PROBE_MICROS = micros(1_000_000);
+/** How often an operator repeats what was not carried out; each time takes up to 10 s. */
+const ASKED_TIMES = 20;
 const LOOK_MICROS = micros(250_000);
 
 export interface ClusterShape {
@@ -46,6 +49,8 @@ export class Cluster implements Scene {
   statusAt = 0;
   #client: Client | null = null;
   #ghosts = 0;
+  /** What an operator asked and has no answer to yet. */
+  #asked = 0;
   readonly #dice: Dice;
 
   constructor(world: World, shape: ClusterShape) {
@@ -118,6 +123,7 @@ export class Cluster implements Scene {
   whole(): boolean {
     const { status } = this;
     if (status === null || this.world.now - this.statusAt > 1_000_000) return false;
+    if (this.#asked > 0) return false;
     if (![...this.replicas, ...this.controllers].every((machine) => machine.up)) return false;
     return status.journals.every(
       ({ writable, members }) =>
@@ -131,6 +137,29 @@ export class Cluster implements Scene {
     const { status } = this;
     if (status === null || this.world.now - this.statusAt > 1_000_000) return false;
     return status.journals.every(({ writable }) => writable);
+  }
+
+  journals(): readonly string[] {
+    return this.status?.journals.map(({ name }) => name) ?? [];
+  }
+
+  ask(request: AdminRequest): void {
+    this.#asked += 1;
+    void this.#insist(request).finally(() => {
+      this.#asked -= 1;
+    });
+  }
+
+  async #insist(request: AdminRequest): Promise<void> {
+    for (let left = ASKED_TIMES; left > 0; left -= 1) {
+      try {
+        await this.client.admin(request);
+        return;
+      } catch (error) {
+        if (!(error instanceof JournalError)) throw error;
+        if (!error.retryable) return;
+      }
+    }
   }
 
   /** Asks for the status all the time, as whoever watches a cluster does. */

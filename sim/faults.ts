@@ -6,6 +6,7 @@
 // disk; such a run must stay available. `anything`: no budget at all; such a run may refuse, never
 // answer wrongly.
 
+import type { AdminRequest } from '../transport/public.ts';
 import { healthy } from './disk.ts';
 import type { Machine } from './machine.ts';
 import type { CrashMode } from './platter/file.ts';
@@ -22,10 +23,14 @@ export interface Scene {
   readonly replicas: readonly Machine[];
   readonly controllers: readonly Machine[];
   readonly clients: readonly Machine[];
+  /** Names of the journals that everybody uses. */
+  journals(): readonly string[];
   /** Every journal is served by all members that it should have. */
   whole(): boolean;
   /** Controllers tell the status of the cluster, and at least one member serves each journal. */
   answers(): boolean;
+  /** What an operator asks of the cluster, again and again until it is done. */
+  ask(request: AdminRequest): void;
   /** Starts a second process on the machine's volume, elsewhere; the result ends it. */
   mountTwice(machine: Machine): () => void;
 }
@@ -181,10 +186,26 @@ const misdirect: Fault = (_scene, victim, dice) => {
   };
 };
 
-const wipe: Fault = (_scene, victim) => {
+/** A new disk in the place of the old one: it is formatted only once an operator says so. */
+const wipe: Fault = (scene, victim) => {
   victim.powerOff('none');
   victim.disk.image.wipe();
-  return () => victim.start();
+  return () => {
+    victim.start();
+    scene.ask({ kind: 'memberReplace', member: victim.name, by: victim.name });
+  };
+};
+
+const leave: Fault = (scene, victim) => {
+  scene.ask({ kind: 'memberRemove', member: victim.name });
+  return () => scene.ask({ kind: 'memberAdd', member: victim.name, zone: victim.zone });
+};
+
+const moveHead: Fault = (scene, victim) => {
+  for (const journal of scene.journals()) {
+    scene.ask({ kind: 'moveHead', journal, member: victim.name });
+  }
+  return nothing;
 };
 
 /**
@@ -232,6 +253,8 @@ const KINDS: readonly Kind[] = [
   { name: 'misdirect', on: 'replica', latent: true, begin: misdirect },
   { name: 'wipe', on: 'replica', loses: true, begin: wipe },
   { name: 'oldCopy', on: 'replica', loses: true, begin: oldCopy },
+  { name: 'leave', on: 'replica', begin: leave },
+  { name: 'moveHead', on: 'replica', begin: moveHead },
   { name: 'mountTwice', on: 'replica', loses: true, begin: mountTwice },
 ];
 
