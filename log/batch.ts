@@ -32,13 +32,18 @@ import {
   type BatchHeader,
   type BatchKind,
   type Control,
+  type Epoch,
   epoch,
   type Idempotence,
+  type JournalId,
   journalId,
   type KeyOperation,
   type KeyPosition,
+  type Lsn,
   lsn,
+  type Micros,
   micros,
+  RangeViolation,
   writerId,
 } from '../protocol/types.ts';
 import type { EncodedBody, LogRecord, RecordInput } from './log.ts';
@@ -308,4 +313,41 @@ function readControl(kind: BatchKind, body: Buffer): Control {
   const control = JSON.parse(text.decode(body.subarray(12))) as Control;
   if (control.kind !== kind) throw damaged('its control entry is of another kind');
   return control;
+}
+
+/** What recovery needs of a batch, from its header alone. */
+export interface BatchPeek {
+  readonly journal: JournalId;
+  readonly firstLsn: Lsn;
+  readonly lastLsn: Lsn;
+  readonly epoch: Epoch;
+  readonly timestamp: Micros;
+  readonly crc: number;
+  readonly previousCrc: number;
+  readonly headerBytes: number;
+  readonly bodyCrc: number;
+}
+
+/** Reads the header of a batch whose length is right; null where its checksum is wrong. */
+export function peekBatch(given: Uint8Array): BatchPeek | null {
+  const bytes = buffer(given);
+  try {
+    const headerBytes = checkedLength(bytes);
+    if (bytes.length !== headerBytes + bytes.readUInt32LE(8)) return null;
+    const firstLsn = lsn(getWhole(bytes, 24));
+    return {
+      journal: journalId(bytes.toString('hex', 48, 64)),
+      firstLsn,
+      lastLsn: after(firstLsn, bytes.readUInt32LE(64) - 1),
+      epoch: epoch(getWhole(bytes, 32)),
+      timestamp: micros(getWhole(bytes, 40)),
+      crc: bytes.readUInt32LE(0),
+      previousCrc: bytes.readUInt32LE(16),
+      headerBytes,
+      bodyCrc: bytes.readUInt32LE(12),
+    };
+  } catch (error) {
+    if (error instanceof JournalError || error instanceof RangeViolation) return null;
+    throw error;
+  }
 }
