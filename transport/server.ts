@@ -204,8 +204,8 @@ async function takeCall<Result>(
 ): Promise<Result> {
   const controller = new AbortController();
   const { signal } = controller;
-  const gone = new JournalError('CANCELLED', 'the caller is gone');
-  call.once('cancelled', () => controller.abort(gone));
+  const gone = (): void => controller.abort(new JournalError('CANCELLED', 'the caller is gone'));
+  call.once('cancelled', gone);
   const entry: OpenCall = { kind: handler.kind, controller };
   try {
     checkVersion(call);
@@ -214,7 +214,7 @@ async function takeCall<Result>(
       throw new JournalError('OVERLOADED', `${callsMax} calls are open, which is the most allowed`);
     }
     desk.open.add(entry);
-    const result = await work(contextOf(call, signal), () => controller.abort(gone));
+    const result = await work(contextOf(call, signal), gone);
     // A stream that ended because this side closes must not look as if all had been said.
     if (handler.kind !== 'unary') signal.throwIfAborted();
     return result;
