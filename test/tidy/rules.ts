@@ -29,7 +29,7 @@ const NODE_ALLOWED: readonly string[] = [
   'transport/', // sockets, certificates, the .proto files
   'replica/config.ts', // reads its settings from the environment and files
   'replica/probes.ts', // the HTTP port that Kubernetes asks
-  'operator/kube.ts', // speaks to the API server
+  'operator/kube/', // speaks to the API server
   'cli/', // a program on somebody's machine
 ];
 

@@ -1,0 +1,88 @@
+// Whether an object is as it should be: everything that is wanted is there, more may be.
+//
+// The API server fills in defaults, other people add labels and sidecars; neither is drift. Lists
+// of named things are compared name by name, other lists as a whole. Quantities are equal when
+// they mean the same.
+
+import { isObject } from './fields.ts';
+
+/** The path of the first field that differs; null where nothing does. */
+export function difference(wanted: unknown, found: unknown, path = ''): string | null {
+  if (isObject(wanted)) return objectDifference(wanted, found, path);
+  if (Array.isArray(wanted)) return listDifference(wanted, found, path);
+  return sameValue(wanted, found) ? null : path;
+}
+
+function objectDifference(
+  wanted: Readonly<Record<string, unknown>>,
+  found: unknown,
+  path: string,
+): string | null {
+  const names = Object.keys(wanted).filter((name) => wanted[name] !== undefined);
+  // What is empty need not be there: the API server leaves empty maps out.
+  if (!isObject(found)) return names.length === 0 ? null : path;
+  for (const name of names) {
+    const wrong = difference(wanted[name], found[name], path === '' ? name : `${path}.${name}`);
+    if (wrong !== null) return wrong;
+  }
+  return null;
+}
+
+function listDifference(wanted: readonly unknown[], given: unknown, path: string): string | null {
+  const found: readonly unknown[] = Array.isArray(given) ? given : [];
+  const byName = wanted.length > 0 && wanted.every((one) => nameOf(one) !== undefined);
+  if (!byName && wanted.length !== found.length) return path;
+  for (const [index, one] of wanted.entries()) {
+    const name = nameOf(one);
+    const other = byName ? found.find((candidate) => nameOf(candidate) === name) : found[index];
+    const wrong = difference(one, other, `${path}[${byName ? name : index}]`);
+    if (wrong !== null) return wrong;
+  }
+  return null;
+}
+
+/** What lists of Kubernetes are keyed by, where they are. */
+function nameOf(value: unknown): string | undefined {
+  if (!isObject(value)) return undefined;
+  for (const key of ['name', 'uid'] as const) {
+    const name = value[key];
+    if (typeof name === 'string') return name;
+  }
+  return undefined;
+}
+
+function sameValue(wanted: unknown, found: unknown): boolean {
+  if (wanted === found) return true;
+  // False, zero and empty text are what a missing field means.
+  if (found === undefined) return wanted === false || wanted === '' || wanted === 0;
+  const [one, other] = [quantity(wanted), quantity(found)];
+  return one !== undefined && one === other;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  n: 1e-9,
+  u: 1e-6,
+  m: 1e-3,
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  E: 1e18,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+  Ei: 2 ** 60,
+};
+
+/** What `1Gi`, `500m` or `2` mean as a number; undefined for what is no quantity. */
+export function quantity(value: unknown): number | undefined {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'string') return undefined;
+  const [, amount, unit] = /^([0-9]+(?:\.[0-9]*)?)([numkMGTPE]|[KMGTPE]i|)$/.exec(value) ?? [];
+  const factor = UNITS[unit ?? '-'];
+  return amount === undefined || factor === undefined ? undefined : Number(amount) * factor;
+}
