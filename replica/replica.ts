@@ -59,7 +59,7 @@ const STEP = micros(10_000);
 
 /** Rejects where the directory is not this replica's, or is in use; or the port is taken. */
 export async function startReplica(parts: ReplicaParts): Promise<Replica> {
-  const { clock, disk, logger, config } = parts;
+  const { clock, random, disk, logger, config } = parts;
   const controllers = new Controllers(parts, config.controllers);
   const home = await openHome(parts, controllers);
   try {
@@ -76,6 +76,7 @@ export async function startReplica(parts: ReplicaParts): Promise<Replica> {
       directory: `${directory}/${VOLUME_DIRECTORY}`,
       clock,
       logger,
+      random,
       options: { segmentBytes, reserveBytes },
     });
     const running = new RunningReplica(parts, { home, metadata, volume, controllers });

@@ -126,7 +126,7 @@ export class House {
     return this.network.call(
       replica.address,
       journalMethods.read,
-      { journal, from: start, limit: 1_000, bytesMax: MIB, linearizable },
+      { journal, from: start, limit: 1_000, bytesMax: 8 * MIB, linearizable },
       CALL,
     );
   }

@@ -172,7 +172,7 @@ describe('one replica alone', () => {
     const name = await journal('streams');
     const stream = house.network.duplex(a.replica.address, journalMethods.appendStream, CALL);
     for (let tag = 1; tag <= 100; tag += 1) stream.send({ ...call(name, [`r${tag}`]), tag });
-    stream.send({ ...call(name, []), tag: 101 });
+    stream.send({ ...call(name, ['x'.repeat(1024 * 1024 + 1)]), tag: 101 });
     stream.send({ ...call(name, ['last']), tag: 102 });
     stream.end();
     const answers: AppendStreamAnswer[] = [];
