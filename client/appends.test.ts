@@ -212,7 +212,7 @@ test('one caller at fault does not fail the others of its batch', () => {
   assert.equal(desk.appended(3, 1).look(), '2 is at 1..1');
 });
 
-test('after a lost answer only what is judged after the look for a duplicate proves anything', () => {
+test('after a lost answer only what is judged after the look for a duplicate is proof', () => {
   const lost = (): Desk => started().submit(1, conditional).flush().broken().connected();
   const told = (code: ErrorCode): string | undefined => {
     const desk = lost();

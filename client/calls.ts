@@ -28,6 +28,8 @@ export interface Question<Q, A> {
   /** Whose members to ask; null: any endpoint will do. */
   readonly journal: string | null;
   readonly preference: Preference;
+  /** Whether it may leave something behind: what only asks always fails with `outcome: 'none'`. */
+  readonly writes: boolean;
   /** The first try's timeout; each further one has twice as long. */
   readonly patience: Micros;
   readonly deadline: Deadline;
@@ -68,7 +70,7 @@ async function askOn<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
       return await askAt(world, question, address, attempt);
     } catch (caught) {
       const error = asJournalError(caught);
-      unknown ||= error.outcome === 'unknown';
+      unknown ||= question.writes && error.outcome === 'unknown';
       if (!error.retryable && !deadline.over()) throw withOutcome(error, outcomeOf(error, unknown));
       // What a member says of the journal is worth more than who is not its head.
       if (last === undefined || !ROUTING_CODES.has(error.code)) last = error;
@@ -81,7 +83,7 @@ async function askOn<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
 
 /** A definite refusal of a later try says nothing of an earlier one that got no answer. */
 const outcomeOf = (error: JournalError, unknown: boolean): 'none' | 'unknown' =>
-  unknown && error.code !== 'INVALID_ARGUMENT' ? 'unknown' : error.outcome;
+  unknown && error.code !== 'INVALID_ARGUMENT' ? 'unknown' : 'none';
 
 /** One try at one address. */
 async function askAt<Q, A>(

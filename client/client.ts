@@ -187,7 +187,8 @@ export class Client implements AsyncDisposable {
     method: Method<Q, A, 'unary'>,
     request: Q,
     options: CallOptions,
-    patience: Micros = QUICK_MICROS,
+    /** Given for what changes the cluster: it goes through the controllers. */
+    patience?: Micros,
   ): Promise<A> {
     return within(this.#world, this.#defaults, options, (deadline) =>
       ask(this.#world, {
@@ -195,7 +196,8 @@ export class Client implements AsyncDisposable {
         request,
         journal: null,
         preference: 'nearest',
-        patience,
+        writes: patience !== undefined,
+        patience: patience ?? QUICK_MICROS,
         deadline,
       }),
     );

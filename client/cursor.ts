@@ -205,6 +205,7 @@ export function tailAnswer(world: World, journal: string, deadline: Deadline) {
     request: { journal },
     journal,
     preference: 'nearest',
+    writes: false,
     patience: QUICK_MICROS,
     deadline,
   });

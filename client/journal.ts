@@ -161,7 +161,7 @@ export class Journal {
   ): Promise<Lsn> {
     const position = checked(() => lsn(whole('through', through, 1, NUMBER_MAX)));
     const request = { journal: this.name, through: position, force: options.force ?? false };
-    return (await this.#ask(journalMethods.trim, request, 'head', options)).firstLsn;
+    return (await this.#ask(journalMethods.trim, request, 'head', options, true)).firstLsn;
   }
 
   /** All named cursors, linearizable. */
@@ -205,6 +205,7 @@ export class Journal {
     request: Q,
     preference: Preference,
     options: CallOptions,
+    writes = false,
   ): Promise<A> {
     return this.#within(options, (deadline) =>
       ask(this.#world, {
@@ -212,6 +213,7 @@ export class Journal {
         request,
         journal: this.name,
         preference,
+        writes,
         patience: QUICK_MICROS,
         deadline,
       }),

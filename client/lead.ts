@@ -83,7 +83,7 @@ export async function campaign(world: World, what: Campaign): Promise<Leadership
     }
   } catch (caught) {
     await holder.release();
-    throw caught;
+    throw what.signal.aborted ? cancelled(what) : caught;
   } finally {
     release();
   }
@@ -182,6 +182,7 @@ class Holder {
       request: { journal, key },
       journal,
       preference: 'head',
+      writes: false,
       patience: QUICK_MICROS,
       deadline,
     });
@@ -196,6 +197,7 @@ class Holder {
         request: { journal, from, limit: 1, bytesMax: 0, linearizable: true },
         journal,
         preference: 'head',
+        writes: false,
         patience: QUICK_MICROS,
         deadline,
       });

@@ -23,7 +23,7 @@ const key = (keyLsn: number, tokenLsn: number, leaseMillis: number) => ({
   leaseMillis,
 });
 
-test('a free key may be claimed at once, a held one a lease and the slack after it was learned', () => {
+test('a free key may be claimed at once, a held one a lease and the slack later', () => {
   const free = learnKey(openLease(at(5)), key(0, 0, 0), at(5));
   assert.equal(mayClaimAt(free, 50), at(5));
   const held = learnKey(free, key(7, 7, 1_000), at(20));

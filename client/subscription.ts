@@ -267,6 +267,7 @@ export async function setCursor(
     request: { journal, name, lsn },
     journal,
     preference: 'head',
+    writes: true,
     patience: QUICK_MICROS,
     deadline,
   });
@@ -284,6 +285,7 @@ async function savedCursor(
     request: { journal },
     journal,
     preference: 'head',
+    writes: false,
     patience: QUICK_MICROS,
     deadline,
   });

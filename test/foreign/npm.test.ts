@@ -41,7 +41,8 @@ export async function use(signal: AbortSignal): Promise<Appended> {
   await using client = connect({ endpoints: ['localhost:7401'], tls: { ca: 'ca.pem' } });
   const orders = client.journal('orders');
   const seen: JournalRecord[] = [];
-  for await (const record of orders.subscribe({ from: 'first', limit: 3, signal })) seen.push(record);
+  const options = { from: 'first', limit: 3, signal } as const;
+  for await (const record of orders.subscribe(options)) seen.push(record);
   const data: Uint8Array | undefined = seen[0]?.data;
   await using leadership = await orders.lead('worker', { leaseMillis: 5_000, signal });
   return await orders.append([{ data: data ?? 'none' }], { fence: leadership.fence, signal });
