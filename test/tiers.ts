@@ -60,7 +60,11 @@ export const tiers: readonly Tier[] = [
     minutesMax: 5,
     steps: () => [
       ...check(),
-      ...tests('unit tests', 'test/*.test.ts', `{${rooms.replaceAll(' ', ',')}}/**/*.test.ts`),
+      ...tests(
+        'unit tests',
+        'test/{,chain/,client/,replica/}*.test.ts',
+        `{${rooms.replaceAll(' ', ',')}}/**/*.test.ts`,
+      ),
     ],
   },
   {
