@@ -52,7 +52,7 @@ export interface Replica {
 }
 
 const START_ATTEMPT = micros(5_000_000);
-const HANDOVER = 600_000;
+const HANDOVER = 500_000;
 const GRACE = micros(100_000);
 const FLUSH = micros(200_000);
 const STEP = micros(10_000);

@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { NO_CONDITION } from '../../protocol/chain/messages.ts';
+import type { JournalSettings } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { micros, writerId } from '../../protocol/types.ts';
 import { journalMethods } from '../../transport/methods.ts';
 import type { AppendStreamAnswer, SubscribeAnswer } from '../../transport/public.ts';
 import { CALL, call, House, type Housed, position, texts } from './house.ts';
-import { until } from './shepherd.ts';
+import { eventually, until } from './shepherd.ts';
 
 const refused = (code: string, says: RegExp) => (error: unknown) =>
   error instanceof JournalError && error.code === code && says.test(error.message);
@@ -23,8 +24,11 @@ describe('one replica alone', () => {
   });
   after(() => house.close());
 
-  const journal = async (name: string): Promise<string> => {
-    const { journal: id } = house.shepherd.create(name, [a.sheep]);
+  const journal = async (
+    name: string,
+    settings: Partial<JournalSettings> = {},
+  ): Promise<string> => {
+    const { journal: id } = house.shepherd.create(name, [a.sheep], settings);
     await until(`${name} has its head`, () => a.sheep.reports.get(id)?.live === true);
     return name;
   };
@@ -236,6 +240,58 @@ describe('one replica alone', () => {
     await ask(address, journalMethods.deleteJournal, { journal: 'made' }, CALL);
     await until('it is gone', () => !a.sheep.reports.has(made.configuration.journal));
     await assert.rejects(house.append(a, 'made', ['x']), refused('NOT_FOUND', /made/));
+  });
+
+  test('old records go by size, and a cursor turns the size into a quota', async () => {
+    const name = await journal('sizes', { retainBytes: 100_000 });
+    const kilobyte = 'x'.repeat(1_000);
+    const fill = async (): Promise<void> => {
+      for (let n = 0; n < 10; n += 1) {
+        await house.append(
+          a,
+          name,
+          Array.from({ length: 20 }, () => kilobyte),
+        );
+      }
+    };
+    const ask = house.network.call.bind(house.network);
+    const { address } = a.replica;
+    const first = async (): Promise<number> =>
+      (await ask(address, journalMethods.tail, { journal: name }, CALL)).firstLsn;
+    await fill();
+    await eventually('old records go', async () => (await first()) > 80);
+    const held = await first();
+    assert.ok(held < 150, `${held}`);
+    const cursor = { journal: name, name: 'slow', lsn: position(held) };
+    await ask(address, journalMethods.setCursor, cursor, CALL);
+    await eventually('appends are refused', async () => {
+      try {
+        await fill();
+        return false;
+      } catch (error) {
+        assert.ok(refused('LIMIT_EXCEEDED', /cursor slow at/)(error), String(error));
+        return true;
+      }
+    });
+    assert.equal(await first(), held + 1);
+    await ask(address, journalMethods.setCursor, { ...cursor, lsn: null }, CALL);
+    await eventually('appends go on', () =>
+      house.append(a, name, ['x']).then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+
+  test('the numbers of a replica are there to be read', async () => {
+    const name = await journal('numbered');
+    await house.append(a, name, ['x']);
+    a.replica.measure();
+    const text = await a.replica.metrics.registry.metrics();
+    for (const stage of ['queue', 'write', 'sync', 'replicate', 'ack']) {
+      assert.match(text, new RegExp(`append_seconds_count{stage="${stage}"} [1-9]`));
+    }
+    assert.match(text, /lsn{journal="numbered",position="committed"} 1/);
   });
 
   test('a caller that leaves is not waited for', async () => {

@@ -267,3 +267,16 @@ export async function until(what: string, holds: () => boolean, millis = 5_000):
     await sleep(5);
   }
 }
+
+/** As `until`, for what has to be asked. */
+export async function eventually(
+  what: string,
+  holds: () => Promise<boolean>,
+  millis = 10_000,
+): Promise<void> {
+  const end = Date.now() + millis;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`not within ${millis} ms: ${what}`);
+    await sleep(20);
+  }
+}

@@ -20,7 +20,7 @@ describe('three replicas', () => {
 
   before(async () => {
     house = await House.open();
-    [a, b, c] = await Promise.all(['a', 'b', 'c'].map((name) => house.start(name)));
+    [a, b, c] = await Promise.all([house.start('a'), house.start('b'), house.start('c')]);
   });
   after(() => house.close());
 
