@@ -9,18 +9,18 @@ import { emptyTables, snapshotTables } from '../protocol/chain/tables.ts';
 import { invariant, JournalError } from '../protocol/errors.ts';
 import { type JournalId, lsn, NO_EPOCH, NO_LSN } from '../protocol/types.ts';
 import { encodeBase } from './base.ts';
+import type { LogInside } from './disk/inside.ts';
+import { DiskLog } from './disk/journal.ts';
+import { tablesUpTo } from './disk/reader.ts';
+import { recoverLogs } from './disk/recovery.ts';
+import type { LogState } from './disk/state.ts';
+import { checkpoint, copyFree, damageOf, mostlyDead, scrubLogs } from './disk/upkeep.ts';
+import { VolumeWriter } from './disk/writer.ts';
 import { listOrNone } from './files.ts';
-import type { LogInside } from './inside.ts';
-import { DiskLog } from './journal.ts';
 import { baseName, tablesName, VolumeLayout } from './layout.ts';
 import type { Base, Damage, JournalLog, Volume, VolumeStats } from './log.ts';
-import { tablesUpTo } from './reader.ts';
-import { recoverLogs } from './recovery.ts';
 import { recoverSegments, removeStrayIndexes } from './segments/recover.ts';
 import { SegmentStore } from './segments/store.ts';
-import type { LogState } from './state.ts';
-import { checkpoint, copyFree, damageOf, mostlyDead, scrubLogs } from './upkeep.ts';
-import { VolumeWriter } from './writer.ts';
 
 const MIB = 1024 * 1024;
 

@@ -1,11 +1,11 @@
 // What the parts of a volume on a disk see of one another: a log's insides, and the one writer.
 
-import type { Clock } from '../io/clock.ts';
-import type { EpochRun, TablesSnapshot } from '../protocol/chain/messages.ts';
-import type { Batch, JournalId, Lsn } from '../protocol/types.ts';
-import type { Damage } from './log.ts';
-import type { Run } from './segments/runs.ts';
-import type { SegmentStore } from './segments/store.ts';
+import type { Clock } from '../../io/clock.ts';
+import type { EpochRun, TablesSnapshot } from '../../protocol/chain/messages.ts';
+import type { Batch, JournalId, Lsn } from '../../protocol/types.ts';
+import type { Damage } from '../log.ts';
+import type { Run } from '../segments/runs.ts';
+import type { SegmentStore } from '../segments/store.ts';
 import type { LogState } from './state.ts';
 import type { CacheMeter, Tail } from './tail.ts';
 

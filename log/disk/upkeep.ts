@@ -1,15 +1,15 @@
 // What a volume does beside its appends: checkpoints of tables, copying segments free, scrubbing.
 
-import type { Clock } from '../io/clock.ts';
-import { JournalError } from '../protocol/errors.ts';
-import { after, type Lsn, lastLsn, lsn, type Micros, micros } from '../protocol/types.ts';
-import { encodeBase } from './base.ts';
-import { hasCode, replaceFile } from './files.ts';
+import type { Clock } from '../../io/clock.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import { after, type Lsn, lastLsn, lsn, type Micros, micros } from '../../protocol/types.ts';
+import { encodeBase } from '../base.ts';
+import { hasCode, replaceFile } from '../files.ts';
+import { tablesName } from '../layout.ts';
+import type { Damage } from '../log.ts';
+import { runAt, runBytes } from '../segments/runs.ts';
 import type { LogInside, Writer } from './inside.ts';
-import { tablesName } from './layout.ts';
-import type { Damage } from './log.ts';
 import { crcAt, tablesUpTo } from './reader.ts';
-import { runAt, runBytes } from './segments/runs.ts';
 
 /** A segment of which less than this share is alive is copied free. */
 const ALIVE_SHARE = 0.25;

@@ -1,7 +1,7 @@
 // The newest batches of one journal, in memory: all that is not synced, and what fits before it.
 
-import type { Batch, Lsn } from '../protocol/types.ts';
-import { lastLsn } from '../protocol/types.ts';
+import type { Batch, Lsn } from '../../protocol/types.ts';
+import { lastLsn } from '../../protocol/types.ts';
 
 /** Dead places at the front of the array are given back when they are this many. */
 const SHIFT_MAX = 1024;

@@ -4,11 +4,11 @@
 // copy after the other, so that no single bad spot loses it. Payload: length of the JSON (4), JSON,
 // then the base where it is small enough; a bigger one has a file of its own, written before.
 
-import { crc32 } from '../io/node-checksum.ts';
-import type { Epoch, JournalId, Lsn } from '../protocol/types.ts';
-import { asBuffer } from './files.ts';
-import type { OutgoingFrame } from './segments/envelope.ts';
-import type { Cut } from './segments/runs.ts';
+import { crc32 } from '../../io/node-checksum.ts';
+import type { Epoch, JournalId, Lsn } from '../../protocol/types.ts';
+import { asBuffer } from '../files.ts';
+import type { OutgoingFrame } from '../segments/envelope.ts';
+import type { Cut } from '../segments/runs.ts';
 
 /** A base of more bytes than this has a file. */
 export const BASE_INLINE_BYTES = 16 * 1024;

@@ -1,15 +1,15 @@
 // From segments to logs: which batches count for each journal, and what is bad.
 
-import { crc32 } from '../io/node-checksum.ts';
-import type { EpochRun } from '../protocol/chain/messages.ts';
-import { after, higher, type JournalId, type Lsn } from '../protocol/types.ts';
+import { crc32 } from '../../io/node-checksum.ts';
+import type { EpochRun } from '../../protocol/chain/messages.ts';
+import { after, higher, type JournalId, type Lsn } from '../../protocol/types.ts';
+import type { Damage } from '../log.ts';
+import type { BadRange, Span } from '../segments/entries.ts';
+import { ENVELOPE_BYTES, envelopeAt } from '../segments/envelope.ts';
+import { fromSpan, gaps, overlay, type Run, runAt, within } from '../segments/runs.ts';
+import type { Segment } from '../segments/segment.ts';
+import type { SegmentStore } from '../segments/store.ts';
 import type { LogParts } from './journal.ts';
-import type { Damage } from './log.ts';
-import type { BadRange, Span } from './segments/entries.ts';
-import { ENVELOPE_BYTES, envelopeAt } from './segments/envelope.ts';
-import { fromSpan, gaps, overlay, type Run, runAt, within } from './segments/runs.ts';
-import type { Segment } from './segments/segment.ts';
-import type { SegmentStore } from './segments/store.ts';
 import { decodeState, type LogState } from './state.ts';
 
 export interface RecoveredLogs {

@@ -3,16 +3,16 @@
 // Appends only touch memory; the volume's writer (writer.ts) brings them to the disk. What changes
 // a log other than by appending is in changes.ts.
 
-import type { EpochRun, LogShape, TablesSnapshot } from '../protocol/chain/messages.ts';
-import { InvariantViolation, invariant, JournalError } from '../protocol/errors.ts';
-import type { Batch, Epoch, JournalId, Lsn, Micros } from '../protocol/types.ts';
-import { after, lastLsn, lsn } from '../protocol/types.ts';
-import { batchCrc, previousCrc } from './batch.ts';
+import type { EpochRun, LogShape, TablesSnapshot } from '../../protocol/chain/messages.ts';
+import { InvariantViolation, invariant, JournalError } from '../../protocol/errors.ts';
+import type { Batch, Epoch, JournalId, Lsn, Micros } from '../../protocol/types.ts';
+import { after, lastLsn, lsn } from '../../protocol/types.ts';
+import { batchCrc, previousCrc } from '../batch.ts';
+import type { Base, Damage, JournalLog } from '../log.ts';
+import { type Run, runBytes } from '../segments/runs.ts';
 import { cutLog, installBase, repairLog, setLogAside, trimLog } from './changes.ts';
 import type { LogInside, Writer } from './inside.ts';
-import type { Base, Damage, JournalLog } from './log.ts';
 import { readBase, readPlaced, tablesUpTo } from './reader.ts';
-import { type Run, runBytes } from './segments/runs.ts';
 import type { LogState } from './state.ts';
 import { Tail } from './tail.ts';
 

@@ -3,8 +3,8 @@
 // Whatever must be durable goes through `alone`, one thing after the other. A group takes its share
 // of bytes from each journal in turn, so that one that appends much does not hold up the others.
 
-import type { Clock } from '../io/clock.ts';
-import { JournalError } from '../protocol/errors.ts';
+import type { Clock } from '../../io/clock.ts';
+import { JournalError } from '../../protocol/errors.ts';
 import {
   type Batch,
   type JournalId,
@@ -12,16 +12,16 @@ import {
   lastLsn,
   type Micros,
   micros,
-} from '../protocol/types.ts';
-import { batchCrc, previousCrc } from './batch.ts';
-import { hasCode } from './files.ts';
+} from '../../protocol/types.ts';
+import { hasCode } from '../files.ts';
+import type { VolumeStats } from '../log.ts';
+import { ENVELOPE_BYTES, frameBytes, type OutgoingFrame } from '../segments/envelope.ts';
+import { overlay, type Run, runBytes } from '../segments/runs.ts';
+import type { Segment } from '../segments/segment.ts';
+import type { SegmentStore } from '../segments/store.ts';
+import { addToIndex, addToLog, batchFrame, type Item, takeGroup } from './group.ts';
 import type { LogInside, Writer } from './inside.ts';
-import type { VolumeStats } from './log.ts';
-import type { Span } from './segments/entries.ts';
-import { ENVELOPE_BYTES, frameBytes, type OutgoingFrame } from './segments/envelope.ts';
-import { overlay, type Run, runBytes } from './segments/runs.ts';
-import type { Segment } from './segments/segment.ts';
-import type { SegmentStore } from './segments/store.ts';
+import { Space } from './space.ts';
 import { type LogState, stateFrames } from './state.ts';
 import type { CacheMeter } from './tail.ts';
 
@@ -38,16 +38,7 @@ export interface WriterOptions {
   readonly written: (log: LogInside, bytes: number) => void;
 }
 
-/** How old what is known of the free space may be. */
-const SPACE_MICROS_MAX = 1_000_000;
-
 const CACHE_KEPT = 7 / 8;
-
-interface Item {
-  readonly log: LogInside;
-  readonly batch: Batch | null;
-  readonly frame: OutgoingFrame;
-}
 
 export class VolumeWriter implements Writer {
   readonly store: SegmentStore;
@@ -69,13 +60,13 @@ export class VolumeWriter implements Writer {
   #lastSyncMicros = micros(0);
   #pendingSyncSince = micros(0);
   #bytesWritten = 0;
-  #space = { freeBytes: 0, totalBytes: 0, at: 0, writtenSince: 0 };
-  #askingSpace: Promise<void> | null = null;
+  readonly #space: Space;
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.store = options.store;
     this.clock = options.clock;
+    this.#space = new Space(options.store.options, options.clock, options.reserveBytes);
   }
 
   // ── Appends ─────────────────────────────────────────────────────────────────────────────────
@@ -115,31 +106,12 @@ export class VolumeWriter implements Writer {
   }
 
   admit(bytes: number): { readonly code: 'DISK_FULL'; readonly message: string } | null {
-    const { freeBytes, writtenSince, at } = this.#space;
-    const left = freeBytes - writtenSince - this.#pendingBytes - bytes;
-    if (this.clock.now() - at > SPACE_MICROS_MAX) void this.askSpace();
-    if (left >= this.#options.reserveBytes) return null;
-    const { reserveBytes } = this.#options;
-    const message = `the disk has ${freeBytes} bytes free, ${reserveBytes} are kept in reserve`;
-    return { code: 'DISK_FULL', message };
+    return this.#space.admit(bytes + this.#pendingBytes);
   }
 
   /** Asks the disk how much is free; never rejects. */
   askSpace(): Promise<void> {
-    this.#askingSpace ??= this.#readSpace();
-    return this.#askingSpace;
-  }
-
-  async #readSpace(): Promise<void> {
-    const { disk, layout } = this.store.options;
-    const at = this.clock.now();
-    try {
-      this.#space = { ...(await disk.space(layout.directory)), at, writtenSince: 0 };
-    } catch (error) {
-      this.#space = { ...this.#space, at };
-      this.store.options.logger.warn({ error: String(error) }, 'the free space is not known');
-    }
-    this.#askingSpace = null;
+    return this.#space.ask();
   }
 
   get stats(): VolumeStats {
@@ -148,7 +120,7 @@ export class VolumeWriter implements Writer {
     return {
       segments: this.store.segments.size,
       bytesUsed,
-      bytesFree: Math.max(0, this.#space.freeBytes - this.#space.writtenSince),
+      bytesFree: Math.max(0, this.#space.freeBytes),
       syncs: this.#syncs,
       lastSyncMicros: this.#lastSyncMicros,
       pendingSyncSince: this.#pendingSyncSince,
@@ -186,7 +158,7 @@ export class VolumeWriter implements Writer {
     const open = ([log, goal]: readonly [LogInside, Lsn]): boolean =>
       this.#waiting.has(log) && (log.stateDirty || log.durableLsn < goal);
     while (goals.some(open)) {
-      const items = this.#takeGroup();
+      const items = takeGroup([...this.#waiting], this.#options.groupBytes);
       try {
         const placed = await this.#writeFrames(items.map(({ frame }) => frame));
         this.#settle(items, placed.segment, placed.offset);
@@ -194,28 +166,7 @@ export class VolumeWriter implements Writer {
         for (const { log } of items) log.taken = 0;
       }
     }
-    if (this.clock.now() - this.#space.at > SPACE_MICROS_MAX) void this.askSpace();
-  }
-
-  #takeGroup(): Item[] {
-    const items: Item[] = [];
-    const turn = [...this.#waiting];
-    for (const log of turn) {
-      if (!log.stateDirty) continue;
-      for (const frame of stateFrames(log.state)) items.push({ log, batch: null, frame });
-    }
-    let budget = this.#options.groupBytes;
-    const share = Math.ceil(budget / Math.max(1, turn.length));
-    for (let took = true; took && budget > 0; ) {
-      took = false;
-      for (const log of turn) {
-        if (budget <= 0) break;
-        const bytes = take(log, Math.min(share, budget), items);
-        budget -= bytes;
-        took ||= bytes > 0;
-      }
-    }
-    return items;
+    this.#space.refresh();
   }
 
   /** What was written is durable: it counts. */
@@ -285,7 +236,8 @@ export class VolumeWriter implements Writer {
       await store.sync(segment);
       segment.moveTo(end);
       this.#wrote(bytes);
-      if (end > store.options.segmentBytes / 2 && this.#hasRoomForSpare()) store.prepareSpare();
+      const { segmentBytes } = store.options;
+      if (end > segmentBytes / 2 && this.#space.hasRoom(2 * segmentBytes)) store.prepareSpare();
       return { segment, offset };
     } catch (error) {
       // Nothing of what is written counts yet, and the same place is written again later.
@@ -306,13 +258,7 @@ export class VolumeWriter implements Writer {
     this.#syncs += 1;
     this.#lastSyncMicros = micros(Math.max(0, now - this.#pendingSyncSince));
     this.#bytesWritten += bytes;
-    this.#space.writtenSince += bytes;
-  }
-
-  #hasRoomForSpare(): boolean {
-    const { freeBytes, writtenSince } = this.#space;
-    const { segmentBytes } = this.store.options;
-    return freeBytes - writtenSince > this.#options.reserveBytes + 2 * segmentBytes;
+    this.#space.wrote(bytes);
   }
 
   #fail(error: unknown): Error {
@@ -396,53 +342,4 @@ export class VolumeWriter implements Writer {
       if (!left) this.dropped.delete(journal);
     }
   }
-}
-
-/** Moves batches of a log into the group, up to about `bytesMax`; gives their bytes. */
-function take(log: LogInside, bytesMax: number, items: Item[]): number {
-  let bytes = 0;
-  while (bytes < bytesMax) {
-    const batch = log.pending[log.taken];
-    if (batch === undefined) break;
-    items.push({ log, batch, frame: batchFrame(batch) });
-    log.taken += 1;
-    bytes += ENVELOPE_BYTES + batch.bytes.length;
-  }
-  return bytes;
-}
-
-function batchFrame(batch: Batch): OutgoingFrame {
-  const { header, bytes } = batch;
-  const payloadCrc = batchCrc(batch);
-  return { kind: 'batch', journal: header.journal, payload: bytes, payloadCrc };
-}
-
-function addToIndex(segment: Segment, offset: number, batch: Batch): void {
-  const { journal, firstLsn, epoch, timestamp } = batch.header;
-  const placed = {
-    journal,
-    firstLsn,
-    lastLsn: lastLsn(batch.header),
-    epoch,
-    timestamp,
-    crc: batchCrc(batch),
-    previousCrc: previousCrc(batch),
-  };
-  segment.index.addBatch(placed, offset, ENVELOPE_BYTES + batch.bytes.length, batch.bytes.length);
-}
-
-/** The batch is the newest durable one of its log. */
-function addToLog(log: LogInside, segment: Segment, offset: number, batch: Batch): void {
-  addToIndex(segment, offset, batch);
-  const span: Span | undefined = segment.index.of(log.journal).spans.at(-1);
-  if (span === undefined) return;
-  const end = lastLsn(batch.header);
-  const last = log.runs.at(-1);
-  if (last?.span === span) log.runs[log.runs.length - 1] = { ...last, lastLsn: end };
-  else {
-    const run = { segment: segment.number, span, firstLsn: batch.header.firstLsn, lastLsn: end };
-    log.runs.push(run);
-  }
-  log.durableLsn = end;
-  log.bytes += ENVELOPE_BYTES + batch.bytes.length;
 }

@@ -1,19 +1,24 @@
 // Reads of one log from its segments, and the folding of its tables.
 
-import type { TablesSnapshot } from '../protocol/chain/messages.ts';
-import { commitTables, foldBatch, openTables, snapshotTables } from '../protocol/chain/tables.ts';
-import { invariant, JournalError } from '../protocol/errors.ts';
-import { after, type Batch, type Lsn, lastLsn } from '../protocol/types.ts';
-import { decodeBase } from './base.ts';
-import { type DecodedBatch, decodeBatch } from './batch.ts';
-import { hasCode, readFile } from './files.ts';
+import type { TablesSnapshot } from '../../protocol/chain/messages.ts';
+import {
+  commitTables,
+  foldBatch,
+  openTables,
+  snapshotTables,
+} from '../../protocol/chain/tables.ts';
+import { invariant, JournalError } from '../../protocol/errors.ts';
+import { after, type Batch, type Lsn, lastLsn } from '../../protocol/types.ts';
+import { decodeBase } from '../base.ts';
+import { type DecodedBatch, decodeBatch } from '../batch.ts';
+import { hasCode, readFile } from '../files.ts';
+import { tablesName } from '../layout.ts';
+import type { Base, Damage } from '../log.ts';
+import type { Place } from '../segments/entries.ts';
+import { ENVELOPE_BYTES } from '../segments/envelope.ts';
+import { runAt } from '../segments/runs.ts';
+import type { Segment } from '../segments/segment.ts';
 import type { LogInside } from './inside.ts';
-import { tablesName } from './layout.ts';
-import type { Base, Damage } from './log.ts';
-import type { Place } from './segments/entries.ts';
-import { ENVELOPE_BYTES } from './segments/envelope.ts';
-import { runAt } from './segments/runs.ts';
-import type { Segment } from './segments/segment.ts';
 
 /** Frames of others between two of the journal's that are read along rather than skipped. */
 const SKIP_BYTES = 64 * 1024;

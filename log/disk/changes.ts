@@ -4,8 +4,8 @@
 // in memory and drops what lies on the disk. After a cut the volume goes on in a new segment, so
 // that one segment never holds two batches of the same position of which one does not count.
 
-import { emptyTables, openTables, snapshotTables } from '../protocol/chain/tables.ts';
-import { invariant, JournalError } from '../protocol/errors.ts';
+import { emptyTables, openTables, snapshotTables } from '../../protocol/chain/tables.ts';
+import { invariant, JournalError } from '../../protocol/errors.ts';
 import {
   after,
   type Batch,
@@ -15,15 +15,15 @@ import {
   lower,
   NO_EPOCH,
   NO_LSN,
-} from '../protocol/types.ts';
-import { encodeBase } from './base.ts';
-import { batchCrc, previousCrc } from './batch.ts';
-import { replaceFile } from './files.ts';
+} from '../../protocol/types.ts';
+import { encodeBase } from '../base.ts';
+import { batchCrc, previousCrc } from '../batch.ts';
+import { replaceFile } from '../files.ts';
+import { asideName, baseName, tablesName } from '../layout.ts';
+import type { Base } from '../log.ts';
+import { type Cut, runBytes, within } from '../segments/runs.ts';
 import type { LogInside } from './inside.ts';
-import { asideName, baseName, tablesName } from './layout.ts';
-import type { Base } from './log.ts';
 import { crcAt, FOLD_BYTES, placeOf, readBase, tablesUpTo } from './reader.ts';
-import { type Cut, runBytes, within } from './segments/runs.ts';
 import { BASE_INLINE_BYTES, type BaseReference, type LogState } from './state.ts';
 
 const ALL = Number.MAX_SAFE_INTEGER;
