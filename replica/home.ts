@@ -1,15 +1,21 @@
-// placeholder until log/directory.ts: the directory of a replica.
+// The data directory of a replica, held by this process. An empty one is formatted only under the
+// one-time grant that the controllers have for this member, never because it is empty: a volume that
+// was wiped must not pass for a new one.
+
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
-import { readFile, replaceFile } from '../log/files.ts';
+import { type Directory, type Identity, openDirectory } from '../log/directory.ts';
+import { JournalError } from '../protocol/errors.ts';
 import { micros, type StoreId, storeId } from '../protocol/types.ts';
 import { controllerMethods } from '../transport/methods.ts';
 import type { ReplicaConfig } from './config.ts';
 import type { Controllers } from './controllers.ts';
+import { pause } from './wait.ts';
 
+/** The seams over which a replica runs. */
 export interface World {
   readonly clock: Clock;
   readonly random: Random;
@@ -24,30 +30,87 @@ export interface Home {
   release(): Promise<void>;
 }
 
-export async function openHome(
-  parts: World & { readonly config: ReplicaConfig; readonly signal?: AbortSignal | undefined },
-  controllers: Controllers,
-): Promise<Home> {
-  const { disk, random, config } = parts;
-  await disk.makeDirectory(config.directory);
-  const lock = await disk.lock(config.directory);
-  const path = `${config.directory}/identity.json`;
-  const bytes = await readFile(disk, path);
-  if (bytes !== null) {
-    const found = JSON.parse(bytes.toString()) as Home;
-    return { ...found, release: () => lock.release() };
+export interface HomeParts extends World {
+  readonly config: ReplicaConfig;
+  /** Gives up waiting for the grant. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const ATTEMPT = micros(5_000_000);
+const AGAIN_MIN = 300_000;
+const AGAIN_SPREAD = 400_000;
+
+/**
+ * Takes the directory and, where it is empty, waits until it may be formatted. Rejects with a
+ * JournalError that says what to do where it is in use, another's, or of a newer format.
+ */
+export async function openHome(parts: HomeParts, controllers: Controllers): Promise<Home> {
+  const { disk, config } = parts;
+  const { directory: path, cluster, member } = config;
+  const directory = await openDirectory({ disk, directory: path, kind: 'member', cluster, member });
+  try {
+    const identity = directory.identity ?? (await format(parts, controllers, directory));
+    const { store, cluster: found } = identity;
+    return { store, cluster: found, release: () => directory.release() };
+  } catch (error) {
+    await directory.release();
+    throw error;
   }
-  const store = storeId(random.hex(16));
-  const { member, zone } = config;
-  const answer = await controllers.ask(
-    controllerMethods.change,
-    { kind: 'format', store, member, zone },
-    { timeout: micros(5_000_000) },
-  );
-  if (answer.kind !== 'formatted') throw new Error(JSON.stringify(answer));
-  const { cluster } = answer;
-  await replaceFile(disk, config.directory, 'identity.json', [
-    Buffer.from(JSON.stringify({ store, cluster })),
-  ]);
-  return { store, cluster, release: () => lock.release() };
+}
+
+async function format(
+  parts: HomeParts,
+  controllers: Controllers,
+  directory: Directory,
+): Promise<Identity> {
+  const { random, config, logger } = parts;
+  const { member } = config;
+  const store = directory.store ?? storeId(random.hex(16));
+  // The grant is for this very store: it must be the same one after a crash.
+  if (directory.store === null) await directory.prepare(store);
+  const cluster = await granted(parts, controllers, store);
+  const identity: Identity = { kind: 'member', cluster, store, member };
+  await directory.format(identity);
+  logger.info({ directory: directory.path, cluster, store }, 'the data directory was formatted');
+  return identity;
+}
+
+/** The cluster that let this store in; asked for until it is granted. */
+async function granted(
+  parts: HomeParts,
+  controllers: Controllers,
+  store: StoreId,
+): Promise<string> {
+  const { clock, random, logger, config, signal } = parts;
+  const { member, zone, cluster } = config;
+  let said = '';
+  for (;;) {
+    const reason = await attempt();
+    if (typeof reason === 'object') return reason.cluster;
+    if (reason !== said) logger.warn({ member, store, reason }, 'waiting to be let in');
+    said = reason;
+    await pause(clock, micros(AGAIN_MIN + random.below(AGAIN_SPREAD)), signal);
+    if (signal?.aborted === true) throw new JournalError('CANCELLED', 'told to stop');
+  }
+
+  async function attempt(): Promise<string | { readonly cluster: string }> {
+    const change = { kind: 'format', store, member, zone } as const;
+    try {
+      const answer = await controllers.ask(controllerMethods.change, change, {
+        timeout: ATTEMPT,
+        signal,
+      });
+      if (answer.kind !== 'formatted') {
+        return answer.kind === 'refused' ? answer.message : `a controller said ${answer.kind}`;
+      }
+      if (cluster === '' || answer.cluster === cluster) return { cluster: answer.cluster };
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error;
+      return error.message;
+    }
+    throw new JournalError(
+      'INVALID_ARGUMENT',
+      `--controllers are of another cluster than --cluster ${cluster}`,
+    );
+  }
 }
