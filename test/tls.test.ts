@@ -83,7 +83,7 @@ describe('TLS', () => {
     await assert.rejects(ask(network(undefined), address), JournalError);
   });
 
-  test('mutual: the names of the certificate are the identities; strangers are cut off', async () => {
+  test('mutual: names of the certificate are the identities; strangers are cut off', async () => {
     const { address, seen } = await serve(await files('mutual', ours));
     await ask(network(await files('billing', ours, ['billing.example.com'])), address);
     assert.deepEqual(seen.names, ['billing', 'billing.example.com']);
