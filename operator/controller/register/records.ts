@@ -57,6 +57,8 @@ export interface GrantRecord {
   readonly zone: Zone;
   /** The store that used the grant; null while it is open. */
   readonly store: StoreId | null;
+  /** Rises with every change, so that an older read is told from a newer one. */
+  readonly revision: number;
   /** The label is to leave every journal: `by` is to take its place, where it is given. */
   readonly leaving: { readonly by: string | null } | null;
 }
@@ -68,6 +70,8 @@ export interface NameRecord {
   readonly firstLsn: Lsn;
   /** The journal was deleted: the name is free. */
   readonly deleted: boolean;
+  /** Rises with every change. */
+  readonly revision: number;
 }
 
 export interface LossRecord {
@@ -148,6 +152,7 @@ export function decodeGrant(json: string): GrantRecord {
     member: memberId(text('member', all.member)),
     zone: zone(text('zone', all.zone)),
     store: nullable(all.store, (value) => storeId(text('store', value))),
+    revision: whole('revision', all.revision),
     leaving: nullable(all.leaving, (value) => {
       const by = fields('leaving', value).by;
       return { by: nullable(by, (label) => text('leaving.by', label)) };
@@ -163,6 +168,7 @@ export function decodeName(json: string): NameRecord {
     settings: readSettings(all.settings),
     firstLsn: lsn(whole('firstLsn', all.firstLsn), 'firstLsn'),
     deleted: flag('deleted', all.deleted),
+    revision: whole('revision', all.revision),
   };
 }
 

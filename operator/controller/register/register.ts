@@ -91,6 +91,13 @@ export class Register {
     this.#closed = true;
   }
 
+  /** What this controller was told to ask is not the set itself: that has another id. */
+  reset(set: AcceptorSet): void {
+    this.#sets.clear();
+    this.#sets.set(set.version, set);
+    this.#set = set;
+  }
+
   /** Takes a newer set that was seen somewhere; older ones are remembered, to carry on from. */
   learn(set: AcceptorSet): void {
     if (set.id !== this.#set.id) return;

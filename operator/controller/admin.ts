@@ -1,0 +1,278 @@
+// What only an operator asks: members in and out, heads moved, losses forced, controllers replaced.
+// Every one of them is a change of a register, written to the log with what was asked.
+
+import type { Clock } from '../../io/clock.ts';
+import type { Logger } from '../../io/logger.ts';
+import {
+  type Configuration,
+  compareConfigurations,
+  LINEAGE_EPOCH_STEP,
+  order,
+} from '../../protocol/configuration.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import type { AcceptorSet, Seat } from '../../protocol/paxos/messages.ts';
+import { epoch, memberId, zone } from '../../protocol/types.ts';
+import type { AdminAnswer, AdminRequest } from '../../transport/public.ts';
+import type { Catalog } from './catalog.ts';
+import { following, withHead } from './decide/chains.ts';
+import type { MemberFacts } from './decide/situation.ts';
+import type { Reconfigurer } from './reconfigure/reconfigure.ts';
+import {
+  checkSeats,
+  decodeConfiguration,
+  decodeGrant,
+  decodeName,
+  encode,
+  type GrantRecord,
+  journalKey,
+  type LossRecord,
+  lossKey,
+  memberKey,
+  nameKey,
+} from './register/records.ts';
+import type { Register } from './register/register.ts';
+
+export interface AdminParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly register: Register;
+  readonly catalog: Catalog;
+  readonly reconfigurer: Reconfigurer;
+  /** Who answers at an address: its seat, as far as it knows. */
+  readonly hello: (address: string) => Promise<{ readonly id: string; readonly store: string }>;
+  /** The store that a seat was first seen with; empty before. */
+  readonly storeOf: (id: string) => string;
+}
+
+type AdminOf<Kind extends AdminRequest['kind']> = Extract<AdminRequest, { kind: Kind }>;
+
+const invalid = (message: string): JournalError => new JournalError('INVALID_ARGUMENT', message);
+
+export class Admin {
+  readonly #parts: AdminParts;
+
+  constructor(parts: AdminParts) {
+    this.#parts = parts;
+  }
+
+  async carryOut(request: AdminRequest): Promise<AdminAnswer> {
+    const { logger, catalog } = this.#parts;
+    if (!catalog.complete || catalog.rebuilding) {
+      throw new JournalError(
+        'UNAVAILABLE',
+        'the registers were not read yet, or are to be rebuilt',
+      );
+    }
+    logger.warn({ request }, 'admin');
+    switch (request.kind) {
+      case 'memberAdd':
+        return await this.#addMember(request);
+      case 'memberRemove':
+        return await this.#removeMember(request.member, null);
+      case 'memberReplace':
+        return await this.#replaceMember(request);
+      case 'forceLoss':
+        return await this.#forceLoss(request);
+      case 'moveHead':
+        return await this.#moveHead(request);
+      case 'controllerReplace':
+        return await this.#replaceController(request);
+    }
+  }
+
+  async #addMember(request: AdminOf<'memberAdd'>): Promise<AdminAnswer> {
+    const label = memberId(request.member);
+    const place = zone(request.zone);
+    const after = await this.#changeGrant(label, (before) => {
+      if (before === null) return { member: label, zone: place, store: null, leaving: null };
+      return { ...before, zone: place, leaving: null };
+    });
+    const state =
+      after.store === null ? 'it may format one volume' : `it keeps store ${after.store}`;
+    return { done: [`member ${label} is let in, in zone ${place}: ${state}`] };
+  }
+
+  async #removeMember(member: string, by: string | null): Promise<AdminAnswer> {
+    const label = memberId(member);
+    await this.#knownGrant(label);
+    await this.#changeGrant(label, (before) => {
+      if (before === null) throw new JournalError('NOT_FOUND', `no member is called ${label}`);
+      return { ...before, leaving: { by } };
+    });
+    const inside = this.#journalsOf(label).length;
+    const how = `it leaves ${inside} journals, each as soon as the others are enough`;
+    return { done: [`member ${label} is to leave: ${how}`] };
+  }
+
+  /** The same label again lets a new volume take the place of its old one. */
+  async #replaceMember({ member, by }: AdminOf<'memberReplace'>): Promise<AdminAnswer> {
+    const label = memberId(member);
+    const successor = memberId(by);
+    const grant = await this.#knownGrant(label);
+    if (label === successor) {
+      await this.#changeGrant(label, (before) => ({
+        member: label,
+        zone: before?.zone ?? grant.zone,
+        store: null,
+        leaving: null,
+      }));
+      const done = `member ${label} may format a new volume; store ${grant.store} is to leave`;
+      return { done: [done] };
+    }
+    const added = await this.#addMember({ kind: 'memberAdd', member: by, zone: grant.zone });
+    const removed = await this.#removeMember(member, by);
+    return { done: [...added.done, ...removed.done] };
+  }
+
+  async #knownGrant(member: string): Promise<GrantRecord> {
+    const value = await this.#parts.register.read(memberKey(member));
+    if (value === null) throw new JournalError('NOT_FOUND', `no member is called ${member}`);
+    return decodeGrant(value);
+  }
+
+  async #changeGrant(
+    member: string,
+    update: (before: GrantRecord | null) => Omit<GrantRecord, 'revision'>,
+  ): Promise<GrantRecord> {
+    const { register, catalog } = this.#parts;
+    const key = memberKey(member);
+    const changed = await register.change(key, (current) => {
+      const before = current === null ? null : decodeGrant(current);
+      const { member: label, zone: place, store, leaving } = update(before);
+      const next = { member: label, zone: place, store, leaving };
+      if (before !== null && encode({ ...next, revision: before.revision }) === encode(before)) {
+        return current;
+      }
+      return encode({ ...next, revision: (before?.revision ?? 0) + 1 });
+    });
+    catalog.note(key, changed.value);
+    if (changed.value === null) throw new JournalError('INTERNAL', `${key} is empty`);
+    return decodeGrant(changed.value);
+  }
+
+  #journalsOf(member: string): readonly Configuration[] {
+    return this.#parts.catalog
+      .configurations()
+      .filter((configuration) => order(configuration).some(({ id }) => id === member));
+  }
+
+  /**
+   * The explicit way out: `member` goes on alone, with what it has. Recorded with its reason before
+   * it takes effect; lineage and epoch rise so that no fork of the journal is ever mixed with it.
+   */
+  async #forceLoss(request: AdminOf<'forceLoss'>): Promise<AdminAnswer> {
+    const { member, reason } = request;
+    if (reason.trim() === '') throw invalid('reason is empty, allowed is why the loss is accepted');
+    const { register, catalog, logger } = this.#parts;
+    const latest = await this.#newest(request.journal);
+    const facts = this.#processOf(latest, member);
+    const { journal } = latest;
+    const lineage = latest.lineage + 1;
+    const loss: LossRecord = { journal, lineage, member, reason, epoch: latest.epoch };
+    await register.change(lossKey(journal, lineage), (current) => current ?? encode(loss));
+    const { store, incarnation, id, zone: place, address } = facts;
+    const next: Configuration = {
+      ...latest,
+      lineage,
+      epoch: epoch(latest.epoch + LINEAGE_EPOCH_STEP),
+      serving: [{ store, incarnation, id, zone: place, address }],
+      joining: null,
+    };
+    const key = journalKey(journal);
+    const { value } = await register.change(key, (current) => {
+      const known = current === null ? null : decodeConfiguration(current);
+      return known !== null && compareConfigurations(known, latest) === 0 ? encode(next) : current;
+    });
+    catalog.note(key, value);
+    if (value !== encode(next)) {
+      throw new JournalError('STALE_EPOCH', 'the configuration changed meanwhile: look again');
+    }
+    logger.error({ journal, member, reason, lineage }, 'a loss was forced');
+    const name = `journal ${latest.name}`;
+    return {
+      done: [
+        `${name} goes on from ${member} alone, lineage ${lineage}, epoch ${next.epoch}`,
+        `what only other members held is given up; their logs are set aside when they come back`,
+      ],
+    };
+  }
+
+  async #moveHead(request: AdminOf<'moveHead'>): Promise<AdminAnswer> {
+    const { reconfigurer } = this.#parts;
+    const latest = await this.#newest(request.journal);
+    const to = latest.serving.find(({ id }) => id === request.member);
+    if (to === undefined) {
+      const allowed = latest.serving.map(({ id }) => id).join(', ');
+      throw invalid(`member is ${request.member}, allowed are the serving ones: ${allowed}`);
+    }
+    if (latest.serving[0] === to) {
+      return { done: [`${to.id} is the head of ${latest.name} already`] };
+    }
+    const situation = reconfigurer.situation(reconfigurer.world(), latest);
+    if (situation.members.get(to.store)?.verdict !== 'fine') {
+      throw new JournalError('UNAVAILABLE', `${to.id} does not answer`);
+    }
+    const next = following(latest, withHead(latest.serving, to), latest.joining);
+    const won = await reconfigurer.propose(situation, next, 'handOver', 'asked for');
+    if (!won) throw new JournalError('STALE_EPOCH', 'the configuration changed meanwhile');
+    return { done: [`${to.id} is the head of ${latest.name} in epoch ${next.epoch}`] };
+  }
+
+  /** `add` is `id=host:port` of a controller that was formatted to join (`format --join`). */
+  async #replaceController(request: AdminOf<'controllerReplace'>): Promise<AdminAnswer> {
+    const { register, hello, storeOf, logger } = this.#parts;
+    const [id, address, ...more] = request.add.split('=');
+    if (id === undefined || address === undefined || address === '' || more.length > 0) {
+      throw invalid(`add is ${request.add}, allowed is ID=HOST:PORT`);
+    }
+    const { set } = register;
+    if (!set.seats.some((seat) => seat.id === request.remove)) {
+      const allowed = set.seats.map((seat) => seat.id).join(', ');
+      throw invalid(`remove is ${request.remove}, allowed is one of ${allowed}`);
+    }
+    const newcomer = await hello(address);
+    if (newcomer.id !== id) throw invalid(`${newcomer.id} answers at ${address}, not ${id}`);
+    const seats: readonly Seat[] = set.seats.map((seat) =>
+      seat.id === request.remove
+        ? { id, store: newcomer.store, address }
+        : { ...seat, store: seat.store === '' ? storeOf(seat.id) : seat.store },
+    );
+    checkSeats(seats);
+    const decided: AcceptorSet = await register.replace(seats);
+    if (JSON.stringify(decided.seats) !== JSON.stringify(seats)) {
+      throw new JournalError('STALE_EPOCH', 'another change of the controllers was ahead');
+    }
+    logger.warn({ version: decided.version }, 'a controller was replaced');
+    return {
+      done: [`${id} took the place of ${request.remove}, set version ${decided.version}`],
+    };
+  }
+
+  async #newest(name: string): Promise<Configuration> {
+    const { register, catalog } = this.#parts;
+    const text = await register.read(nameKey(name));
+    const record = text === null ? null : decodeName(text);
+    const missing = new JournalError('NOT_FOUND', `no journal is called ${name}`);
+    if (record === null || record.deleted) throw missing;
+    const key = journalKey(record.journal);
+    const value = await register.read(key);
+    if (value === null) throw missing;
+    catalog.note(key, value);
+    const latest = decodeConfiguration(value);
+    if (latest.deleted) throw missing;
+    return latest;
+  }
+
+  /** The process of a member that answers now and holds something of the journal. */
+  #processOf(latest: Configuration, member: string): MemberFacts {
+    const { reconfigurer } = this.#parts;
+    const { members } = reconfigurer.situation(reconfigurer.world(), latest);
+    const found = [...members.values()].filter(
+      ({ id, verdict, incarnation }) => id === member && verdict === 'fine' && incarnation > 0,
+    );
+    const holder = found.find(({ report }) => report !== null);
+    if (holder !== undefined) return holder;
+    const why = found.length > 0 ? 'has nothing of the journal' : 'does not answer';
+    throw new JournalError('UNAVAILABLE', `${member} ${why}`);
+  }
+}

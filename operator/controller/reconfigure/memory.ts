@@ -1,0 +1,65 @@
+// What this controller remembers of one journal between two looks at it. All of it may be lost:
+// the next look begins again from what the members and the registers say.
+
+import type { Floor } from '../../../protocol/chain/messages.ts';
+import type { Configuration, Member } from '../../../protocol/configuration.ts';
+import { type Epoch, type Micros, micros, type StoreId } from '../../../protocol/types.ts';
+
+const ZERO = micros(0);
+
+export interface Memory {
+  /** Members that were told to wedge, in which epoch, since when. */
+  wedge: { readonly epoch: Epoch; readonly at: Micros; readonly members: readonly Member[] } | null;
+  /** A member was first seen wedged in this epoch. */
+  orphan: { readonly epoch: Epoch; readonly at: Micros } | null;
+  /** When some serving member was last a possible survivor. */
+  goodAt: Micros;
+  /** Since when the chain has been too short; null while it is not. */
+  missingAt: Micros | null;
+  /** When the chain was last reordered because of a stall; 0 for never. */
+  reorderedAt: Micros;
+  /** What a majority of controllers knew a moment ago. */
+  floors: { readonly at: Micros; readonly of: ReadonlyMap<StoreId, Floor> } | null;
+  learn: { readonly store: StoreId; readonly source: Member } | null;
+  readonly probing: Set<StoreId>;
+  /** The same step has been due since: controllers further back in rank wait longer. */
+  due: { readonly step: string; readonly at: Micros } | null;
+  /** When trouble began, to know how long a reconfiguration took; null while all is well. */
+  troubleAt: Micros | null;
+  /** A change of the register is under way. */
+  busy: boolean;
+  /** What is going on, in words, for status. */
+  note: string;
+  /** Needs a look at every beat. */
+  restless: boolean;
+  lookedAt: Micros;
+}
+
+export function freshMemory(now: Micros): Memory {
+  return {
+    wedge: null,
+    orphan: null,
+    goodAt: now,
+    missingAt: null,
+    reorderedAt: ZERO,
+    floors: null,
+    learn: null,
+    probing: new Set(),
+    due: null,
+    troubleAt: null,
+    busy: false,
+    note: '',
+    restless: true,
+    lookedAt: ZERO,
+  };
+}
+
+/** What was under way in an older epoch is over. */
+export function turnPage(memory: Memory, { epoch, deleted }: Configuration): void {
+  if (memory.wedge !== null && memory.wedge.epoch !== epoch) memory.wedge = null;
+  if (memory.orphan !== null && memory.orphan.epoch !== epoch) memory.orphan = null;
+  memory.learn = null;
+  memory.due = null;
+  memory.probing.clear();
+  memory.restless = !deleted;
+}
