@@ -1,0 +1,174 @@
+// A small certificate authority: makes one, issues from it, reads what is there.
+//
+// Pure but for the keys that it draws: times and serial numbers come in. What is issued names
+// members, controllers and the cluster's Service, never an address of a pod.
+
+import 'reflect-metadata';
+import * as x509 from '@peculiar/x509';
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const DAY_MILLIS = 86_400_000;
+/** Clocks that are behind must not refuse what was issued a moment ago. */
+const BACKDATE_MILLIS = 3_600_000;
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
+const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
+
+x509.cryptoProvider.set(crypto);
+
+/** A certificate, or a chain with the own one first, and its key; PEM. */
+export interface Pair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface Subject {
+  /** By which roles go: see manifests/authorization.ts. */
+  readonly commonName: string;
+  /** Names under which a server is reached; none for a client. */
+  readonly dnsNames: readonly string[];
+  readonly server: boolean;
+}
+
+export interface Issuing {
+  /** Hexadecimal, unique to the authority. */
+  readonly serial: string;
+  /** Milliseconds since 1970. */
+  readonly nowMillis: number;
+  readonly days: number;
+}
+
+/** What is asked of a certificate that is there. */
+export interface Reading {
+  readonly notBeforeMillis: number;
+  readonly notAfterMillis: number;
+  readonly commonName: string;
+  readonly dnsNames: readonly string[];
+  /** Identifiers of the own key and of the key that signed. */
+  readonly keyId: string;
+  readonly authorityKeyId: string;
+}
+
+export async function createAuthority(name: string, issuing: Issuing): Promise<Pair> {
+  const keys = await newKeys();
+  const usages = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
+  const made = await x509.X509CertificateGenerator.createSelfSigned({
+    name: [{ CN: [name] }],
+    keys,
+    serialNumber: issuing.serial,
+    signingAlgorithm: ALGORITHM,
+    ...validity(issuing),
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(usages, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { cert: pem(made), key: await pemOfKey(keys.privateKey) };
+}
+
+/** Issues a leaf; the chain carries an intermediate authority along. */
+export async function issue(authority: Pair, subject: Subject, issuing: Issuing): Promise<Pair> {
+  const [issuer] = certificatesOf(authority.cert);
+  if (issuer === undefined) throw new Error('the authority has no certificate');
+  const keys = await newKeys();
+  const usages = x509.KeyUsageFlags.digitalSignature;
+  const names = subject.dnsNames.map((value) => ({ type: 'dns' as const, value }));
+  const made = await x509.X509CertificateGenerator.create({
+    subject: [{ CN: [subject.commonName] }],
+    issuer: issuer.subject,
+    publicKey: keys.publicKey,
+    signingKey: await importKey(authority.key, issuer),
+    serialNumber: issuing.serial,
+    signingAlgorithm: { ...issuer.publicKey.algorithm, hash: 'SHA-256' },
+    ...validity(issuing),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(usages, true),
+      // Members are servers and clients of each other.
+      new x509.ExtendedKeyUsageExtension([CLIENT_AUTH, ...(subject.server ? [SERVER_AUTH] : [])]),
+      ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  const selfSigned = issuer.subject === issuer.issuer;
+  const chain = selfSigned ? pem(made) : joinPems([pem(made), authority.cert]);
+  return { cert: chain, key: await pemOfKey(keys.privateKey) };
+}
+
+/** Reads the first certificate of a PEM; null where it cannot be read. */
+export async function readCertificate(text: string): Promise<Reading | null> {
+  try {
+    const [certificate] = certificatesOf(text);
+    if (certificate === undefined) return null;
+    const names = certificate.getExtension(x509.SubjectAlternativeNameExtension);
+    const signer = certificate.getExtension(x509.AuthorityKeyIdentifierExtension);
+    const own = await x509.SubjectKeyIdentifierExtension.create(certificate.publicKey);
+    return {
+      notBeforeMillis: certificate.notBefore.getTime(),
+      notAfterMillis: certificate.notAfter.getTime(),
+      commonName: certificate.subjectName.getField('CN')[0] ?? '',
+      dnsNames: (names?.names.items ?? []).map(({ value }) => value),
+      keyId: own.keyId,
+      authorityKeyId: signer?.keyId ?? '',
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** Whether a leaf should be issued again: other names, another authority, or two thirds over. */
+export function isDue(
+  leaf: Reading | null,
+  authority: Reading,
+  subject: Subject,
+  nowMillis: number,
+): boolean {
+  if (leaf === null || leaf.authorityKeyId !== authority.keyId) return true;
+  if (leaf.commonName !== subject.commonName) return true;
+  if ([...leaf.dnsNames].sort().join() !== [...subject.dnsNames].sort().join()) return true;
+  return nowMillis > renewalMillis(leaf);
+}
+
+/** When two thirds of a certificate's time are over. */
+export const renewalMillis = ({ notBeforeMillis, notAfterMillis }: Reading): number =>
+  notBeforeMillis + Math.round(((notAfterMillis - notBeforeMillis) * 2) / 3);
+
+/** One after another, each once. */
+export function joinPems(parts: readonly string[]): string {
+  const blocks = parts.flatMap((part) => part.match(PEM_BLOCK) ?? []);
+  return `${[...new Set(blocks.map((block) => block.trim()))].join('\n')}\n`;
+}
+
+const PEM_BLOCK = /-----BEGIN [A-Z ]+-----[\s\S]*?-----END [A-Z ]+-----/g;
+
+function certificatesOf(text: string): readonly x509.X509Certificate[] {
+  return (text.match(PEM_BLOCK) ?? []).map((block) => new x509.X509Certificate(block));
+}
+
+type Key = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
+const newKeys = () => crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+
+function validity({ nowMillis, days }: Issuing) {
+  return {
+    notBefore: new Date(nowMillis - BACKDATE_MILLIS),
+    notAfter: new Date(nowMillis + days * DAY_MILLIS),
+  };
+}
+
+const pem = (certificate: x509.X509Certificate): string => `${certificate.toString('pem')}\n`;
+
+async function pemOfKey(key: Key): Promise<string> {
+  const bytes = await crypto.subtle.exportKey('pkcs8', key);
+  return `${x509.PemConverter.encode(bytes, 'PRIVATE KEY')}\n`;
+}
+
+/** A key of the own authority, or of one that somebody else made: PKCS #8, EC or RSA. */
+async function importKey(text: string, issuer: x509.X509Certificate): Promise<Key> {
+  const [block] = x509.PemConverter.decodeWithHeaders(text);
+  if (block === undefined || block.type !== 'PRIVATE KEY') {
+    throw new Error(`the authority's key is ${block?.type ?? 'no PEM'}, allowed is PKCS #8`);
+  }
+  const algorithm = { ...issuer.publicKey.algorithm, hash: 'SHA-256' };
+  return await crypto.subtle.importKey('pkcs8', block.rawData, algorithm, false, ['sign']);
+}
