@@ -1,6 +1,6 @@
 // The data directory of a replica, held by this process. An empty one is formatted only under the
-// one-time grant that the controllers have for this member, never because it is empty: a volume that
-// was wiped must not pass for a new one.
+// one-time grant that the controllers have for this member, never because it is empty: a volume
+// that was wiped must not pass for a new one.
 
 import type { Clock } from '../io/clock.ts';
 import type { Disk } from '../io/disk.ts';

@@ -1,4 +1,5 @@
-// The HTTP port that Kubernetes and Prometheus ask: /livez, /readyz, /metrics. Not in the simulator.
+// The HTTP port that Kubernetes and Prometheus ask: /livez, /readyz, /metrics. The simulator has
+// none.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from '../io/logger.ts';

@@ -193,8 +193,8 @@ class RunningReplica implements Replica {
   }
 
   /**
-   * The number of this start, given by the register; 0 where closing came first. After a lost answer
-   * the number is ours only if the start id is, else a copy of this volume has won: once more.
+   * The number of this start, given by the register; 0 where closing came first. After a lost
+   * answer the number is ours only if the start id is, else a copy of this volume has won: again.
    */
   async #nextIncarnation(): Promise<number> {
     const { random, logger, config, clock } = this.#parts;

@@ -98,8 +98,8 @@ export class Driver {
   }
 
   /**
-   * Asks the machine, and gives its reply. Rejects with OVERLOADED where the queue is full, and once
-   * `signal` aborts, with the outcome unknown for whatever may have been written.
+   * Asks the machine, and gives its reply. Rejects with OVERLOADED where the queue is full, and
+   * once `signal` aborts, with the outcome unknown for whatever may have been written.
    */
   request(
     host: Host,

@@ -1,5 +1,5 @@
-// What a machine wants on the disk beside its batches: saves, cuts, old logs put aside, trims. Those
-// of one journal are carried out one after another, in the order of its machine.
+// What a machine wants on the disk beside its batches: saves, cuts, old logs put aside, trims.
+// Those of one journal are carried out one after another, in the order of its machine.
 
 import type { Logger } from '../../io/logger.ts';
 import type { Volume } from '../../log/log.ts';

@@ -1,6 +1,6 @@
 // What a client asks of the cluster through any replica: journals made, deleted, listed, the state
-// of everything, and the orders of operators. The controllers decide; each order is logged here with
-// who gave it.
+// of everything, and the orders of operators. The controllers decide; each order is logged here
+// with who gave it.
 
 import type { Logger } from '../../io/logger.ts';
 import { type CallContext, type Handler, unary } from '../../io/network.ts';

@@ -1,5 +1,5 @@
-// Where a journal is that this replica does not host: asked of the controllers, and remembered for a
-// moment so that a client that knocks in a loop costs them little.
+// Where a journal is that this replica does not host: asked of the controllers, and remembered for
+// a moment so that a client that knocks in a loop costs them little.
 
 import type { Clock } from '../../io/clock.ts';
 import type { Configuration } from '../../protocol/configuration.ts';

@@ -42,8 +42,8 @@ export class Reader {
   }
 
   /**
-   * The position to read from. Rejects with TRIMMED below the first one left, OUT_OF_RANGE above the
-   * next one.
+   * The position to read from. Rejects with TRIMMED below the first one left, OUT_OF_RANGE above
+   * the next one.
    */
   async start(host: Host, from: StartPosition, signal: AbortSignal): Promise<Lsn> {
     switch (from.kind) {
