@@ -7,7 +7,7 @@ import type { ChainReport, LogShape } from '../protocol/chain/messages.ts';
 import type { Configuration, Member } from '../protocol/configuration.ts';
 import type { Epoch, JournalId, Lsn, Micros, StoreId } from '../protocol/types.ts';
 
-/** First message of both sides of the observation stream; a mismatch closes it with INCOMPATIBLE. */
+/** First message of both sides of an observation; a mismatch closes it with INCOMPATIBLE. */
 export interface Hello {
   readonly cluster: string;
   /** Of the wire between processes of one cluster: adjacent levels understand each other. */
