@@ -19,7 +19,7 @@ import { Fabric } from './wires/fabric.ts';
 import type { World } from './world.ts';
 
 export const DIRECTORY = '/data';
-const CLUSTER = 'simulated';
+const CLUSTER = '51'.repeat(16);
 const VERSION = '0.0.0-simulated';
 const ZONES = ['a', 'b', 'c', 'd', 'e'];
 const REPLICA_PORT = 7401;
@@ -108,7 +108,8 @@ export class Cluster implements Scene {
     for (const machine of this.controllers) {
       const actor = this.world.birth(`format ${machine.name}`);
       const { disk, random } = machine.seams(actor);
-      await formatController({ disk, random }, DIRECTORY, {
+      await formatController(disk, DIRECTORY, {
+        random,
         cluster: CLUSTER,
         id: machine.name,
         set,
@@ -213,8 +214,8 @@ const zoneAt = (at: number): Zone => zone(ZONES[at % ZONES.length] ?? 'a');
 
 function controllerProgram(name: string, at: Zone): Program {
   return {
-    start: (seams, life) =>
-      startController({
+    async start(seams, life, ended) {
+      const controller = await startController({
         ...seams,
         config: {
           directory: DIRECTORY,
@@ -226,7 +227,10 @@ function controllerProgram(name: string, at: Zone): Program {
           pid: life,
           version: VERSION,
         },
-      }),
+      });
+      controller.ended.catch(ended);
+      return controller;
+    },
   };
 }
 

@@ -82,6 +82,7 @@ class Life {
   #checked: Record<string, number> = {};
   #over = false;
   #refused = false;
+  #tries = 0;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -227,15 +228,33 @@ class Life {
   /** All faults are over: the cluster must be whole, and take appends, within the bound. */
   async #peace(): Promise<AtRest[]> {
     await this.#until(() => this.#cluster.whole());
-    for (const name of this.#journals) {
-      await this.#insist(() => this.#cluster.client.journal(name).append(`peace ${name}`));
-    }
+    for (const name of this.#journals) await this.#insist(() => this.#appendAtRest(name));
     this.#over = true;
     await this.#world.sleep(AFTERMATH_MICROS);
     for (const machine of this.#cluster.clients) machine.kill();
     const rest: AtRest[] = [];
     for (const name of this.#journals) rest.push(await this.#insist(() => this.#atRest(name)));
     return rest;
+  }
+
+  /** Each try is an append of its own. */
+  async #appendAtRest(name: string): Promise<void> {
+    this.#tries += 1;
+    const data = `peace ${this.#tries}`;
+    const pending = this.#recorder.append({
+      process: 'doctor',
+      journal: name,
+      records: [{ data }],
+      keyOperation: 'tag',
+      condition: {},
+    });
+    try {
+      const answer = await this.#cluster.client.journal(name).append(data);
+      pending.appended(answer.firstLsn, answer.lastLsn, answer.timestampMicros);
+    } catch (error) {
+      pending.refused(error);
+      throw error;
+    }
   }
 
   async #atRest(name: string): Promise<AtRest> {
