@@ -53,6 +53,8 @@ export interface ControllerFormat {
    * new word at each, so that the old ones, which may only be cut off, are another set.
    */
   readonly recovery?: string | undefined;
+  /** No error where the directory is this controller's already: a step that may be repeated. */
+  readonly ifAbsent?: boolean | undefined;
   /** Where chance comes from, for the store id. */
   readonly random?: Random | undefined;
 }
@@ -72,6 +74,7 @@ export async function formatController(
   try {
     if (home.identity !== null) {
       const { member, cluster: given } = home.identity;
+      if (format.ifAbsent === true && member === id && given === cluster) return;
       const what = `${directory} is formatted already, for controller ${member} of ${given}`;
       throw new JournalError('INVALID_ARGUMENT', what);
     }

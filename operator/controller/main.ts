@@ -210,7 +210,7 @@ function pairs(
 // ── Formatting ────────────────────────────────────────────────────────────────────────────────
 
 async function format(args: readonly string[]): Promise<void> {
-  const given = read(args, FORMAT_FLAGS, ['join']);
+  const given = read(args, FORMAT_FLAGS, ['join', 'if-absent']);
   if (given.on('help')) {
     process.stdout.write(formatHelp());
     return;
@@ -227,6 +227,7 @@ async function format(args: readonly string[]): Promise<void> {
     set: set.map(([id, at]) => ({ id, address: address('set', at) })),
     grants: grants.map(([member, place]) => ({ member, zone: place })),
     join: given.on('join'),
+    ifAbsent: given.on('if-absent'),
     recovery: text('recovery') === '' ? undefined : text('recovery'),
   };
   await formatController(nodeDisk, text('data'), wanted);
@@ -356,6 +357,7 @@ const runHelp = (): string =>
 const formatHelp = (): string =>
   'Usage: journal controller format --data DIR --cluster ID --id ID --set LIST [flags]\n\n' +
   'Makes the directory of one controller, once. --set and --grant are the same at each.\n\n' +
-  `${rows(FORMAT_FLAGS)}${'  --join'.padEnd(30)}wait to take the place of another controller\n\n` +
+  `${rows(FORMAT_FLAGS)}${'  --join'.padEnd(30)}wait to take the place of another controller\n` +
+  `${'  --if-absent'.padEnd(30)}no error where it is formatted so already\n\n` +
   'Example:\n  journal controller format --data data/c1 --id c1 \\\n' +
   '    --cluster 0123456789abcdef0123456789abcdef --set c1=127.0.0.1:7411 --grant a=a\n';
