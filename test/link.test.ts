@@ -1,7 +1,6 @@
 // Links over the real network: order, what breaks them, and how they come back.
 
 import assert from 'node:assert/strict';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { after, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { silent } from '../io/logger.ts';
@@ -18,6 +17,7 @@ import {
   type PeerHello,
 } from '../transport/link.ts';
 import { peerMethods } from '../transport/methods.ts';
+import { cableTo } from './network/cable.ts';
 
 const networks: Network[] = [];
 const links: Link[] = [];
@@ -192,7 +192,7 @@ describe('a link', () => {
 
   test('notices within a second that its peer went silent', async () => {
     const there = await acceptor({});
-    const cable = await cut(there.address);
+    const cable = await cableTo(there.address);
     const here = dial(cable.address);
     await until(() => here.link.up, 'up');
     cable.silence();
@@ -226,31 +226,3 @@ describe('a link', () => {
     await until(() => there.downs.length === 1, 'the peer is gone');
   });
 });
-
-/** A cable to an address that can be made to carry nothing, without a word to either end. */
-async function cut(address: string) {
-  const port = Number(address.split(':')[1]);
-  const sockets: Socket[] = [];
-  const server: Server = createServer((near) => {
-    const far = connect(port, '127.0.0.1');
-    sockets.push(near, far);
-    near.pipe(far).pipe(near);
-    for (const socket of [near, far]) socket.on('error', () => {});
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const bound = server.address();
-  assert.ok(typeof bound === 'object' && bound !== null);
-  return {
-    address: `127.0.0.1:${bound.port}`,
-    silence: () => {
-      for (const socket of sockets) {
-        socket.unpipe();
-        socket.pause();
-      }
-    },
-    close: () => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-}
