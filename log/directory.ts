@@ -8,7 +8,7 @@
 import { type Disk, DiskError } from '../io/disk.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type StoreId, storeId } from '../protocol/types.ts';
-import { listOrNone, readFile, replaceFile } from './files.ts';
+import { listOrNone, makeDurableDirectory, readFile, replaceFile } from './files.ts';
 import { IDENTITY_NAME, LOCK_NAME } from './layout.ts';
 
 /** Format of the directory and of everything in it. */
@@ -66,7 +66,7 @@ interface Marker {
  */
 export async function openDirectory(parts: DirectoryParts): Promise<Directory> {
   const { disk, directory } = parts;
-  await disk.makeDirectory(directory);
+  await makeDurableDirectory(disk, directory);
   const held = await hold(disk, directory);
   try {
     const marker = await readMarker(disk, directory);

@@ -49,7 +49,47 @@ export async function listOrNone(disk: Disk, directory: string): Promise<string[
   }
 }
 
-/** Writes a file so that a crash leaves the old content or the new one; durable when it resolves. */
+/** Makes a directory and those above it, so that a power loss does not take them back. */
+export async function makeDurableDirectory(disk: Disk, path: string): Promise<void> {
+  const fresh = [path];
+  for (let up = parentOf(path); up !== null; up = parentOf(up)) {
+    if (await exists(disk, up)) break;
+    fresh.push(up);
+  }
+  await disk.makeDirectory(path);
+  // The directory itself may be there from a process that ended before it was durable.
+  for (const made of fresh) {
+    const parent = parentOf(made);
+    if (parent !== null) await syncIfAllowed(disk, parent);
+  }
+}
+
+/** Null for the top, and for what is relative to the working directory alone. */
+function parentOf(path: string): string | null {
+  const slash = path.replace(/\/+$/, '').lastIndexOf('/');
+  if (slash < 0) return null;
+  return slash === 0 ? '/' : path.slice(0, slash);
+}
+
+async function exists(disk: Disk, path: string): Promise<boolean> {
+  try {
+    await disk.list(path);
+    return true;
+  } catch (error) {
+    return !hasCode(error, 'ENOENT');
+  }
+}
+
+/** A directory that this process may not open was not made by it. */
+async function syncIfAllowed(disk: Disk, path: string): Promise<void> {
+  try {
+    await disk.syncDirectory(path);
+  } catch (error) {
+    if (!hasCode(error, 'EACCES') && !hasCode(error, 'EPERM')) throw error;
+  }
+}
+
+/** Replaces a file: a crash leaves the old content or the new one. Durable when it resolves. */
 export async function replaceFile(
   disk: Disk,
   directory: string,

@@ -6,7 +6,7 @@
 //
 //     trimmed        base            durable          end
 //   ─────────────────┤■■■■■■■■■■■■■■■■■■■■■│□□□□□□□□□□□│
-//     gone for good  baseLsn         durableLsn       endLsn        ■ on disk   □ appended, not synced
+//     gone for good  baseLsn         durableLsn       endLsn     ■ on disk  □ appended, not synced
 //
 // - `append` takes effect in memory at once, in order, and must extend: firstLsn = endLsn + 1, and
 //   the batch's own `previousCrc` must be the checksum of the batch before it.
@@ -75,8 +75,8 @@ export interface JournalLog {
   append(batch: Batch): void;
   /**
    * Batches from the one that holds `from` on, not yet synced ones included, at least one and at
-   * most about `bytesMax`; empty where `from` is above the end. Rejects with JournalError TRIMMED at
-   * or below the base, DAMAGED where bytes are bad (`Damage` as cause).
+   * most about `bytesMax`; empty where `from` is above the end. Rejects with JournalError TRIMMED
+   * at or below the base, DAMAGED where bytes are bad (`Damage` as cause).
    */
   read(from: Lsn, bytesMax: number): Promise<readonly Batch[]>;
   /** First position whose record is not before `time`; the next one where all are older. */

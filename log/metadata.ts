@@ -21,7 +21,7 @@ import type { Logger } from '../io/logger.ts';
 import { crc32 } from '../io/node-checksum.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { getWhole, putWhole } from './batch.ts';
-import { asBuffer, hasCode, listOrNone, readFile } from './files.ts';
+import { asBuffer, hasCode, listOrNone, makeDurableDirectory, readFile } from './files.ts';
 import { metadataName, metadataNumber } from './layout.ts';
 
 export type MetadataChanges = ReadonlyMap<string, Uint8Array | null>;
@@ -55,7 +55,7 @@ const REWRITE_FACTOR = 4;
 
 export async function openMetadata(options: MetadataOptions): Promise<Metadata> {
   const { disk, directory, logger } = options;
-  await disk.makeDirectory(directory);
+  await makeDurableDirectory(disk, directory);
   const names = await listOrNone(disk, directory);
   const generations = names.flatMap((name) => metadataNumber(name) ?? []);
   const generation = Math.max(0, ...generations);

@@ -16,7 +16,7 @@ import { recoverLogs } from './disk/recovery.ts';
 import type { LogState } from './disk/state.ts';
 import { checkpoint, copyFree, damageOf, mostlyDead, scrubLogs } from './disk/upkeep.ts';
 import { VolumeWriter } from './disk/writer.ts';
-import { listOrNone } from './files.ts';
+import { listOrNone, makeDurableDirectory } from './files.ts';
 import { baseName, tablesName, VolumeLayout } from './layout.ts';
 import type { Base, Damage, JournalLog, Volume, VolumeStats } from './log.ts';
 import { recoverSegments, removeStrayIndexes } from './segments/recover.ts';
@@ -94,10 +94,12 @@ export async function openVolume(parts: VolumeParts): Promise<Volume> {
 }
 
 async function makeDirectories(disk: Disk, layout: VolumeLayout): Promise<void> {
-  for (const path of [layout.segments, layout.bases, layout.tables, layout.aside]) {
-    await disk.makeDirectory(path);
-  }
+  await makeDurableDirectory(disk, layout.directory);
+  const folders = [layout.segments, layout.bases, layout.tables, layout.aside];
+  for (const path of folders) await disk.makeDirectory(path);
   await disk.syncDirectory(layout.directory);
+  // Names that a process made and did not sync before it was killed.
+  for (const path of folders) await disk.syncDirectory(path);
 }
 
 class DiskVolume implements Volume {
