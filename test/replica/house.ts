@@ -4,6 +4,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Disk } from '../../io/disk.ts';
 import { silent } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
@@ -50,13 +51,17 @@ export class House {
   }
 
   /** Starts a replica on its own directory, new or not, and waits for its incarnation. */
-  async start(name: string, limits: Partial<ReplicaLimits> = {}): Promise<Housed> {
+  async start(
+    name: string,
+    limits: Partial<ReplicaLimits> = {},
+    disk: Disk = nodeDisk,
+  ): Promise<Housed> {
     const directory = join(this.directory, name);
     const network = grpcNetwork({ clock: nodeClock, logger: silent });
     const replica = await startReplica({
       clock: nodeClock,
       random: nodeRandom(),
-      disk: nodeDisk,
+      disk,
       network,
       logger: silent,
       config: {

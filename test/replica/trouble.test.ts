@@ -1,0 +1,133 @@
+// A replica in trouble: too many requests, a disk that fails or hangs, a newer start of its store.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { type Disk, DiskError, type DiskFile } from '../../io/disk.ts';
+import { nodeDisk } from '../../io/node.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import { House, type Housed, texts } from './house.ts';
+import { until } from './shepherd.ts';
+
+/** The real disk, whose syncs of segments can be held back or made to fail. */
+class Trouble {
+  fails = false;
+  #gate: Promise<void> = Promise.resolve();
+  release: () => void = () => {};
+
+  hold(): void {
+    this.#gate = new Promise((resolve) => {
+      this.release = resolve;
+    });
+  }
+
+  disk(): Disk {
+    return {
+      ...nodeDisk,
+      create: async (path) => this.#file(await nodeDisk.create(path)),
+      open: async (path) => this.#file(await nodeDisk.open(path)),
+    };
+  }
+
+  #file(file: DiskFile): DiskFile {
+    return {
+      path: file.path,
+      read: (position, length) => file.read(position, length),
+      write: (position, chunks) => file.write(position, chunks),
+      size: () => file.size(),
+      truncate: (size) => file.truncate(size),
+      close: () => file.close(),
+      sync: async () => {
+        if (!file.path.endsWith('.segment')) return await file.sync();
+        await this.#gate;
+        if (this.fails) throw new DiskError('EIO', file.path);
+        await file.sync();
+      },
+    };
+  }
+}
+
+const code = (given: string) => (error: unknown) =>
+  error instanceof JournalError && error.code === given;
+
+describe('a replica in trouble', () => {
+  let house: House;
+
+  before(async () => {
+    house = await House.open();
+  });
+  after(() => house.close());
+
+  const journal = async (name: string, one: Housed): Promise<string> => {
+    const { journal: id } = house.shepherd.create(name, [one.sheep]);
+    await until(`${name} has its head`, () => one.sheep.reports.get(id)?.live === true);
+    return name;
+  };
+
+  test('what is above the bound of the queue is refused, and the rest is done', async () => {
+    const trouble = new Trouble();
+    const one = await house.start('full', { queueRequestsMax: 10 }, trouble.disk());
+    const name = await journal('full', one);
+    trouble.hold();
+    const appends = Array.from({ length: 30 }, (_, n) => house.append(one, name, [`r${n}`]));
+    const settled = Promise.allSettled(appends);
+    await until('it is full', () => one.sheep.pong !== undefined, 1_000);
+    await assert.rejects(Promise.any(appends.slice(20)));
+    trouble.release();
+    const results = await settled;
+    const refusals = results.filter(({ status }) => status === 'rejected');
+    assert.equal(refusals.length, 20);
+    for (const one of refusals) {
+      assert.ok(one.status === 'rejected' && code('OVERLOADED')(one.reason));
+    }
+    assert.equal((await house.read(one, name, 1, true)).records.length, 10);
+  });
+
+  test('a disk that hangs shows in every pong, and nothing is acknowledged meanwhile', async () => {
+    const trouble = new Trouble();
+    const one = await house.start('hung', {}, trouble.disk());
+    const name = await journal('hung', one);
+    await house.append(one, name, ['before']);
+    trouble.hold();
+    let answered = false;
+    const waiting = house.append(one, name, ['during']).then(() => {
+      answered = true;
+    });
+    await until('its age is told', () => (one.sheep.pong?.health.syncAge ?? 0) > 300_000);
+    assert.equal(answered, false);
+    assert.deepEqual(texts(await house.read(one, name, 1)), ['before']);
+    trouble.release();
+    await waiting;
+    assert.deepEqual(texts(await house.read(one, name, 1)), ['before', 'during']);
+  });
+
+  test('a sync that failed ends all writing, and reading goes on', async () => {
+    const trouble = new Trouble();
+    const one = await house.start('failed', {}, trouble.disk());
+    const name = await journal('failed', one);
+    await house.append(one, name, ['before']);
+    trouble.fails = true;
+    await assert.rejects(
+      house.append(one, name, ['lost']),
+      (error: unknown) => error instanceof JournalError && error.outcome === 'unknown',
+    );
+    trouble.fails = false;
+    await assert.rejects(house.append(one, name, ['after']), code('UNAVAILABLE'));
+    await until('it is told', () => /EIO/.test(one.sheep.pong?.health.failed ?? ''));
+    assert.match(one.replica.dead(), /EIO/);
+    assert.deepEqual(texts(await house.read(one, name, 1)), ['before']);
+  });
+
+  test('a newer start of its store ends all writing at once', async () => {
+    const one = await house.start('copied');
+    const name = await journal('copied', one);
+    await house.append(one, name, ['before']);
+    const incarnation = one.replica.incarnation + 1;
+    one.sheep.directives = [{ kind: 'superseded', incarnation }];
+    await until('it is told', () => /superseded/.test(one.sheep.pong?.health.failed ?? ''));
+    await assert.rejects(
+      house.append(one, name, ['after']),
+      (error: unknown) => code('UNAVAILABLE')(error) && /superseded/.test(String(error)),
+    );
+    assert.match(one.replica.unready(), /superseded/);
+  });
+});
