@@ -89,6 +89,8 @@ const EXIT_BY_CODE: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
   OVERLOADED: EXIT.unavailable,
   UNAVAILABLE: EXIT.unavailable,
   DEADLINE_EXCEEDED: EXIT.unavailable,
+  // ^C is an Interrupted: here it was a deadline that cancelled a request.
+  CANCELLED: EXIT.unavailable,
 };
 
 /** The exit code for a refusal: an unknown outcome outweighs every code. */

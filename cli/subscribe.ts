@@ -188,7 +188,9 @@ async function readPage(
   try {
     return await journal.read({ ...page, linearizable: true, timeoutMillis: PROOF_MILLIS });
   } catch (error) {
-    if (!(error instanceof JournalError) || !error.retryable) throw error;
+    const { signal } = page;
+    if (!(error instanceof JournalError) || signal?.aborted) throw error;
+    if (!error.retryable && error.code !== 'CANCELLED') throw error;
     return journal.read({ ...page, linearizable: false });
   }
 }

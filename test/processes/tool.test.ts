@@ -151,7 +151,7 @@ describe('subscribe', () => {
     const args = 'subscribe remembered --cursor c --from first --raw';
     assert.equal(await done(`${args} --limit 2`), 'a\nb\n');
     assert.equal(await done(`${args} --until-end`), 'c\n');
-    assert.match(await done('cursor list remembered'), /^c\t3\t/);
+    assert.match(await done('cursor list remembered'), /^c\t[3-9]\t/);
     await done('cursor set remembered c 1');
     assert.equal(await done(`${args} --until-end`), 'b\nc\n');
     await fails('trim remembered --through 4', 2, /./);
