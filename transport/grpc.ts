@@ -178,7 +178,13 @@ class RealNetwork implements GrpcNetwork {
       health: this.health,
     });
     this.#listeners.add(listener);
-    return listener;
+    return {
+      address: listener.address,
+      close: async (grace) => {
+        await listener.close(grace);
+        this.#listeners.delete(listener);
+      },
+    };
   }
 
   forget(address: string): void {

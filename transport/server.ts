@@ -219,7 +219,9 @@ async function takeCall<Result>(
     if (handler.kind !== 'unary') signal.throwIfAborted();
     return result;
   } catch (error) {
-    if (handler.kind !== 'unary') signal.throwIfAborted();
+    if (handler.kind === 'unary' && error instanceof JournalError) throw error;
+    // Whatever a handler throws when nobody waits any more says nothing.
+    signal.throwIfAborted();
     if (error instanceof JournalError) throw error;
     const { path } = handler.method;
     desk.logger.error({ path, peer: call.getPeer(), error }, 'a call failed for no known reason');
