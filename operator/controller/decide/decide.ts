@@ -213,15 +213,19 @@ function handOver({ configuration, serving }: View): Decision | null {
   };
 }
 
-function promote({ configuration, headReport, joining }: View): Decision | null {
+/** Where another member is missing and close behind, it joins in the same step. */
+function promote({ situation, configuration, headReport, joining }: View): Decision | null {
   if (joining === null || joining.state === 'bad') return null;
   if (!caughtUp(configuration, headReport)) return null;
   const serving = [...configuration.serving, joining.member];
+  const after = { ...situation, configuration: { ...configuration, serving, joining: null } };
+  const next = grow(after, headReport);
+  const joins = next?.kind === 'propose' ? next.configuration.joining : null;
   return {
     kind: 'propose',
-    configuration: following(configuration, serving, null),
+    configuration: following(configuration, serving, joins),
     cause: 'promote',
-    note: `${joining.member.id} has caught up`,
+    note: `${joining.member.id} has caught up${joins === null ? '' : `, ${joins.id} joins`}`,
   };
 }
 

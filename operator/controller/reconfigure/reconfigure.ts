@@ -196,6 +196,8 @@ export class Reconfigurer {
     const { epoch, journal, settings } = configuration;
     const members = order(configuration);
     if (survivors(situate(world, configuration, memory)).length > 0) memory.goodAt = now;
+    // Whoever goes on, and whoever joins it, must be known to sync by then.
+    else for (const { store } of members) memory.probing.add(store);
     const wedged = members.some(({ store }) => {
       const report = observer.find(store)?.reports.get(journal)?.report;
       return report?.wedged === true && report.live && report.epoch === epoch;
