@@ -89,7 +89,7 @@ export class Journals {
     for (const journal of new Set([...named, ...volume.journals().map((log) => log.journal)])) {
       if (this.#tombstones.has(journal)) {
         // The process ended between the tombstone and the drop.
-        await volume.drop(journal);
+        if (volume.find(journal) !== undefined) await volume.drop(journal);
         continue;
       }
       const record = readJson<ChainRecord>(metadata.get(recordKey({ journal })));
@@ -258,15 +258,16 @@ export class Journals {
     const host = this.#hosts.get(journal);
     if (host === undefined) return;
     if (host.known !== null && compareConfigurations(tombstone, host.known) < 0) return;
-    this.#tombstones.set(journal, tombstone);
     const { driver, metadata, volume, logger, peersChanged } = this.#parts;
+    // First of all the tombstone: whatever comes after it may be done again at the next start.
+    await metadata.save(new Map([[`deleted/${journal}`, toJson(tombstone)]]));
+    this.#tombstones.set(journal, tombstone);
     driver.remove(host);
     this.#hosts.delete(journal);
     if (this.#names.get(name) === host) this.#names.delete(name);
     await host.disk;
     await metadata.save(
       new Map([
-        [`deleted/${journal}`, toJson(tombstone)],
         [`known/${journal}`, null],
         [recordKey(host), null],
       ]),

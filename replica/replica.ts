@@ -185,7 +185,8 @@ class RunningReplica implements Replica {
     const incarnation = await this.#nextIncarnation();
     if (incarnation === 0) return;
     const bytes = new TextEncoder().encode(String(incarnation));
-    await this.#opened.metadata.save(new Map([['incarnation', bytes]]));
+    const saving = new Map([['incarnation', bytes]]);
+    await this.#engine.driver.whenRoom(() => this.#opened.metadata.save(saving));
     this.#lastIncarnation = incarnation;
     this.#incarnation = incarnation;
     await this.#engine.begin(incarnation);

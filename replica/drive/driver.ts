@@ -256,6 +256,11 @@ export class Driver {
     return this.#durable.behind(host, task);
   }
 
+  /** Does a task of the disk again while that is full. */
+  whenRoom(task: () => Promise<void>): Promise<void> {
+    return this.#durable.whenRoom(task);
+  }
+
   #sync(): void {
     if (this.#syncing || this.#unsynced.size === 0 || this.#halted !== null) return;
     this.#syncing = true;
@@ -270,7 +275,8 @@ export class Driver {
         this.#unsynced = new Set();
         const bytes = this.#unsyncedBytes;
         const ended = this.#requests.syncing(clock.now());
-        await meter.measure(() => volume.sync());
+        // Waiting for room counts as a sync that takes long: it is no progress.
+        await meter.measure(() => this.#durable.whenRoom(() => volume.sync()));
         this.#unsyncedBytes -= bytes;
         ended(clock.now());
         for (const host of hosts) {

@@ -1,17 +1,25 @@
 // What a machine wants on the disk beside its batches: saves, cuts, old logs put aside, trims.
 // Those of one journal are carried out one after another, in the order of its machine.
 
+import type { Clock } from '../../io/clock.ts';
+import { DiskError } from '../../io/disk.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Volume } from '../../log/log.ts';
 import type { Metadata } from '../../log/metadata.ts';
 import type { ChainEffect, ChainInput } from '../../protocol/chain/messages.ts';
-import { higher, type Lsn, NO_LSN } from '../../protocol/types.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import { higher, type Lsn, micros, NO_LSN } from '../../protocol/types.ts';
 import type { ReplicaMetrics, SyncMeter } from '../metrics.ts';
+import { pause } from '../wait.ts';
 import type { Host } from './host.ts';
 
 export type DiskEffect = Extract<ChainEffect, { kind: 'save' | 'truncate' | 'setAside' }>;
 
+/** How long a full disk is left alone. */
+const ROOM_AGAIN = micros(200_000);
+
 export interface DurableParts {
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly volume: Volume;
   readonly metadata: Metadata;
@@ -45,12 +53,27 @@ export class Durable {
     host.disk = host.disk.then(async () => {
       if (host.closed || halted()) return;
       try {
-        await task();
+        await this.whenRoom(task);
       } catch (error) {
         broken(error);
       }
     });
     return host.disk;
+  }
+
+  /** A full disk has taken nothing: the task is done again when there may be room. */
+  async whenRoom(task: () => Promise<void>): Promise<void> {
+    const { clock, logger, halted } = this.#parts;
+    for (let attempt = 0; !halted(); attempt += 1) {
+      try {
+        await task();
+        return;
+      } catch (error) {
+        if (!isFull(error)) throw error;
+        if (attempt === 0) logger.error({ error: String(error) }, 'the disk is full: waiting');
+        await pause(clock, ROOM_AGAIN);
+      }
+    }
   }
 
   async #save(host: Host, { save, record }: Extract<DiskEffect, { kind: 'save' }>): Promise<void> {
@@ -86,7 +109,9 @@ export class Durable {
       while (host.trimDue !== NO_LSN && !host.closed && !halted()) {
         const through = host.trimDue;
         host.trimDue = NO_LSN;
-        await host.log.trim(through);
+        await this.whenRoom(async () => {
+          await host.log.trim(through);
+        });
         post(host, { kind: 'based', shape: host.log.shape(), tables: null });
       }
     } catch (error) {
@@ -98,6 +123,10 @@ export class Durable {
     }
   }
 }
+
+export const isFull = (error: unknown): boolean =>
+  (error instanceof JournalError && error.code === 'DISK_FULL') ||
+  (error instanceof DiskError && error.code === 'ENOSPC');
 
 /** Where the metadata of a volume keeps what the machine of a journal saved. */
 export const recordKey = (host: { readonly journal: string }): string => `journal/${host.journal}`;
