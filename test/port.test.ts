@@ -2,6 +2,8 @@
 // standard services that tools expect there.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -16,6 +18,7 @@ import { lsn, micros } from '../protocol/types.ts';
 import { fromWireError, wireErrorCodec } from '../transport/convert/errors.ts';
 import { readStatusDetail } from '../transport/convert/status-details.ts';
 import { type GrpcNetwork, grpcNetwork } from '../transport/grpc.ts';
+import { DEFAULT_LIMITS } from '../transport/limits.ts';
 import { journalMethods } from '../transport/methods.ts';
 import type { SubscribeAnswer } from '../transport/public.ts';
 
@@ -28,7 +31,11 @@ let pieces = 0;
 const sockets: Socket[] = [];
 
 before(async () => {
-  network = grpcNetwork({ clock: nodeClock, logger: silent, limits: { messageBytesMax: 100_000 } });
+  network = grpcNetwork({
+    clock: nodeClock,
+    logger: silent,
+    limits: { messageBytesMax: 100_000, keepAliveTimeout: micros(10_000_000) },
+  });
   const tail = unary(journalMethods.tail, async () => ({
     tailLsn: lsn(5),
     endLsn: lsn(5),
@@ -169,6 +176,19 @@ describe('a port stays up', () => {
     await answers();
     await Promise.all(readers.map((reader) => reader.return?.()));
   });
+});
+
+test('a sender may be a whole window ahead, not the 64 KiB of the library', async () => {
+  const session = http2.connect(`http://${address}`);
+  const [settings] = await once(session, 'remoteSettings');
+  assert.equal(settings.initialWindowSize, DEFAULT_LIMITS.windowBytes);
+  // The window of the connection as a whole is told by a frame of its own.
+  for (let waited = 0; waited < 100; waited += 1) {
+    if ((session.state.remoteWindowSize ?? 0) >= DEFAULT_LIMITS.windowBytes) break;
+    await setTimeout(10);
+  }
+  assert.ok((session.state.remoteWindowSize ?? 0) >= DEFAULT_LIMITS.windowBytes);
+  session.destroy();
 });
 
 describe('a caller of another kind', () => {

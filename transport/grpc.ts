@@ -251,7 +251,8 @@ function channelOptions(limits: NetworkLimits): ChannelOptions {
   return {
     'grpc.initial_reconnect_backoff_ms': millis(limits.reconnectMin),
     'grpc.max_reconnect_backoff_ms': millis(limits.reconnectMax),
-    'grpc.dns_min_time_between_resolutions_ms': millis(limits.reconnectMax),
+    // Pods come back under the same name and another address.
+    'grpc.dns_min_time_between_resolutions_ms': 1_000,
     'grpc.keepalive_time_ms': millis(limits.keepAlive),
     'grpc.keepalive_timeout_ms': millis(limits.keepAliveTimeout),
     'grpc.max_receive_message_length': limits.messageBytesMax,

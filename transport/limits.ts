@@ -20,7 +20,10 @@ export interface NetworkLimits {
   /** The same for the connections of a server, idle ones included. */
   readonly serverKeepAlive: Micros;
   readonly serverKeepAliveTimeout: Micros;
-  /** Back-off between attempts to connect: the first and the longest. */
+  /**
+   * Back-off between attempts to connect: the first and the longest. Short, since callers back off
+   * by themselves: a call meanwhile fails at once, and the two waits add up.
+   */
   readonly reconnectMin: Micros;
   readonly reconnectMax: Micros;
 }
@@ -33,10 +36,11 @@ export const DEFAULT_LIMITS: NetworkLimits = {
   windowBytes: MIB,
   streamsPerConnection: 1_000,
   callsMax: 20_000,
-  keepAlive: millis(300),
-  keepAliveTimeout: millis(500),
+  // A dead peer is noticed within the sum; a busy event loop is forgiven the timeout.
+  keepAlive: millis(200),
+  keepAliveTimeout: millis(600),
   serverKeepAlive: millis(5_000),
   serverKeepAliveTimeout: millis(5_000),
   reconnectMin: millis(50),
-  reconnectMax: millis(1_000),
+  reconnectMax: millis(250),
 };
