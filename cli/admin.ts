@@ -1,11 +1,15 @@
 // `admin`: what only an operator does. The controllers carry it out and log it.
 
 import { Command, Option } from 'commander';
-import { journalName, memberId, zone } from '../protocol/types.ts';
+import { silent } from '../io/logger.ts';
+import { nodeClock, nodeRandom } from '../io/node.ts';
+import { journalName, memberId, storeId, zone } from '../protocol/types.ts';
+import { grpcNetwork } from '../transport/grpc.ts';
 import type { AdminRequest } from '../transport/public.ts';
-import { type ConnectionFlags, connected, withClient } from './connection.ts';
+import { addresses, type ConnectionFlags, connected, tlsOf, withClient } from './connection.ts';
 import { confirm } from './journals.ts';
 import { command } from './options.ts';
+import { Output } from './output.ts';
 
 export function adminCommand(): Command {
   return new Command('admin')
@@ -13,7 +17,8 @@ export function adminCommand(): Command {
     .addCommand(memberCommand())
     .addCommand(moveHeadCommand())
     .addCommand(controllerCommand())
-    .addCommand(forceLossCommand());
+    .addCommand(forceLossCommand())
+    .addCommand(recoverCommand());
 }
 
 async function ask(flags: ConnectionFlags, request: AdminRequest): Promise<void> {
@@ -109,5 +114,50 @@ function forceLossCommand(): Command {
         yes,
       );
       await ask(flags, { kind: 'forceLoss', journal: journalName(journal), member, reason });
+    });
+}
+
+interface RecoverFlags extends ConnectionFlags {
+  readonly cluster: string;
+  readonly controllers: readonly string[];
+  readonly acceptLoss?: boolean;
+  readonly yes?: boolean;
+}
+
+function recoverCommand(): Command {
+  const made = command(
+    'recover-controllers',
+    'Rebuilds the registers from the volumes of the members, when a majority of controllers is ' +
+      'lost for good. The new controllers were formatted with --recovery; --endpoints names every ' +
+      'member that is to be read.',
+    'journal admin recover-controllers --cluster 0123456789abcdef0123456789abcdef \\',
+    '  --controllers 10.0.0.4:7404,10.0.0.5:7404,10.0.0.6:7404',
+  );
+  return connected(made)
+    .addOption(
+      new Option('--cluster <id>', '32 hex digits, as `volume inspect` shows them')
+        .argParser((text) => String(storeId(text)))
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--controllers <list>', 'all the new ones, HOST:PORT with commas')
+        .argParser(addresses('--controllers'))
+        .makeOptionMandatory(),
+    )
+    .option('--accept-loss', 'although a store that served last cannot be read')
+    .option('-y, --yes', 'do not ask')
+    .action(async (flags: RecoverFlags) => {
+      const { cluster, controllers, acceptLoss = false, yes = false } = flags;
+      await confirm('Rebuild the registers, and give up the old controllers for ever?', yes);
+      const { recoverControllers } = await import('../operator/controller/recover.ts');
+      const seams = { clock: nodeClock, random: nodeRandom(), logger: silent };
+      const network = grpcNetwork({ clock: nodeClock, logger: silent, tls: tlsOf(flags) });
+      const output = new Output();
+      const request = { cluster, controllers, members: flags.endpoints, acceptLoss };
+      const done = await recoverControllers({ ...seams, network }, request);
+      if (flags.json) await output.json({ done });
+      else for (const line of done) await output.line(line);
+      await output.flush();
+      await network.close();
     });
 }

@@ -19,6 +19,9 @@ export interface ConnectionFlags {
   readonly json?: boolean;
 }
 
+const endpointsOption = (text: string): readonly string[] =>
+  addressList('--endpoints (JOURNAL_ENDPOINTS)', text);
+
 /** Adds the flags by which a command finds and trusts a cluster, and `--json`. */
 export function connected(made: Command): Command {
   const file = (flag: string, about: string, env: string): Option =>
@@ -28,8 +31,8 @@ export function connected(made: Command): Command {
     .addOption(
       new Option('--endpoints <list>', 'replicas, HOST:PORT with commas')
         .env('JOURNAL_ENDPOINTS')
-        .argParser(endpoints)
-        .default(endpoints(DEFAULT_ENDPOINTS), DEFAULT_ENDPOINTS)
+        .argParser(endpointsOption)
+        .default(endpointsOption(DEFAULT_ENDPOINTS), DEFAULT_ENDPOINTS)
         .helpGroup('Connection:'),
     )
     .addOption(
@@ -50,7 +53,12 @@ export function connected(made: Command): Command {
 
 const ADDRESS = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:,[\]]+):(\d{1,5})$/;
 
-function endpoints(text: string): readonly string[] {
+/** A list of `HOST:PORT`, for the flag that `name` says. */
+export function addresses(name: string): (text: string) => readonly string[] {
+  return (text) => addressList(name, text);
+}
+
+function addressList(name: string, text: string): readonly string[] {
   const list = text.split(',').map((one) => one.trim());
   const wrong = list.find((one) => {
     const port = Number(ADDRESS.exec(one)?.[1] ?? Number.NaN);
@@ -58,7 +66,7 @@ function endpoints(text: string): readonly string[] {
   });
   if (wrong === undefined) return list;
   throw new UsageError(
-    `--endpoints (JOURNAL_ENDPOINTS) has ${JSON.stringify(wrong)}, ` +
+    `${name} has ${JSON.stringify(wrong)}, ` +
       'allowed is HOST:PORT with a port from 1 to 65535, more of them with commas',
   );
 }
@@ -110,7 +118,7 @@ export async function interruptible<Result>(
 }
 
 /** The files by which a connection is made; undefined for one in the clear. */
-function tlsOf(flags: ConnectionFlags): ConnectOptions['tls'] {
+export function tlsOf(flags: ConnectionFlags): ConnectOptions['tls'] {
   const { tlsCa, tlsCert, tlsKey, tlsServerName: serverName } = flags;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     const [given, missing] = tlsCert === undefined ? ['key', 'cert'] : ['cert', 'key'];
