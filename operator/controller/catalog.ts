@@ -155,7 +155,7 @@ export class Catalog {
 
   /** A value that is known to be decided. Older ones that come late are passed over. */
   note(key: string, value: string | null): void {
-    if (key === RECOVERY_KEY) this.rebuilding = isRebuilding(value);
+    if (key === RECOVERY_KEY) this.#noteRecovery(isRebuilding(value));
     else if (key === FEATURE_KEY) this.feature = Math.max(this.feature, decodeFeature(value));
     else if (value === null) return;
     else if (key.startsWith('journal/')) this.#noteConfiguration(decodeConfiguration(value));
@@ -170,6 +170,13 @@ export class Catalog {
       if ((this.#names.get(name.name)?.revision ?? 0) >= name.revision) return;
       this.#names.set(name.name, name);
     }
+  }
+
+  /** What was rebuilt may not have been hinted at, one key at a time. */
+  #noteRecovery(open: boolean): void {
+    const over = this.rebuilding && !open;
+    this.rebuilding = open;
+    if (over) void this.start();
   }
 
   #noteConfiguration(next: Configuration): void {

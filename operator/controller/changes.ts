@@ -102,7 +102,7 @@ export class Changes {
       const holder = grant === null || grant.store === null ? 'no store' : `store ${grant.store}`;
       return refused(
         'PERMISSION_DENIED',
-        `store ${store} is not member ${member}: ${holder} is; \`journal admin member\` says who may`,
+        `store ${store} is not member ${member}, ${holder} is: see \`journal admin member\``,
       );
     }
     const key = nodeKey(store);
@@ -262,7 +262,8 @@ export class Changes {
       const fine = (reconfigurer.verdicts.get(store) ?? 'fine') === 'fine';
       const heard = seen !== undefined && now - seen.lastPong < TIMING.suspect;
       const granted = grant?.store === store && grant.leaving === null;
-      if (!fine || !heard || !granted || incarnation !== node.generation) return [];
+      const superseded = node.startId !== '' && incarnation < node.generation;
+      if (!fine || !heard || !granted || incarnation === 0 || superseded) return [];
       const member = {
         store,
         incarnation,

@@ -108,7 +108,7 @@ export class Register {
   }
 
   /**
-   * Replaces the value by `update` of it. Rejects with UNAVAILABLE when time is over; its outcome is
+   * Replaces the value by `update` of it. Rejects with UNAVAILABLE when time is over; outcome is
    * `unknown` where an acceptor may have accepted: read again, never assume. What `update` throws
    * is passed on, nothing was changed then.
    */

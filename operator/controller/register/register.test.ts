@@ -1,0 +1,263 @@
+// Registers over three real acceptors on the disk of this machine: what is chosen stays, whoever
+// dies in between; and an old copy of an acceptor is told from the acceptor.
+
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { silent } from '../../../io/logger.ts';
+import { nodeClock, nodeDisk, nodeRandom } from '../../../io/node.ts';
+import { type Metadata, openMetadata } from '../../../log/metadata.ts';
+import { JournalError } from '../../../protocol/errors.ts';
+import type {
+  AcceptorAnswer,
+  AcceptorRequest,
+  AcceptorSet,
+  Seat,
+} from '../../../protocol/paxos/messages.ts';
+import { micros } from '../../../protocol/types.ts';
+import { Acceptor, encodeChanges } from './acceptor.ts';
+import { Nonces } from './nonces.ts';
+import { Register } from './register.ts';
+import { decodeAnswer, decodeRequest, encodeAnswer, encodeRequest } from './wire.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'journal-register-'));
+const worlds: World[] = [];
+after(async () => {
+  for (const world of worlds) await world.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const seatsOf = (ids: readonly string[]): readonly Seat[] =>
+  ids.map((id) => ({ id, store: '', address: id }));
+
+const CLUSTER = '0'.repeat(32);
+
+/** Acceptors by label, each with a disk; requests pass through the codec of the wire. */
+class World {
+  readonly directory = mkdtempSync(join(root, 'world-'));
+  readonly set: AcceptorSet;
+  readonly down = new Set<string>();
+  /** Kinds of requests whose answers are lost. */
+  readonly deaf = new Set<AcceptorRequest['kind']>();
+  readonly #acceptors = new Map<string, { acceptor: Acceptor; metadata: Metadata }>();
+  #proposers = 0;
+
+  constructor(ids: readonly string[]) {
+    this.set = { id: 's', version: 1, seats: seatsOf(ids) };
+  }
+
+  async start(id: string, first = true): Promise<void> {
+    const metadata = await openMetadata({
+      disk: nodeDisk,
+      directory: join(this.directory, id),
+      logger: silent,
+    });
+    if (first && metadata.keys('').length === 0) {
+      const record = { set: this.set, mode: 'serving' as const, next: null };
+      await metadata.save(encodeChanges([{ kind: 'set', record }]));
+    }
+    const acceptor = new Acceptor({
+      id,
+      store: id,
+      metadata,
+      logger: silent,
+      onAccepted: () => undefined,
+      onFailed: (error) => {
+        throw error;
+      },
+    });
+    acceptor.open();
+    this.#acceptors.set(id, { acceptor, metadata });
+  }
+
+  async stop(id: string): Promise<void> {
+    const running = this.#acceptors.get(id);
+    this.#acceptors.delete(id);
+    running?.acceptor.close('stopped');
+    await running?.metadata.close();
+  }
+
+  async close(): Promise<void> {
+    for (const id of [...this.#acceptors.keys()]) await this.stop(id);
+  }
+
+  acceptor(id: string): Acceptor {
+    const running = this.#acceptors.get(id);
+    assert.ok(running);
+    return running.acceptor;
+  }
+
+  register(): Register {
+    this.#proposers += 1;
+    const parts = {
+      clock: nodeClock,
+      random: nodeRandom('register'),
+      logger: silent,
+      proposer: `p${this.#proposers}`,
+      ask: (seat: Seat, requests: readonly AcceptorRequest[]) => this.#ask(seat, requests),
+      prepareSeat: () => Promise.resolve(),
+      onSet: () => undefined,
+    };
+    return new Register(parts, this.set);
+  }
+
+  async #ask(seat: Seat, requests: readonly AcceptorRequest[]): Promise<readonly AcceptorAnswer[]> {
+    if (this.down.has(seat.id)) throw new JournalError('UNAVAILABLE', `${seat.id} is down`);
+    const sent = decodeRequest(encodeRequest(CLUSTER, { kind: 'paxos', requests })).request;
+    assert.equal(sent.kind, 'paxos');
+    if (sent.kind !== 'paxos') return [];
+    const answers = await this.acceptor(seat.id).answer(sent.requests);
+    if (requests.some(({ kind }) => this.deaf.has(kind))) {
+      throw new JournalError('DEADLINE_EXCEEDED', 'the answer is lost');
+    }
+    const back = decodeAnswer(encodeAnswer({ kind: 'paxos', answers }));
+    return back.kind === 'paxos' ? back.answers : [];
+  }
+}
+
+async function open(...ids: readonly string[]): Promise<World> {
+  const world = new World(ids);
+  worlds.push(world);
+  for (const id of ids) await world.start(id);
+  return world;
+}
+
+const add =
+  (token: string) =>
+  (value: string | null): string =>
+    value === null ? token : `${value} ${token}`;
+
+test('what one proposer chose another one reads', async () => {
+  const world = await open('a', 'b', 'c');
+  const [one, two] = [world.register(), world.register()];
+  assert.equal(await two.read('x'), null);
+  assert.deepEqual(await one.change('x', add('1')), {
+    kind: 'chosen',
+    before: null,
+    value: '1',
+  });
+  assert.equal(await two.read('x'), '1');
+  assert.equal((await two.change('x', add('2'))).value, '1 2');
+  assert.deepEqual(await one.keys('x'), ['x']);
+});
+
+test('one acceptor of three may be away, two may not', async () => {
+  const world = await open('a', 'b', 'c');
+  const register = world.register();
+  world.down.add('a');
+  assert.equal((await register.change('x', add('1'))).value, '1');
+  world.down.add('b');
+  await assert.rejects(
+    register.change('x', add('2'), micros(200_000)),
+    (error) => error instanceof JournalError && error.code === 'UNAVAILABLE',
+  );
+  world.down.clear();
+  assert.equal(await register.read('x'), '1');
+});
+
+test('a lost answer is an unknown outcome, and the next one finds what became of it', async () => {
+  const world = await open('a', 'b', 'c');
+  const register = world.register();
+  world.deaf.add('accept');
+  await assert.rejects(
+    register.change('x', add('1'), micros(100_000)),
+    (error) => error instanceof JournalError && error.outcome === 'unknown',
+  );
+  world.deaf.clear();
+  const value = await world.register().read('x');
+  assert.match(value ?? '', /^1/, 'every acceptor had accepted it');
+});
+
+test('many proposers at once make one history', async () => {
+  const world = await open('a', 'b', 'c');
+  const registers = [world.register(), world.register(), world.register()];
+  const tokens = Array.from({ length: 12 }, (_, at) => `t${at}`);
+  await Promise.all(
+    tokens.map((token, at) => registers[at % 3]?.change('x', add(token), micros(20_000_000))),
+  );
+  const value = (await world.register().read('x'))?.split(' ') ?? [];
+  // An attempt whose outcome was not known is made again: at least once, in one order.
+  for (const token of tokens) assert.ok(value.includes(token), `${token} is missing`);
+});
+
+test('a restarted acceptor has every promise that it gave', async () => {
+  const world = await open('a', 'b', 'c');
+  const register = world.register();
+  await register.change('x', add('1'));
+  for (const id of ['a', 'b', 'c']) {
+    await world.stop(id);
+    await world.start(id);
+  }
+  const ballot = { round: 1, proposer: 'p0' };
+  const prepare = { kind: 'prepare', set: world.set, key: 'x', ballot } as const;
+  const [answer] = await world.acceptor('a').answer([prepare]);
+  assert.equal(answer?.kind, 'nack');
+  assert.equal(await world.register().read('x'), '1');
+});
+
+test('a set is replaced with one of its acceptors dead', async () => {
+  const world = await open('a', 'b', 'c');
+  await world.start('d', false);
+  const register = world.register();
+  await register.change('x', add('1'));
+  world.down.add('a');
+  const decided = await register.replace(seatsOf(['b', 'c', 'd']));
+  assert.equal(decided.version, 2);
+  assert.equal(await register.read('x'), '1');
+  world.down.clear();
+  world.down.add('b');
+  assert.equal((await register.change('x', add('2'))).value, '1 2', 'd has taken its place');
+  // Who knows the old set only is told the new one.
+  world.down.clear();
+  const late = world.register();
+  assert.equal((await late.change('x', add('3'))).value, '1 2 3');
+  assert.equal(late.set.version, 2);
+});
+
+async function nonces(directory: string, nonce: string, peers: readonly string[]) {
+  const metadata = await openMetadata({ disk: nodeDisk, directory, logger: silent });
+  return { book: await Nonces.draw(metadata, nonce, peers), close: () => metadata.close() };
+}
+
+test('an old copy of an acceptor is refused, the acceptor itself is not', async () => {
+  const at = (name: string): string => join(root, `nonces-${name}`);
+  const peer = await nonces(at('b'), 'b1', ['a']);
+  const first = await nonces(at('a'), 'a1', ['b']);
+  assert.equal(await peer.book.take('a', '', 'A', await first.book.offers('b')), true);
+  await first.book.confirmed('b');
+  await first.close();
+  cpSync(at('a'), at('copy'), { recursive: true });
+
+  // The peer was away at the second start, and is told at the third.
+  const second = await nonces(at('a'), 'a2', ['b']);
+  await second.close();
+  const third = await nonces(at('a'), 'a3', ['b']);
+  assert.deepEqual(await third.book.offers('b'), ['a1', 'a2', 'a3']);
+  assert.equal(await peer.book.take('a', '', 'A', await third.book.offers('b')), true);
+  await third.book.confirmed('b');
+  assert.deepEqual(await third.book.offers('b'), ['a3']);
+  await third.close();
+
+  // The copy offers what it knew, and its second start offers no more.
+  for (const nonce of ['x1', 'x2']) {
+    const copy = await nonces(at('copy'), nonce, ['b']);
+    assert.equal(await peer.book.take('a', '', 'A', await copy.book.offers('b')), false);
+    await copy.close();
+  }
+  const fourth = await nonces(at('a'), 'a4', ['b']);
+  assert.equal(await peer.book.take('a', '', 'A', await fourth.book.offers('b')), true);
+  await fourth.close();
+  await peer.close();
+});
+
+test('a wiped acceptor is refused until the set gives its seat to the new store', async () => {
+  const peer = await nonces(join(root, 'nonces-peer'), 'p1', ['a']);
+  assert.equal(await peer.book.take('a', '', 'A', ['a1']), true);
+  assert.equal(await peer.book.take('a', '', 'B', ['n1']), false, 'another store');
+  assert.equal(await peer.book.take('a', '', 'A', ['n1']), false, 'the same store, wiped');
+  assert.equal(await peer.book.take('a', 'B', 'A', ['a1']), false, 'the seat is of B');
+  assert.equal(await peer.book.take('a', 'B', 'B', ['n1']), true);
+  await peer.close();
+});
