@@ -161,7 +161,7 @@ function judge(
   if (next !== undefined && (answeredBefore(next, append.called) ?? false)) {
     say(`${what} was answered as ${named}, but ${next.lsn} was acknowledged before the call`);
   }
-  const begun = records[at]?.append?.called;
+  const begun = records[at]?.begun;
   if (named !== 0 && begun !== undefined && begun > (append.returned ?? Infinity)) {
     say(`${what} was answered as ${named}, whose append began later`);
   }

@@ -140,19 +140,36 @@ function timedOf(operation: Operation, truth: Truth): TimedOperation<LogInput> |
     return known ? { called, returned, input: { kind: 'tail', tailLsn } } : null;
   }
   if (operation.kind !== 'append') return null;
-  const { answer, idempotencyKey } = operation;
-  if (answer.kind === 'refused') return refusedOf(operation, truth);
-  if (idempotencyKey !== undefined) {
-    // A repeated call answers what an earlier one did: only the first can have done it.
-    const same = truth.appends.filter((other) => other.idempotencyKey === idempotencyKey);
-    if (same.some((other) => other !== operation && other.called < called)) return null;
-    const ends = same.map((other) => (other.answer.kind === 'appended' ? other.returned : null));
-    const known = ends.filter((end) => end !== null);
-    const earliest = known.length === 0 ? null : Math.min(...known);
-    return { called, returned: earliest, input: inputOf(operation, answer.firstLsn) };
-  }
-  return { called, returned, input: inputOf(operation, answer.firstLsn) };
+  const { answer } = operation;
+  const first = firstOf(operation, truth);
+  const found = truth.byData.get(operation.records[0]?.data ?? '');
+  if (answer.kind === 'refused' && found === undefined) return refusedOf(operation, truth);
+  // Of all calls under one chosen key one has done it, and nobody knows which.
+  if (first.teller !== operation) return null;
+  const firstLsn = answer.kind === 'appended' ? answer.firstLsn : (found?.lsn ?? 0);
+  const ended = answer.kind === 'appended' ? returned : null;
+  return { called: first.called, returned: ended, input: inputOf(operation, firstLsn) };
 }
+
+/** When the append may have begun, and the call whose answer came first, or the first call. */
+function firstOf(
+  append: AppendOperation,
+  truth: Truth,
+): { readonly called: number; readonly teller: AppendOperation } {
+  const { idempotencyKey } = append;
+  if (idempotencyKey === undefined) return { called: append.called, teller: append };
+  let [called, teller] = [append.called, append];
+  for (const other of truth.appends) {
+    if (other.idempotencyKey !== idempotencyKey) continue;
+    if (other.answer.kind === 'refused' && other.answer.outcome === 'none') continue;
+    called = Math.min(called, other.called);
+    if (rank(other) < rank(teller)) teller = other;
+  }
+  return { called, teller };
+}
+
+const rank = ({ answer, returned, called }: AppendOperation): number =>
+  answer.kind === 'appended' ? (returned ?? 0) : Number.MAX_SAFE_INTEGER / 2 + called;
 
 function inputOf(append: AppendOperation, firstLsn: number): LogInput {
   const { records, keyOperation, condition } = append;
@@ -163,19 +180,6 @@ function inputOf(append: AppendOperation, firstLsn: number): LogInput {
 function refusedOf(append: AppendOperation, truth: Truth): TimedOperation<LogInput> | null {
   const { called, returned, answer, condition } = append;
   if (answer.kind !== 'refused') return null;
-  const found = truth.byData.get(append.records[0]?.data ?? '');
-  if (found !== undefined) {
-    // It took effect although no answer said so; which call of a chosen key did is not known.
-    const firstCalled = truth.appends
-      .filter(({ records }) => records[0]?.data === found.data)
-      .reduce((least, other) => Math.min(least, other.called), called);
-    const answered = truth.appends.some(
-      (other) => other.records[0]?.data === found.data && other.answer.kind === 'appended',
-    );
-    const first = truth.appends.find(({ records }) => records[0]?.data === found.data);
-    if (answered || first !== append) return null;
-    return { called: firstCalled, returned: null, input: inputOf(append, found.lsn) };
-  }
   const { code, tailLsn, keyLsn, tokenLsn } = answer;
   const known = (lsn: number): boolean => lsn === 0 || truth.byLsn.has(lsn);
   if (code === 'CONDITION_FAILED' && condition.expectKey !== undefined && keyLsn !== undefined) {

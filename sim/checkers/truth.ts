@@ -11,6 +11,8 @@ export interface Known {
   /** 0 where nobody told it. */
   readonly timestamp: number;
   readonly append: AppendOperation | undefined;
+  /** When the first call with this record began; undefined where none is known. */
+  readonly begun: number | undefined;
 }
 
 export interface Truth {
@@ -35,6 +37,7 @@ interface Building {
   readonly byLsn: Map<number, Known>;
   readonly byData: Map<string, Known>;
   readonly writers: Map<string, AppendOperation>;
+  readonly begun: Map<string, number>;
   readonly conflicts: string[];
   readonly twins: string[];
   sightings: number;
@@ -46,6 +49,7 @@ export function truthOf(history: History, journal: string): Truth {
     byLsn: new Map(),
     byData: new Map(),
     writers: new Map(),
+    begun: new Map(),
     conflicts: [],
     twins: [],
     sightings: 0,
@@ -54,6 +58,8 @@ export function truthOf(history: History, journal: string): Truth {
     if (operation.kind !== 'append' || operation.journal !== journal) continue;
     appends.push(operation);
     for (const { data } of operation.records) {
+      const { called } = operation;
+      building.begun.set(data, Math.min(called, building.begun.get(data) ?? called));
       const other = building.writers.get(data);
       if (other === undefined || weight(operation) > weight(other)) {
         building.writers.set(data, operation);
@@ -117,7 +123,8 @@ function see(building: Building, record: SeenRecord, who: string): void {
   const twin = byData.get(data);
   if (twin !== undefined)
     building.twins.push(`${who} saw "${data}" at ${lsn}, it was at ${twin.lsn}`);
-  replace(building, { lsn, data, key, timestamp, append: writers.get(data) });
+  const begun = building.begun.get(data);
+  replace(building, { lsn, data, key, timestamp, append: writers.get(data), begun });
 }
 
 function replace(building: Building, known: Known): void {

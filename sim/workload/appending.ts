@@ -104,8 +104,8 @@ export async function compareKeyLoop(worker: Worker): Promise<void> {
 /** The same append under the same chosen key, until it is there, and then some more. */
 export async function onceLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
-  for (let round = 0; !worker.task.over(); round += 1) {
-    const idempotencyKey = `${worker.name}-once-${round}`;
+  while (!worker.task.over()) {
+    const idempotencyKey = `once ${worker.unique()}`;
     const what = { records: records(worker), idempotencyKey };
     for (let attempt = 0; attempt < 8 && !worker.task.over(); attempt += 1) {
       const timeoutMillis = worker.dice.spread(20, 5_000);

@@ -119,9 +119,9 @@ export async function cursorLoop(worker: Worker): Promise<void> {
 
 /** Makes a journal of its own, appends to it, reads it back, and drops it. */
 export async function journalLoop(worker: Worker): Promise<void> {
-  for (let round = 0; !worker.task.over(); round += 1) {
+  while (!worker.task.over()) {
     await worker.pause(500_000, 5_000_000);
-    const name = `own-${worker.name.replace(/[^a-z0-9]/g, '-')}-${round}`;
+    const name = `own-${worker.unique().replace(/[^a-z0-9]/g, '-')}`;
     try {
       await worker.client.createJournal(name, { ifAbsent: true });
       const journal = worker.client.journal(name);

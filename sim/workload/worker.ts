@@ -53,11 +53,16 @@ export class Worker {
     return this.client.journal(this.dice.pick(this.task.journals));
   }
 
+  /** A name that nothing else in the run has. */
+  unique(): string {
+    this.#serial += 1;
+    return `${this.name}.${this.#serial}`;
+  }
+
   /** A text that no other record of the run has, now and then a long one. */
   data(): string {
-    this.#serial += 1;
     const long = this.dice.chance(0.02) ? this.dice.spread(1_000, 60_000) : this.dice.below(120);
-    return `${this.name}.${this.#serial}.${'~'.repeat(long)}`;
+    return `${this.unique()}.${'~'.repeat(long)}`;
   }
 
   pause(least: number, most: number): Promise<void> {
