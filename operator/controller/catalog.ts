@@ -25,6 +25,7 @@ import type { Register } from './register/register.ts';
 
 const GATHER = micros(5_000);
 const RETRY = micros(200_000);
+const RECENT = 2_000_000;
 const PREFIXES = ['journal/', 'node/', 'member/', 'name/'];
 const SINGLE = [FEATURE_KEY, RECOVERY_KEY];
 
@@ -67,6 +68,14 @@ export class Catalog {
   /** When it was learned here. */
   decidedAt(journal: JournalId): Micros {
     return this.#configurations.get(journal)?.at ?? micros(0);
+  }
+
+  /** Our own loop was late: what was decided lately was so for a shorter time. */
+  excuse(late: Micros): void {
+    const now = this.#parts.clock.now();
+    for (const entry of this.#configurations.values()) {
+      if (now - entry.at < RECENT) entry.at = micros(Math.min(now, entry.at + late));
+    }
   }
 
   configurations(): readonly Configuration[] {

@@ -40,6 +40,8 @@ export const TIMING = {
   syncFresh: millis(400),
   /** After a configuration was decided: who has not adopted it by then is out. */
   adopt: millis(400),
+  /** The same for a member whose disk is at work meanwhile. */
+  adoptSyncing: millis(2_000),
   /** For wedged members to show that they sync. */
   wedge: millis(400),
   /** A wedge that nobody carries on is an orphan. */
@@ -50,6 +52,8 @@ export const TIMING = {
   cold: millis(1_000),
   /** Before a spare that has nothing of a journal takes the place of a member that is away. */
   sparePatience: millis(5_000),
+  /** Nothing was decided for this long: small improvements may be made. */
+  calm: millis(30_000),
   /** A second stall within this time after a reorder drops a member. */
   reorderMemory: millis(5_000),
   /** The controllers next in rank wait this long each before they act as well. */

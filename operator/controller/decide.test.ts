@@ -2,7 +2,7 @@
 //
 // `chain a b c + d` is a configuration of epoch 5: a leads, d joins; all are live and well, with 10
 // entries. `member x key=value …` changes what is known of one (or adds a spare), `time key=ms …`
-// since when, `settings key=value …` the journal. Then `decide`.
+// since when, `settings key=value …` the journal, `zones x=z …` where members are. Then `decide`.
 
 import { join } from 'node:path';
 import type { ChainReport } from '../../protocol/chain/messages.ts';
@@ -76,6 +76,7 @@ const fine = (id: string, report: ChainReport | null): MemberFacts => ({
   incarnation: 1,
   verdict: 'fine',
   syncs: true,
+  syncing: false,
   proved: false,
   leaving: 'no',
   clockOff: false,
@@ -109,6 +110,7 @@ class World {
     if (command === 'chain') this.#chain(words);
     else if (command === 'member') this.#member(words[0] ?? '', words.slice(1));
     else if (command === 'acked') this.#acked(words);
+    else if (command === 'zones') this.#zones(words);
     else if (command === 'settings') this.#settings(words);
     else if (command === 'time') for (const word of words) this.#time(word);
     else if (command === 'decide') return this.#decide();
@@ -143,6 +145,21 @@ class World {
       barrier: 0,
     }));
     this.#report(head.id, (report) => ({ ...report, acked }));
+  }
+
+  #zones(words: readonly string[]): void {
+    const zones = new Map(pairs(words));
+    const move = (member: Member): Member => ({
+      ...member,
+      zone: zone(zones.get(member.id) ?? member.zone),
+    });
+    const { serving, joining } = this.#configuration;
+    this.#configuration = {
+      ...this.#configuration,
+      serving: serving.map(move),
+      joining: joining === null ? null : move(joining),
+    };
+    for (const [id, place] of zones) this.#fact(id, 'zone', place);
   }
 
   #report(id: string, update: (report: ChainReport) => ChainReport): void {
@@ -187,6 +204,7 @@ class World {
         set({ proved: true });
         report({ wedged: true });
       },
+      syncing: () => set({ syncing: yes }),
       syncs: () => set({ syncs: yes }),
       leaving: () => set({ leaving: value === 'drain' ? 'drain' : 'remove' }),
       clockOff: () => set({ clockOff: yes }),

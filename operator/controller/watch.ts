@@ -42,7 +42,6 @@ export interface WatchParts {
 
 const CHORES = 1_000_000;
 /** Heads are spread only when nothing was decided for this long, one journal at a time. */
-const CALM = 30_000_000;
 const SPREAD_PAUSE = 5_000_000;
 
 export class Watch {
@@ -149,7 +148,10 @@ export class Watch {
   /** `late`: by how much our own loop ran behind. */
   beat(late: Micros): void {
     const now = this.#parts.clock.now();
-    if (late > TIMING.lateness) this.observer.excuse(late);
+    if (late > TIMING.lateness) {
+      this.observer.excuse(late);
+      this.catalog.excuse(late);
+    }
     this.reconfigurer.beat();
     if (now - this.#choresAt < CHORES || this.#choring || this.gossip.rank() > 0) return;
     this.#choresAt = now;
@@ -233,7 +235,7 @@ export class Watch {
   }
 
   async #spreadHeads(now: Micros): Promise<void> {
-    if (now - this.#decidedAt < CALM || now - this.#spreadAt < SPREAD_PAUSE) return;
+    if (now - this.#decidedAt < TIMING.calm || now - this.#spreadAt < SPREAD_PAUSE) return;
     const memories = this.reconfigurer.memories;
     const live = this.catalog.configurations().filter(({ deleted }) => !deleted);
     if (live.some(({ journal }) => memories.get(journal)?.restless !== false)) return;

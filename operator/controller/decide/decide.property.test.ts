@@ -73,6 +73,7 @@ const factsOf = (id: string): fc.Arbitrary<MemberFacts> =>
     incarnation: fc.constantFrom(0, 1, 1, 1, 2),
     verdict: fc.constantFrom('fine', 'fine', 'fine', 'silent', 'stuck', 'slow', 'failed'),
     syncs: fc.boolean(),
+    syncing: fc.boolean(),
     proved: fc.boolean(),
     leaving: fc.constantFrom('no', 'no', 'no', 'drain', 'remove'),
     clockOff: fc.boolean(),

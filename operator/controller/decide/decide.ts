@@ -15,9 +15,11 @@
 //                                                   apart that accuse each other; again: drop
 //   wedged, and nobody carries it on                the same members, next epoch
 //   slow or leaving members, enough others          as if they were bad
+//   more members than there should be              one goes, of a zone that has two
 //   the head leaves, or its clock is off            another fit member leads
 //   the joining member has caught up                it serves
-//   fewer members than there should be              a spare close behind joins; else it learns
+//   fewer members than there should be, or two      a spare close behind joins; else it learns
+//   in one zone and a spare in another, for 30 s
 //   nothing of these                                nothing
 //
 // A step that takes no serving member away needs no wedge: all who could survive still can.
@@ -42,6 +44,7 @@ export function decide(situation: Situation): Decision {
     stall(view) ??
     orphan(view) ??
     softLoss(view) ??
+    excess(view) ??
     handOver(view) ??
     promote(view) ??
     grow(situation, view.headReport) ?? { kind: 'nothing', note: '' }
@@ -194,6 +197,23 @@ function softLoss(view: View): Decision | null {
     good.length < settings.replicationFactor &&
     (joining !== null || grow(situation, view.headReport) !== null);
   return growing ? null : without(view, good, soft);
+}
+
+/** The chain is longer than it should be: the last one of a zone that has two is too many. */
+function excess(view: View): Decision | null {
+  const { situation, configuration, serving, joining } = view;
+  const { replicationFactor } = configuration.settings;
+  if (joining !== null || serving.length <= replicationFactor) return null;
+  if (situation.decidedFor < TIMING.stall) return null;
+  const zones = serving.map(({ member }) => member.zone);
+  const crowded = serving.findLast(
+    ({ member: { zone } }) => zones.indexOf(zone) !== zones.lastIndexOf(zone),
+  );
+  const out = crowded ?? serving.at(-1);
+  if (out === undefined) return null;
+  const why = `${out.member.id} is one too many`;
+  const others = serving.filter((standing) => standing !== out);
+  return without(view, others, [{ ...out, cause: 'leaving', why }]);
 }
 
 function handOver({ configuration, serving }: View): Decision | null {

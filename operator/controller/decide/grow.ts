@@ -18,19 +18,30 @@ export function grow(situation: Situation, headReport: ChainReport | null): Deci
   const { configuration, missingFor } = situation;
   const { serving, joining, settings } = configuration;
   const staying = standings(situation).filter(({ facts }) => facts?.leaving !== 'remove');
-  if (joining !== null || staying.length >= settings.replicationFactor) return null;
+  if (joining !== null || staying.length > settings.replicationFactor) return null;
   const urgent = serving.length < settings.minReplicas;
   const best = candidates(situation, urgent)[0];
   if (best === undefined) return null;
-  const hasNothing = best.report === null || best.report.endLsn === 0;
-  const waits = hasNothing && !urgent && (headReport?.endLsn ?? 1) > 0;
-  if (waits && missingFor < TIMING.sparePatience) return null;
+  if (staying.length === settings.replicationFactor) {
+    if (!improvesZones(situation, best)) return null;
+  } else if (!urgent && !hasLog(best) && missingFor < TIMING.sparePatience) return null;
   if (isClose(situation, best, headReport)) return join(situation, best);
   const source = sourceFor(situation, best);
   if (source === undefined) return null;
   const note = `${best.id} copies from ${source.id}`;
   return { kind: 'learn', learner: best.store, source, note };
 }
+
+/**
+ * Two members share a zone and this one has a zone of its own: it comes in, then one of the two
+ * goes (decide.ts: excess). Only when all has been calm for long: each step costs a little.
+ */
+function improvesZones({ configuration, decidedFor }: Situation, { zone }: MemberFacts): boolean {
+  const zones = configuration.serving.map((member) => member.zone);
+  return decidedFor >= TIMING.calm && new Set(zones).size < zones.length && !zones.includes(zone);
+}
+
+const hasLog = ({ report }: MemberFacts): boolean => report !== null && report.endLsn > 0;
 
 function join({ configuration }: Situation, best: MemberFacts): Decision {
   if (!best.syncs) return { kind: 'probe', stores: [best.store], note: `${best.id} is to join` };
@@ -55,12 +66,11 @@ function candidates(situation: Situation, urgent: boolean): readonly MemberFacts
       facts.leaving === 'no' &&
       mayJoin(facts, urgent),
   );
-  const has = ({ report }: MemberFacts): number => (report !== null && report.endLsn > 0 ? 1 : 0);
   const fresh = ({ zone }: MemberFacts): number => (zones.has(zone) ? 0 : 1);
   return outside.sort(
     (one, other) =>
       fresh(other) - fresh(one) ||
-      has(other) - has(one) ||
+      Number(hasLog(other)) - Number(hasLog(one)) ||
       (other.report?.endLsn ?? 0) - (one.report?.endLsn ?? 0) ||
       one.load - other.load ||
       (one.id < other.id ? -1 : 1),

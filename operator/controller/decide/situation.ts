@@ -17,6 +17,8 @@ export interface MemberFacts {
   readonly verdict: VerdictKind;
   /** A sync completed within the last 400 ms. */
   readonly syncs: boolean;
+  /** A sync is under way that is not overdue: what waits for it is not late yet. */
+  readonly syncing: boolean;
   /** It answered the present wedge, and a sync completed since. */
   readonly proved: boolean;
   /** It ends its process (drain), or people want it out of all journals (remove). */

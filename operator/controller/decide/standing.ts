@@ -6,7 +6,7 @@
 //   stuck              any                          bad
 //   restarted, or      any                          bad: its incarnation is over
 //   waits for a start
-//   answers            none, 400 ms after decided   bad: behind
+//   answers            none, 400 ms after decided   bad: behind; 2 s while it waits for a sync
 //   answers            none yet                     good: it adopts
 //   answers            tooOld                       bad: must learn again
 //   slow, leaving      live                         soft: out only where enough others are good
@@ -51,7 +51,8 @@ function judge(
   if (facts.verdict === 'stuck') return ['bad', 'stuck', `the disk of ${id} hangs`];
   const { report } = facts;
   if (report === null || !isIn(configuration, report)) {
-    if (decidedFor < TIMING.adopt) return ['good', null, `${id} adopts`];
+    const patience = facts.syncing ? TIMING.adoptSyncing : TIMING.adopt;
+    if (decidedFor < patience) return ['good', null, `${id} adopts`];
     return ['bad', 'behind', `${id} has not adopted epoch ${configuration.epoch}`];
   }
   if (report.tooOld) return ['bad', 'tooOld', `the log of ${id} ends below the base of the chain`];

@@ -297,7 +297,7 @@ export class Reconfigurer {
     const since = memory.troubleAt ?? clock.now();
     const key = journalKey(journal);
     try {
-      const { value } = await register.change(key, (current) => {
+      const { before, value } = await register.change(key, (current) => {
         const known = current === null ? null : decodeConfiguration(current);
         return known !== null && compareConfigurations(known, latest) === 0
           ? encode(next)
@@ -306,7 +306,8 @@ export class Reconfigurer {
       catalog.note(key, value);
       const won = value === encode(next);
       if (!won) metrics.lost();
-      else {
+      // Another controller may have decided the very same: it counts there.
+      else if (before !== value) {
         const took = clock.now() - since;
         metrics.reconfigured(cause, took / 1_000_000);
         const order_ = order(next).map(({ id }) => id);

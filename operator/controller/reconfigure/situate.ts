@@ -71,6 +71,7 @@ function factsOf(
     incarnation: incarnationOf(node, seen),
     verdict: verdictOf(seen, verdicts.get(store)),
     syncs: syncsNow(seen, now),
+    syncing: isSyncing(seen),
     proved,
     leaving: leavingOf(seen, grant, store),
     clockOff: known && clockError(offset, offsets) > TIMING.clockError,
@@ -110,6 +111,11 @@ function leavingOf(
 
 export const syncsNow = (seen: Seen | undefined, now: Micros): boolean =>
   seen !== undefined && seen.lastSync > 0 && now - seen.lastSync < TIMING.syncFresh;
+
+function isSyncing(seen: Seen | undefined): boolean {
+  const age = seen?.health?.syncAge ?? 0;
+  return age > 0 && age < TIMING.suspect;
+}
 
 export const isSlowNow = (seen: Seen | undefined): boolean =>
   (seen?.health?.syncMedian ?? 0) >= TIMING.slowSync ||
