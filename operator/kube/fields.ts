@@ -46,9 +46,18 @@ export function isKubeObject(value: unknown): value is KubeObject {
   return isObject(value) && textAt(value, 'metadata', 'name') !== undefined;
 }
 
-/** Objects of a list carry no kind of their own. */
+/**
+ * Objects of a list carry no kind of their own. Who wrote which field is left out: nobody here asks
+ * for it, and it is the larger half of many an object.
+ */
 export function withKind(value: unknown, apiVersion: string, kind: string): KubeObject | undefined {
-  return isKubeObject(value) ? { ...value, apiVersion, kind } : undefined;
+  if (!isKubeObject(value)) return undefined;
+  return { ...value, apiVersion, kind, metadata: withoutManagers(value.metadata) };
+}
+
+function withoutManagers(metadata: ObjectMeta): ObjectMeta {
+  const { managedFields: _, ...rest }: ObjectMeta & { readonly managedFields?: unknown } = metadata;
+  return rest;
 }
 
 /** `status` of a condition of an object; undefined where it has none. */

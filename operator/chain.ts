@@ -1,0 +1,141 @@
+// Speaks to the controllers of one cluster: asks how things are, and orders what people asked for.
+//
+// By the address of a controller's pod and with the operator's own certificate; any controller may
+// answer. The certificates lie as files in a folder of their own, since that is how the transport
+// takes new ones without a restart.
+
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../io/clock.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Method } from '../io/network.ts';
+import type { Random } from '../io/random.ts';
+import { DEFAULT_SETTINGS } from '../protocol/configuration.ts';
+import { JournalError } from '../protocol/errors.ts';
+import { FIRST_LSN, journalId, micros } from '../protocol/types.ts';
+import { type GrpcNetwork, grpcNetwork } from '../transport/grpc.ts';
+import { controllerMethods } from '../transport/methods.ts';
+import type { Order } from './journal/steps.ts';
+import type { ChainView } from './journal/world.ts';
+
+const QUESTION = micros(2_000_000);
+const ORDER = micros(20_000_000);
+
+export interface Proof {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface ChainOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Where its certificates may lie; it makes and removes the folder. */
+  readonly folder: string;
+  /** The name that certificates of the cluster carry. */
+  readonly serverName: string;
+}
+
+export class Chain {
+  readonly #options: ChainOptions;
+  #network: GrpcNetwork | null = null;
+  #proof: Proof | null = null;
+  #last = '';
+
+  constructor(options: ChainOptions) {
+    this.#options = options;
+  }
+
+  /** Asks one controller after another; the first that answers is asked first the next time. */
+  async view(addresses: readonly string[], proof: Proof | null): Promise<ChainView> {
+    try {
+      const status = await this.#ask(addresses, proof, controllerMethods.status, {}, QUESTION);
+      return { kind: 'known', status };
+    } catch (error) {
+      return { kind: 'unknown', reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** Rejects with JournalError where the order was refused or could not be given. */
+  async carryOut(addresses: readonly string[], proof: Proof | null, order: Order): Promise<void> {
+    if (order.kind === 'admin') {
+      await this.#ask(addresses, proof, controllerMethods.admin, order.request, ORDER);
+      return;
+    }
+    const { name, settings } = order;
+    const change = {
+      kind: 'createJournal',
+      journal: journalId(this.#options.random.hex(16)),
+      name,
+      settings: { ...DEFAULT_SETTINGS, ...settings },
+      firstLsn: FIRST_LSN,
+    } as const;
+    const answer = await this.#ask(addresses, proof, controllerMethods.change, change, ORDER);
+    if (answer.kind !== 'refused' || answer.code === 'ALREADY_EXISTS') return;
+    throw new JournalError('INVALID_ARGUMENT', `journal ${name}: ${answer.message}`);
+  }
+
+  async close(): Promise<void> {
+    await this.#network?.close();
+    this.#network = null;
+    rmSync(this.#options.folder, { recursive: true, force: true });
+  }
+
+  async #ask<Q, A>(
+    addresses: readonly string[],
+    proof: Proof | null,
+    method: Method<Q, A, 'unary'>,
+    request: Q,
+    timeout: typeof QUESTION,
+  ): Promise<A> {
+    const network = this.#connect(proof);
+    const order = [...addresses].sort(
+      (one, other) => Number(other === this.#last) - Number(one === this.#last),
+    );
+    let failure: unknown = new JournalError('UNAVAILABLE', 'no controller runs yet');
+    for (const address of order) {
+      try {
+        const answer = await network.call(address, method, request, { timeout });
+        this.#last = address;
+        return answer;
+      } catch (error) {
+        failure = error;
+        const again = error instanceof JournalError && error.retryable;
+        if (!again) throw error;
+        network.forget(address);
+      }
+    }
+    throw failure;
+  }
+
+  #connect(proof: Proof | null): GrpcNetwork {
+    const { clock, logger, serverName } = this.#options;
+    const same =
+      this.#proof?.cert === proof?.cert &&
+      this.#proof?.ca === proof?.ca &&
+      this.#proof?.key === proof?.key;
+    if (this.#network !== null && same) return this.#network;
+    // Another certificate is another network: what is under way ends with the old one.
+    void this.#network?.close();
+    const tls = proof === null ? undefined : { ...this.#files(proof), serverName };
+    this.#proof = proof;
+    this.#network = grpcNetwork({ clock, logger, tls });
+    return this.#network;
+  }
+
+  #files(proof: Proof): { ca: string; cert: string; key: string } {
+    const { folder } = this.#options;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const write = (name: string, text: string): string => {
+      const path = join(folder, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      return path;
+    };
+    return {
+      ca: write('ca.pem', proof.ca),
+      cert: write('cert.pem', proof.cert),
+      key: write('key.pem', proof.key),
+    };
+  }
+}

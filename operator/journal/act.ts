@@ -1,0 +1,126 @@
+// Carries out the steps of a plan, and says each as an event.
+
+import type { Logger } from '../../io/logger.ts';
+import { isKind, type KubeApi, KubeError, type KubeObject, RESOURCES } from '../kube/api.ts';
+import { difference } from '../kube/covers.ts';
+import type { Events } from '../kube/events.ts';
+import { labelsOf } from '../kube/fields.ts';
+import { applyObject, deleteObject, getObject } from '../kube/objects.ts';
+import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER } from '../manifests/common.ts';
+import type { Ledger } from './ledger.ts';
+import type { Action, Order } from './steps.ts';
+
+/** An object of somebody else has the name: it is left alone, and the cluster waits. */
+export class ForeignObject extends Error {
+  constructor(object: KubeObject) {
+    const { kind, metadata } = object;
+    super(
+      `${kind} ${metadata.name} is there and was not made for this JournalCluster: rename or ` +
+        'delete it, or choose another name',
+    );
+    this.name = 'ForeignObject';
+  }
+}
+
+export interface Hands {
+  readonly api: KubeApi;
+  readonly events: Events;
+  readonly logger: Logger;
+  /** Differences that applying did not remove, so that it is not tried for ever. */
+  readonly stubborn: Map<string, string>;
+  carryOut(order: Order): Promise<void>;
+  writeLedger(ledger: Ledger): Promise<void>;
+}
+
+/** Rejects at the first step that fails; resolves with why volumes could not be grown. */
+export async function act(
+  cluster: KubeObject,
+  actions: readonly Action[],
+  hands: Hands,
+): Promise<string> {
+  let volumes = '';
+  for (const action of actions) {
+    try {
+      await step(cluster, action, hands);
+    } catch (error) {
+      // A class that does not expand is no reason to leave everything else undone.
+      if (!isRefusedGrowth(action, error)) throw error;
+      volumes = error instanceof Error ? error.message : String(error);
+    }
+  }
+  return volumes;
+}
+
+const isRefusedGrowth = (action: Action, error: unknown): boolean =>
+  action.kind === 'apply' &&
+  action.object.kind === 'PersistentVolumeClaim' &&
+  action.before !== null &&
+  error instanceof KubeError &&
+  [403, 422].includes(error.status);
+
+async function step(cluster: KubeObject, action: Action, hands: Hands): Promise<void> {
+  const { events } = hands;
+  const say = (reason: string): void => {
+    if (action.why !== '') events.say(cluster, { type: 'Normal', reason, note: action.why });
+  };
+  switch (action.kind) {
+    case 'apply': {
+      const written = await apply(cluster, action.object, action.before, hands);
+      if (!written) return;
+      if (action.before !== null) say('Repaired');
+      else if (action.object.kind === 'StatefulSet') say('Created');
+      return;
+    }
+    case 'delete':
+      belongs(cluster, action.object);
+      await deleteObject(hands.api, action.object);
+      return say(action.object.kind === 'Pod' ? 'Restarting' : 'Deleted');
+    case 'order':
+      await hands.carryOut(action.order);
+      return say('Ordered');
+    case 'ledger':
+      await hands.writeLedger(action.ledger);
+      return say('Membership');
+  }
+}
+
+/** False where the same write was in vain before. */
+export async function apply(
+  cluster: KubeObject,
+  object: KubeObject,
+  before: KubeObject | null,
+  { api, stubborn, logger }: Pick<Hands, 'api' | 'stubborn' | 'logger'>,
+): Promise<boolean> {
+  const { kind, metadata } = object;
+  const { namespace = '', name } = metadata;
+  // What is not in the local copy may be there all the same: without our label, or a moment old.
+  const present =
+    before ?? (isKind(kind) ? await getObject(api, RESOURCES[kind], namespace, name) : null);
+  if (present !== null) belongs(cluster, present);
+  const key = `${kind}/${namespace}/${name}`;
+  const mark = `${present?.metadata.uid}/${present?.metadata.resourceVersion}/${JSON.stringify(object)}`;
+  if (stubborn.get(key) === mark) return false;
+  const written = await applyObject(api, object, { uid: present?.metadata.uid });
+  const left = difference(object, written);
+  if (left === null) stubborn.delete(key);
+  else {
+    const { uid, resourceVersion } = written.metadata;
+    stubborn.set(key, `${uid}/${resourceVersion}/${JSON.stringify(object)}`);
+    logger.warn({ kind, name, field: left }, 'a field does not keep what is written to it');
+  }
+  return true;
+}
+
+/** Throws ForeignObject: made for another JournalCluster, or by somebody else altogether. */
+function belongs(cluster: KubeObject, object: KubeObject): void {
+  const { metadata, kind } = object;
+  const owner = metadata.ownerReferences?.find((one) => one.controller === true);
+  if (owner !== undefined && owner.uid === cluster.metadata.uid) return;
+  // Pods belong to their StatefulSet.
+  if (owner !== undefined && kind === 'Pod' && owner.kind === 'StatefulSet') return;
+  const labels = labelsOf(metadata);
+  const ours = labels[MANAGED_LABEL] === MANAGER && labels[CLUSTER_LABEL] === cluster.metadata.name;
+  // Without an owner it was kept on purpose, for the JournalCluster of this name.
+  if (owner === undefined && ours) return;
+  throw new ForeignObject(object);
+}

@@ -1,0 +1,84 @@
+// The beginning of a cluster: a new ledger, or the adoption of what an older one left behind.
+//
+// Volumes, ledger and authority are adopted together or not at all: a part of them is a cluster
+// that could answer wrongly.
+
+import type { KubeObject } from '../kube/api.ts';
+import { namesOf } from '../manifests/common.ts';
+import type { Ledger } from './ledger.ts';
+import { decide } from './settle.ts';
+import { claimState, find, type World } from './world.ts';
+
+export type Found =
+  | { readonly kind: 'ledger'; readonly ledger: Ledger; readonly why: string }
+  | { readonly kind: 'stalled'; readonly reason: string; readonly message: string };
+
+/** What to write as the ledger, or null where the one that is there is right. */
+export function found(world: World, present: Ledger | null, draw: () => string): Found | null {
+  const names = namesOf(world.cluster.metadata.name);
+  const { spec, metadata } = world.cluster;
+  const decided = decide(world.cluster, present?.decided, world.defaults);
+  if (decided.image === '' && spec.image === undefined) {
+    return stalled('NoImage', 'no image is given: set spec.image, or give the operator one');
+  }
+  const zoneCount = spec.zoneCount ?? 0;
+  if (decided.zones.length < zoneCount) {
+    const there = world.defaults.nodeZones.join(', ') || 'none that the operator can read';
+    const message = `zoneCount is ${zoneCount}, and zones of nodes are: ${there}`;
+    return stalled('ZonesMissing', message);
+  }
+  if (present === null) {
+    const object = find(world, 'ConfigMap', names.ledger);
+    if (object !== undefined) {
+      return stalled('LedgerUnreadable', `ConfigMap ${names.ledger} holds no ledger: restore it`);
+    }
+    const left = leftovers(world.objects);
+    if (left.length > 0) return stalled('AdoptionIncomplete', incomplete(left, [names.ledger]));
+    return { kind: 'ledger', ledger: fresh(metadata.uid, draw(), decided), why: '' };
+  }
+  if (present.ownerUid !== metadata.uid) return adoption(world, present);
+  const same = JSON.stringify(decided) === JSON.stringify(present.decided);
+  return same ? null : { kind: 'ledger', ledger: { ...present, decided }, why: '' };
+}
+
+function adoption(world: World, present: Ledger): Found {
+  const names = namesOf(world.cluster.metadata.name);
+  const missing = [...present.replicas, ...present.controllers]
+    .filter((entry) => claimState(world, entry) === 'lost')
+    .map(({ id }) => names.claim(id));
+  const tls = world.cluster.spec.tls?.mode !== 'Disabled';
+  if (tls && find(world, 'Secret', names.authority) === undefined) missing.push(names.authority);
+  if (missing.length > 0) {
+    return stalled('AdoptionIncomplete', incomplete(leftovers(world.objects), missing));
+  }
+  const why = `adopted the volumes, controllers and authority of an older ${names.service}`;
+  const ledger = { ...present, ownerUid: world.cluster.metadata.uid };
+  return { kind: 'ledger', ledger, why };
+}
+
+/** Volumes without an owner: kept from a JournalCluster of this name. */
+const leftovers = (objects: readonly KubeObject[]): readonly string[] =>
+  objects
+    .filter(({ kind, metadata }) => {
+      const owned = (metadata.ownerReferences ?? []).length > 0;
+      return kind === 'PersistentVolumeClaim' && !owned;
+    })
+    .map(({ metadata }) => metadata.name);
+
+const incomplete = (left: readonly string[], missing: readonly string[]): string =>
+  `of an older cluster of this name ${left.join(', ') || 'nothing'} is left, and ` +
+  `${missing.join(', ')} is missing: restore that, or delete what is left to begin anew`;
+
+const stalled = (reason: string, message: string): Found => ({ kind: 'stalled', reason, message });
+
+const fresh = (ownerUid: string, clusterId: string, decided: Ledger['decided']): Ledger => ({
+  ownerUid,
+  clusterId,
+  formatted: false,
+  restored: false,
+  decided,
+  replicas: [],
+  controllers: [],
+  nextReplica: 1,
+  nextController: 1,
+});

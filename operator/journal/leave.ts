@@ -1,0 +1,101 @@
+// How a process leaves: its successor first, then out of every journal, then its objects, one by one.
+
+import type { KubeObject } from '../kube/api.ts';
+import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import { controllerAddress } from '../manifests/pod.ts';
+import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
+import type { Settled } from './settle.ts';
+import { type Action, type Plan, waiting, working } from './steps.ts';
+import { find, isFine, journalsWith, podOf, processOf, type World } from './world.ts';
+
+export function letGo(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  const replica = ledger.replicas.find(({ leaving }) => leaving !== '');
+  if (replica !== undefined) return letReplicaGo(world, ledger, settled, replica);
+  const controller = ledger.controllers.find(({ leaving }) => leaving !== '');
+  return controller === undefined ? null : letControllerGo(world, ledger, settled, controller);
+}
+
+function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: ReplicaEntry): Plan {
+  const { id, by, leaving, ordered } = entry;
+  if (!ordered && by !== '' && !isFine(world, by)) {
+    const why = processOf(world, by)?.note ?? 'it has not started yet';
+    const message = `${id} stays until ${by} is there: ${why}`;
+    return { actions: [], progress: waiting('Replacing', message) };
+  }
+  if (!ordered) {
+    const why =
+      by === '' ? `${id} leaves: ${leaving}` : `${by} takes the place of ${id}: ${leaving}`;
+    const request =
+      by === ''
+        ? ({ kind: 'memberRemove', member: id } as const)
+        : ({ kind: 'memberReplace', member: id, by } as const);
+    const replicas = ledger.replicas.map((one) =>
+      one === entry ? { ...one, ordered: true } : one,
+    );
+    return {
+      actions: [
+        { kind: 'order', order: { kind: 'admin', request }, why },
+        { kind: 'ledger', ledger: { ...ledger, replicas }, why: '' },
+      ],
+      progress: working('Leaving', why),
+    };
+  }
+  const inside = journalsWith(world, id);
+  if (inside.length > 0) {
+    const message = `${id} is still in ${inside.map(({ name }) => name).join(', ')}`;
+    return { actions: [], progress: waiting('Leaving', message) };
+  }
+  const replicas = ledger.replicas.filter((one) => one !== entry);
+  return removal(world, settled, id, { ...ledger, replicas });
+}
+
+function letControllerGo(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  entry: ControllerEntry,
+): Plan {
+  const { id, by, leaving } = entry;
+  const seated = processOf(world, id) !== undefined;
+  if (seated) {
+    const pod = podOf(world, by);
+    if (pod === undefined) {
+      const message = `${id} stays until ${by} is there`;
+      return { actions: [], progress: waiting('Replacing', message) };
+    }
+    const add = `${by}=${controllerAddress(settled, by)}`;
+    const request = { kind: 'controllerReplace', remove: id, add } as const;
+    const why = `${by} takes the place of ${id}: ${leaving}`;
+    return {
+      actions: [{ kind: 'order', order: { kind: 'admin', request }, why }],
+      progress: working('Replacing', why),
+    };
+  }
+  const controllers = ledger.controllers.filter((one) => one !== entry);
+  return removal(world, settled, id, { ...ledger, controllers });
+}
+
+/** The StatefulSet first; the rest when its pod is gone; the ledger last. */
+function removal(world: World, settled: Settled, id: string, without: Ledger): Plan {
+  const progress = working('Leaving', `removing what belonged to ${id}`);
+  const names = namesOf(settled.name);
+  const drop = (object: KubeObject): Action => ({
+    kind: 'delete',
+    object,
+    why: `${id} has left`,
+  });
+  const set = find(world, 'StatefulSet', names.process(id));
+  if (set !== undefined) {
+    const going = set.metadata.deletionTimestamp !== undefined;
+    return { actions: going ? [] : [drop(set)], progress };
+  }
+  if (podOf(world, id) !== undefined) return { actions: [], progress };
+  const rest = world.objects.filter(
+    ({ kind, metadata }) =>
+      (kind !== 'PersistentVolumeClaim' || !settled.keepVolumes) &&
+      metadata.labels?.[MEMBER_LABEL] === id,
+  );
+  const leaf = find(world, 'Secret', names.leaf(id));
+  const all = leaf === undefined || rest.includes(leaf) ? rest : [...rest, leaf];
+  return { actions: [...all.map(drop), { kind: 'ledger', ledger: without, why: '' }], progress };
+}

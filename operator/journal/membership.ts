@@ -1,0 +1,193 @@
+// Who the members are to be: the next ledger, and why. Pure; one step at a time.
+//
+// Growth comes first and hurts nobody; a member leaves only when its successor is there, and only
+// one at a time. Nothing changes while volumes are being formatted, or while nobody knows how the
+// chains are.
+
+import { numberAt } from '../kube/fields.ts';
+import { namesOf } from '../manifests/common.ts';
+import type { Ledger, ReplicaEntry } from './ledger.ts';
+import { nextZone, type Settled } from './settle.ts';
+import { askedFor, claimState, find, isFine, type World } from './world.ts';
+
+export interface Change {
+  readonly ledger: Ledger;
+  /** Said as an event; empty for what is mere bookkeeping. */
+  readonly why: string;
+}
+
+/** The next change, or null where everything is as it should be. */
+export function changeMembership(world: World, ledger: Ledger, settled: Settled): Change | null {
+  const noted = noteClaims(world, ledger) ?? noteFormatted(world, ledger);
+  if (noted !== null) return { ledger: noted, why: '' };
+  if (ledger.controllers.length === 0) return firstMembers(ledger, settled);
+  if (!ledger.formatted || settled.hibernate) return null;
+  return (
+    grow(ledger, settled) ??
+    (world.chain.kind === 'unknown'
+      ? null
+      : (replaceReplica(world, ledger, settled) ??
+        replaceController(world, ledger, settled) ??
+        shrink(world, ledger, settled)))
+  );
+}
+
+export function newReplica(ledger: Ledger, settled: Settled, granted: boolean): Ledger {
+  const number = ledger.nextReplica;
+  const staying = ledger.replicas.filter(({ leaving }) => leaving === '');
+  const zone = nextZone(settled.zones, staying, number);
+  const none = { claimUid: '', leaving: '', by: '', ordered: false };
+  const entry = { id: `replica-${number}`, zone, granted, ...none };
+  return { ...ledger, replicas: [...ledger.replicas, entry], nextReplica: number + 1 };
+}
+
+function newController(ledger: Ledger, settled: Settled, formatted: boolean): Ledger {
+  const number = ledger.nextController;
+  const staying = ledger.controllers.filter(({ leaving }) => leaving === '');
+  const zone = nextZone(settled.zones, staying, number);
+  const entry = { id: `controller-${number}`, zone, claimUid: '', leaving: '', by: '', formatted };
+  return { ...ledger, controllers: [...ledger.controllers, entry], nextController: number + 1 };
+}
+
+/** The members that the controllers are formatted with: their grants come with the format. */
+function firstMembers(ledger: Ledger, settled: Settled): Change {
+  let next = ledger;
+  for (let count = 0; count < settled.members; count += 1) next = newReplica(next, settled, true);
+  for (let count = 0; count < settled.controllers; count += 1) {
+    next = newController(next, settled, false);
+  }
+  const { members, controllers } = settled;
+  return { ledger: next, why: `made of ${members} replicas and ${controllers} controllers` };
+}
+
+/** A claim that was just made is the process's own from now on. */
+function noteClaims(world: World, ledger: Ledger): Ledger | null {
+  const names = namesOf(world.cluster.metadata.name);
+  let changed = false;
+  const note = <Entry extends { readonly id: string; readonly claimUid: string }>(
+    entry: Entry,
+  ): Entry => {
+    const uid = find(world, 'PersistentVolumeClaim', names.claim(entry.id))?.metadata.uid ?? '';
+    if (entry.claimUid !== '' || uid === '') return entry;
+    changed = true;
+    return { ...entry, claimUid: uid };
+  };
+  const replicas = ledger.replicas.map(note);
+  const controllers = ledger.controllers.map(note);
+  return changed ? { ...ledger, replicas, controllers } : null;
+}
+
+/** A format that succeeded is over for good. */
+function noteFormatted(world: World, ledger: Ledger): Ledger | null {
+  const names = namesOf(world.cluster.metadata.name);
+  let changed = false;
+  const controllers = ledger.controllers.map((entry) => {
+    const job = find(world, 'Job', names.format(entry.id));
+    if (entry.formatted || (numberAt(job, 'status', 'succeeded') ?? 0) < 1) return entry;
+    changed = true;
+    return { ...entry, formatted: true };
+  });
+  const all = controllers.length > 0 && controllers.every(({ formatted }) => formatted);
+  if (!changed && (ledger.formatted || !all)) return null;
+  return { ...ledger, controllers, formatted: ledger.formatted || all };
+}
+
+function grow(ledger: Ledger, settled: Settled): Change | null {
+  const staying = ledger.replicas.filter(({ leaving }) => leaving === '');
+  if (staying.length >= settled.members) return null;
+  const next = newReplica(ledger, settled, false);
+  const { id, zone } = next.replicas.at(-1) ?? { id: '', zone: '' };
+  return { ledger: next, why: `adding ${id} in zone ${zone}: ${settled.members} are asked for` };
+}
+
+const isLeaving = ({ replicas }: Ledger): boolean => replicas.some(({ leaving }) => leaving !== '');
+
+function replaceReplica(world: World, ledger: Ledger, settled: Settled): Change | null {
+  if (isLeaving(ledger)) return null;
+  for (const entry of ledger.replicas) {
+    const reason = replicaReason(world, ledger, settled, entry);
+    if (reason === null) continue;
+    const grown = newReplica(ledger, settled, false);
+    const by = grown.replicas.at(-1)?.id ?? '';
+    // The new one's zone is chosen as if the old one were gone already.
+    const without = { ...ledger, replicas: ledger.replicas.filter((one) => one !== entry) };
+    const zone = newReplica(without, settled, false).replicas.at(-1)?.zone ?? entry.zone;
+    const replicas = grown.replicas.map((one) => {
+      if (one.id === by) return { ...one, zone };
+      return one.id === entry.id ? { ...one, leaving: reason, by } : one;
+    });
+    return {
+      ledger: { ...grown, replicas },
+      why: `${by} in zone ${zone} is to take the place of ${entry.id}: ${reason}`,
+    };
+  }
+  return null;
+}
+
+function replicaReason(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  entry: ReplicaEntry,
+): string | null {
+  if (askedFor(world, entry.id)) return 'it was asked for';
+  if (claimState(world, entry) === 'lost') {
+    return mayReplaceLost(world, ledger, settled, entry) ? 'its volume is lost' : null;
+  }
+  const gone = settled.zones.length > 0 && !settled.zones.includes(entry.zone);
+  return gone ? `zone ${entry.zone} is no longer asked for` : null;
+}
+
+/** By itself only while enough members serve: else what is left may be the last copy. */
+export function mayReplaceLost(
+  world: World,
+  { replicas }: Ledger,
+  { minReplicas }: Settled,
+  entry: ReplicaEntry,
+): boolean {
+  const serving = replicas.filter(
+    (one) => one.id !== entry.id && one.leaving === '' && isFine(world, one.id),
+  );
+  return serving.length >= minReplicas;
+}
+
+function replaceController(world: World, ledger: Ledger, settled: Settled): Change | null {
+  if (ledger.controllers.some(({ leaving }) => leaving !== '')) return null;
+  const staying = ledger.controllers.length;
+  for (const entry of ledger.controllers) {
+    const lost = claimState(world, entry) === 'lost';
+    if (!lost && !askedFor(world, entry.id)) continue;
+    const others = ledger.controllers.filter((one) => one !== entry && isFine(world, one.id));
+    // A majority of the present set must agree to the change.
+    if (others.length * 2 <= staying) continue;
+    const reason = lost ? 'its volume is lost' : 'it was asked for';
+    const grown = newController(ledger, settled, false);
+    const by = grown.controllers.at(-1)?.id ?? '';
+    const controllers = grown.controllers.map((one) => {
+      if (one.id === by) return { ...one, zone: entry.zone };
+      return one.id === entry.id ? { ...one, leaving: reason, by } : one;
+    });
+    return {
+      ledger: { ...grown, controllers },
+      why: `${by} is to take the place of ${entry.id}: ${reason}`,
+    };
+  }
+  return null;
+}
+
+/** Broken ones first, then from the fullest zone, then the youngest. */
+function shrink(world: World, ledger: Ledger, settled: Settled): Change | null {
+  const staying = ledger.replicas.filter(({ leaving }) => leaving === '');
+  if (isLeaving(ledger) || staying.length <= settled.members) return null;
+  const crowd = (zone: string): number => staying.filter((one) => one.zone === zone).length;
+  const [victim] = staying.toReversed().sort((one, other) => {
+    const broken = Number(isFine(world, one.id)) - Number(isFine(world, other.id));
+    return broken !== 0 ? broken : crowd(other.zone) - crowd(one.zone);
+  });
+  if (victim === undefined) return null;
+  const reason = `${settled.members} replicas are asked for`;
+  const replicas = ledger.replicas.map((one) =>
+    one.id === victim.id ? { ...one, leaving: reason } : one,
+  );
+  return { ledger: { ...ledger, replicas }, why: `${victim.id} is to leave: ${reason}` };
+}

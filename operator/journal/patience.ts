@@ -1,0 +1,34 @@
+// Since when a change is at the same point: what gets no further for too long is called stuck.
+
+import type { Clock } from '../../io/clock.ts';
+import type { Micros } from '../../protocol/types.ts';
+import type { Progress } from './steps.ts';
+
+interface Point {
+  readonly what: string;
+  readonly since: Micros;
+}
+
+export class Patience {
+  readonly #clock: Clock;
+  readonly #points = new Map<string, Point>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Numbers in the message may change without anything getting on. */
+  isOver(cluster: string, progress: Progress, seconds: number): boolean {
+    if (progress.kind === 'steady') {
+      this.#points.delete(cluster);
+      return false;
+    }
+    const what = `${progress.reason}/${progress.message.replace(/\d+ records/g, 'records')}`;
+    const known = this.#points.get(cluster);
+    if (known?.what !== what) {
+      this.#points.set(cluster, { what, since: this.#clock.now() });
+      return false;
+    }
+    return this.#clock.now() - known.since > seconds * 1_000_000;
+  }
+}

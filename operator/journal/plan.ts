@@ -1,0 +1,225 @@
+// What to do next, from what is seen: pure, so that text scenarios test it.
+//
+// Objects first, then formatting, then members that come, members that leave, journals, restarts.
+// What repairs is done at once; of what takes something away, one at a time. Where the controllers
+// cannot be asked nothing is taken away.
+
+import type { KubeObject } from '../kube/api.ts';
+import { listAt, numberAt, textAt } from '../kube/fields.ts';
+import { account } from '../manifests/account.ts';
+import { budget } from '../manifests/budget.ts';
+import { claim } from '../manifests/claim.ts';
+import { namesOf } from '../manifests/common.ts';
+import { authorization } from '../manifests/configmap.ts';
+import { formatJob } from '../manifests/job.ts';
+import { podMonitor } from '../manifests/monitor.ts';
+import type { Process } from '../manifests/pod.ts';
+import { networkPolicy } from '../manifests/policy.ts';
+import { clientService, controllersService, processService } from '../manifests/service.ts';
+import { statefulSet } from '../manifests/statefulset.ts';
+import { ensure } from './ensure.ts';
+import { letGo } from './leave.ts';
+import type { Ledger } from './ledger.ts';
+import { notBack, restartIdle, roll } from './roll.ts';
+import type { Settled } from './settle.ts';
+import { type Action, type Plan, type Progress, waiting, working } from './steps.ts';
+import { claimState, find, isFine, podsOf, type World } from './world.ts';
+
+const STEADY: Progress = { kind: 'steady' };
+
+export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
+  const shape = objects(world, ledger, settled);
+  const later =
+    formatting(world, ledger, settled) ??
+    (settled.hibernate ? hibernation(world) : null) ??
+    restartIdle(world, ledger) ??
+    starting(world, ledger) ??
+    grants(world, ledger) ??
+    letGo(world, ledger, settled) ??
+    lost(world, ledger) ??
+    journals(world, settled) ??
+    roll(world, ledger);
+  if (later === null) return { actions: shape, progress: STEADY };
+  return { actions: [...shape, ...later.actions], progress: later.progress };
+}
+
+const processesOf = ({
+  replicas,
+  controllers,
+}: Ledger): readonly (Process & { claimUid: string })[] => [
+  ...controllers.map((one) => ({ ...one, component: 'controller' as const })),
+  ...replicas.map((one) => ({ ...one, component: 'replica' as const })),
+];
+
+/** Everything that is simply to be there. */
+function objects(world: World, ledger: Ledger, settled: Settled): readonly Action[] {
+  const { operatorNamespace } = world;
+  const wanted: KubeObject[] = [account(settled), clientService(settled)];
+  wanted.push(controllersService(settled));
+  if (settled.tls.enabled) wanted.push(authorization(settled));
+  wanted.push(budget(settled, 'replica'), budget(settled, 'controller'));
+  if (settled.networkPolicy.enabled) {
+    wanted.push(networkPolicy(settled, 'replica', operatorNamespace));
+    wanted.push(networkPolicy(settled, 'controller', operatorNamespace));
+  }
+  if (settled.podMonitor) wanted.push(podMonitor(settled));
+  for (const process of processesOf(ledger)) {
+    wanted.push(processService(settled, process));
+    // A claim that is lost is not made again: what came in its place would be empty.
+    if (claimState(world, process) !== 'lost') wanted.push(claim(settled, process));
+  }
+  return [
+    ...wanted.flatMap((object) => ensure(world, object)),
+    ...obsolete(world, settled),
+    ...processesOf(ledger).flatMap((process) => running(world, ledger, settled, process)),
+  ];
+}
+
+/** What was asked for once and no more. */
+function obsolete(world: World, settled: Settled): readonly Action[] {
+  const names = namesOf(settled.name);
+  const gone: (readonly [boolean, string, string])[] = [
+    [!settled.networkPolicy.enabled, 'NetworkPolicy', names.replicas],
+    [!settled.networkPolicy.enabled, 'NetworkPolicy', names.controllers],
+    [!settled.podMonitor, 'PodMonitor', settled.name],
+  ];
+  return gone.flatMap(([unwanted, kind, name]) => {
+    const object = unwanted ? find(world, kind, name) : undefined;
+    if (object === undefined) return [];
+    return [{ kind: 'delete', object, why: `${kind} ${name} is no longer asked for` } as const];
+  });
+}
+
+/** The StatefulSet of a process; controllers start only on a volume that was formatted. */
+function running(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  process: Process,
+): readonly Action[] {
+  const { id, component } = process;
+  if (component === 'controller') {
+    const entry = ledger.controllers.find((one) => one.id === id);
+    if (!ledger.formatted || entry?.formatted !== true) return [];
+  }
+  const present = find(world, 'StatefulSet', namesOf(settled.name).process(id));
+  // Replicas end first, while somebody still answers for them.
+  const replicasUp = podsOf(world).some((pod) => isReplica(pod));
+  const early = component === 'controller' && settled.hibernate && replicasUp;
+  const wish = early ? { ...settled, hibernate: false } : settled;
+  return ensure(world, statefulSet(wish, process, present));
+}
+
+const isReplica = (pod: KubeObject): boolean =>
+  textAt(pod, 'metadata', 'labels', 'app.kubernetes.io/component') === 'replica';
+
+function formatting(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  const names = namesOf(settled.name);
+  const actions: Action[] = [];
+  const open: string[] = [];
+  for (const entry of ledger.controllers) {
+    const job = find(world, 'Job', names.format(entry.id));
+    if (entry.formatted) {
+      const why = `${entry.id} is formatted`;
+      if (job?.metadata.deletionTimestamp === undefined && job !== undefined) {
+        actions.push({ kind: 'delete', object: job, why });
+      }
+      continue;
+    }
+    open.push(entry.id);
+    actions.push(...formatStep(world, ledger, settled, entry, job));
+  }
+  if (open.length === 0 && actions.length === 0) return null;
+  if (open.length === 0) return { actions, progress: working('Starting', 'formatted') };
+  const message = `formatting the volumes of ${open.join(', ')}`;
+  return { actions, progress: working('Formatting', message) };
+}
+
+function formatStep(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  entry: Ledger['controllers'][number],
+  job: KubeObject | undefined,
+): readonly Action[] {
+  const wanted = formatJob(settled, ledger, entry);
+  if (job === undefined) return ensure(world, wanted);
+  if (job.metadata.deletionTimestamp !== undefined) return [];
+  // What a Job runs cannot be changed: a fixed image needs a new one.
+  const [container] = listAt(job, 'spec', 'template', 'spec', 'containers');
+  const image = textAt(container, 'image');
+  const failed = (numberAt(job, 'status', 'failed') ?? 0) > 20;
+  if (image === settled.image && !failed) return [];
+  return [{ kind: 'delete', object: job, why: `${entry.id} is to be formatted by another image` }];
+}
+
+function hibernation(world: World): Plan | null {
+  const left = podsOf(world).map(({ metadata }) => metadata.name);
+  if (left.length === 0) return { actions: [], progress: STEADY };
+  const message = `ending ${left.join(', ')}`;
+  return { actions: [], progress: working('Hibernating', message) };
+}
+
+/** Until the controllers answer, and every process that should be there is known to them. */
+function starting(world: World, ledger: Ledger): Plan | null {
+  const stuck = notBack(world, ledger);
+  if (stuck?.progress.kind === 'stalled' && world.chain.kind === 'unknown') return stuck;
+  if (world.chain.kind === 'unknown') {
+    const message = `the controllers cannot be asked: ${world.chain.reason}`;
+    return { actions: [], progress: waiting('ControllersUnreachable', message) };
+  }
+  const { replicas } = ledger;
+  const any = replicas.some(({ id }) => isFine(world, id));
+  if (any || world.chain.status.ready) return null;
+  const message = 'no replica answers the controllers';
+  return { actions: [], progress: waiting('ReplicasStarting', message) };
+}
+
+/** Members that came after the format are let in by an order. */
+function grants(world: World, ledger: Ledger): Plan | null {
+  const entry = ledger.replicas.find(({ granted }) => !granted);
+  if (entry === undefined || world.chain.kind === 'unknown') return null;
+  const { id, zone } = entry;
+  const why = `${id} may format its volume, in zone ${zone}`;
+  const request = { kind: 'memberAdd', member: id, zone } as const;
+  const replicas = ledger.replicas.map((one) => (one === entry ? { ...one, granted: true } : one));
+  return {
+    actions: [
+      { kind: 'order', order: { kind: 'admin', request }, why },
+      { kind: 'ledger', ledger: { ...ledger, replicas }, why: '' },
+    ],
+    progress: working('AddingMember', why),
+  };
+}
+
+/** A lost volume that is not replaced by itself: people decide. */
+function lost(world: World, ledger: Ledger): Plan | null {
+  const entry = [...ledger.replicas, ...ledger.controllers].find(
+    (one) => one.leaving === '' && claimState(world, one) === 'lost',
+  );
+  if (entry === undefined) return null;
+  const message =
+    `the volume of ${entry.id} is lost, and too few others serve to replace it by itself: bring ` +
+    `the volume back, or annotate with journal.dev/replace=${entry.id} to give it up`;
+  return { actions: [], progress: { kind: 'stalled', reason: 'VolumeLost', message } };
+}
+
+function journals(world: World, settled: Settled): Plan | null {
+  if (world.chain.kind === 'unknown') return null;
+  const known = new Set(world.chain.status.journals.map(({ name }) => name));
+  const missing = (world.cluster.spec.journals ?? []).find(({ name }) => !known.has(name));
+  if (missing === undefined) return null;
+  const { name, retainSeconds = 0, retainBytes = 0 } = missing;
+  const { replicationFactor, minReplicas } = settled;
+  const settings = {
+    replicationFactor,
+    minReplicas,
+    retainMillis: retainSeconds * 1000,
+    retainBytes,
+  };
+  const why = `journal ${name} is asked for`;
+  return {
+    actions: [{ kind: 'order', order: { kind: 'createJournal', name, settings }, why }],
+    progress: working('CreatingJournal', why),
+  };
+}

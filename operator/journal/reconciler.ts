@@ -1,0 +1,336 @@
+// One pass over one cluster: observe, remember, certify, plan, act, report. Never sleeps.
+//
+// Level-triggered: a pass knows only a name, and reads everything else. Status is written on every
+// path, also on the failing one, and only when it differs.
+
+import type { Clock } from '../../io/clock.ts';
+import type { Logger } from '../../io/logger.ts';
+import type { Random } from '../../io/random.ts';
+import { certify } from '../certify.ts';
+import { Chain, type Proof } from '../chain.ts';
+import type { JournalCluster, JournalClusterStatus } from '../crd.ts';
+import { isStatus, type KubeApi, KubeError, type KubeObject, RESOURCES } from '../kube/api.ts';
+import type { Cache } from '../kube/cache.ts';
+import { difference } from '../kube/covers.ts';
+import type { Events } from '../kube/events.ts';
+import { conditionOf, isObject, labelsOf, textAt } from '../kube/fields.ts';
+import { applyObject, getObject } from '../kube/objects.ts';
+import { COMPONENT_LABEL, namesOf } from '../manifests/common.ts';
+import { ledgerMap } from '../manifests/configmap.ts';
+import { decodedAt, readPair } from '../manifests/secret.ts';
+import { act, apply, ForeignObject, type Hands } from './act.ts';
+import { found } from './found.ts';
+import { type Ledger, readLedger } from './ledger.ts';
+import { changeMembership } from './membership.ts';
+import { Patience } from './patience.ts';
+import { plan } from './plan.ts';
+import { CONTROLLER_PORT, type Settled, settle } from './settle.ts';
+import { type Outcome, statusOf } from './status.ts';
+import type { Progress } from './steps.ts';
+import { find, type World } from './world.ts';
+
+export interface ReconcilerParts {
+  readonly api: KubeApi;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly cache: Cache;
+  readonly events: Events;
+  /** Image of the operator: what clusters run that name none. */
+  readonly image: string;
+  readonly operatorNamespace: string;
+  /** Folder for the certificates by which controllers are asked. */
+  readonly folder: string;
+  /** How long a changed Secret takes to reach every pod, at most. */
+  readonly spreadMillis: number;
+}
+
+/** When to look again, in milliseconds, if nothing changes before. */
+const AGAIN = { working: 1_000, steady: 5_000, asleep: 600_000 } as const;
+
+interface Pass {
+  readonly progress: Progress;
+  readonly certificates: string;
+  readonly volumes: string;
+  readonly againMillis: number;
+}
+
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
+  readonly #chains = new Map<string, Chain>();
+  readonly #stubborn = new Map<string, string>();
+  readonly #patience: Patience;
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+    this.#patience = new Patience(parts.clock);
+  }
+
+  /** Milliseconds until the next look; 0 for none. Rejects with what went wrong. */
+  async reconcile(namespace: string, name: string): Promise<number> {
+    const object = this.#parts.cache.cluster(namespace, name);
+    if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
+      await this.#forget(`${namespace}/${name}`);
+      return 0;
+    }
+    // cast: the API server has checked it against the definition that crd.ts is a copy of.
+    const cluster = object as unknown as JournalCluster;
+    let world = await this.#observe(cluster);
+    let outcome: Outcome | undefined;
+    let state: { ledger: Ledger; settled: Settled } | null = null;
+    try {
+      const founded = await this.#ledger(object, world);
+      if (founded.kind === 'stalled') {
+        const progress: Progress = { ...founded, kind: 'stalled' };
+        outcome = { progress, error: '', overdue: false, certificates: '', volumes: '' };
+        return AGAIN.steady;
+      }
+      ({ world, state } = founded);
+      const pass = await this.#pass(object, world, state);
+      const deadline = cluster.spec.progressDeadlineSeconds ?? 600;
+      const overdue = this.#patience.isOver(cluster.metadata.uid, pass.progress, deadline);
+      outcome = { ...pass, error: '', overdue };
+      return pass.againMillis;
+    } catch (error) {
+      outcome = this.#failure(object, error);
+      throw error;
+    } finally {
+      if (outcome !== undefined) {
+        const status = statusOf(world, state?.ledger ?? null, state?.settled ?? null, outcome);
+        await this.#report(object, status);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#chains.keys()].map((key) => this.#forget(key)));
+  }
+
+  async #pass(
+    cluster: KubeObject,
+    world: World,
+    { ledger, settled }: { readonly ledger: Ledger; readonly settled: Settled },
+  ): Promise<Pass> {
+    const { spec } = world.cluster;
+    const none = { certificates: '', volumes: '' };
+    if (spec.suspend === true) {
+      return { progress: { kind: 'steady' }, ...none, againMillis: AGAIN.steady };
+    }
+    const hands = this.#hands(cluster, world, settled);
+    const { random, spreadMillis } = this.#parts;
+    const certified = await certify(world, ledger, settled, { random, spreadMillis });
+    for (const secret of certified.secrets) {
+      const before = find(world, 'Secret', secret.metadata.name) ?? null;
+      await apply(cluster, secret, before, hands);
+    }
+    const { actions, progress } = plan(world, ledger, settled);
+    const volumes = await act(cluster, actions, hands);
+    const stalled: Progress = {
+      kind: 'stalled',
+      reason: 'CertificateTrouble',
+      message: certified.trouble,
+    };
+    return {
+      progress: certified.trouble === '' ? progress : stalled,
+      certificates: certified.trouble,
+      volumes,
+      againMillis: this.#again(world, settled, progress, actions.length, certified.dueMillis),
+    };
+  }
+
+  #again(
+    world: World,
+    { hibernate }: Settled,
+    progress: Progress,
+    actions: number,
+    dueMillis: number,
+  ): number {
+    const due = Math.max(1_000, dueMillis - world.nowMillis);
+    if (progress.kind !== 'steady' || actions > 0) return Math.min(AGAIN.working, due);
+    return Math.min(hibernate ? AGAIN.asleep : AGAIN.steady, due);
+  }
+
+  async #observe(cluster: JournalCluster): Promise<World> {
+    const { cache, clock, image, operatorNamespace, api } = this.#parts;
+    const { namespace, name } = cluster.metadata;
+    const objects = [...cache.objects(namespace, name)];
+    const names = namesOf(name);
+    // A moment after it was written the local copy may not have it, and then volumes would look
+    // like those of an older cluster.
+    if (!objects.some((one) => one.kind === 'ConfigMap' && one.metadata.name === names.ledger)) {
+      const ledger = await getObject(api, RESOURCES.ConfigMap, namespace, names.ledger);
+      if (ledger !== null) objects.push(ledger);
+    }
+    const issuer = cluster.spec.tls?.issuerSecretName;
+    if (issuer !== undefined) {
+      const secret = await getObject(api, RESOURCES.Secret, namespace, issuer);
+      if (secret !== null) objects.push(secret);
+    }
+    const world = {
+      cluster,
+      nowMillis: clock.wall() / 1000,
+      defaults: { image, nodeZones: cache.nodeZones() },
+      operatorNamespace,
+      objects,
+    };
+    const ledger = readLedger(find({ objects }, 'ConfigMap', names.ledger));
+    const addresses = controllerAddresses(objects);
+    const chain =
+      addresses.length === 0
+        ? ({ kind: 'unknown', reason: 'no controller runs yet' } as const)
+        : await this.#chain(cluster).view(addresses, proofOf(cluster, objects));
+    return { ...world, ledger, chain };
+  }
+
+  /** The ledger as it is to be, written where it changed. */
+  async #ledger(
+    object: KubeObject,
+    seen: World,
+  ): Promise<
+    | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
+    | {
+        readonly kind: 'ready';
+        readonly world: World;
+        readonly state: { ledger: Ledger; settled: Settled };
+      }
+  > {
+    let world = seen;
+    let { ledger } = seen;
+    const suspended = seen.cluster.spec.suspend === true;
+    const begun = found(world, ledger, () => this.#parts.random.hex(16));
+    if (begun?.kind === 'stalled') return begun;
+    if (begun !== null && !(suspended && ledger !== null)) {
+      ledger = begun.ledger;
+      world = await this.#writeLedger(object, world, ledger, begun.why);
+    }
+    if (ledger === null) throw new Error('there is no ledger');
+    for (let round = 0; round < 4 && !suspended; round += 1) {
+      const change = changeMembership(world, ledger, settle(world.cluster, ledger));
+      if (change === null) break;
+      ledger = change.ledger;
+      world = await this.#writeLedger(object, world, ledger, change.why);
+    }
+    const settled = settle(world.cluster, ledger);
+    return { kind: 'ready', world, state: { ledger, settled } };
+  }
+
+  async #writeLedger(
+    object: KubeObject,
+    world: World,
+    ledger: Ledger,
+    why: string,
+  ): Promise<World> {
+    const wanted = ledgerMap(settle(world.cluster, ledger), ledger);
+    const present = find(world, 'ConfigMap', wanted.metadata.name);
+    const { uid, resourceVersion } = present?.metadata ?? {};
+    const written = await applyObject(this.#parts.api, wanted, { uid, resourceVersion });
+    if (why !== '')
+      this.#parts.events.say(object, { type: 'Normal', reason: 'Membership', note: why });
+    const others = world.objects.filter((one) => one !== present);
+    return { ...world, ledger, objects: [...others, written] };
+  }
+
+  #hands(cluster: KubeObject, world: World, settled: Settled): Hands {
+    const { api, events, logger } = this.#parts;
+    return {
+      api,
+      events,
+      logger,
+      stubborn: this.#stubborn,
+      carryOut: async (order) => {
+        const addresses = controllerAddresses(world.objects);
+        const proof = proofOf(world.cluster, world.objects);
+        await this.#chain(world.cluster).carryOut(addresses, proof, order);
+      },
+      writeLedger: async (ledger) => {
+        await this.#writeLedger(cluster, { ...world, ledger: world.ledger }, ledger, '');
+        logger.info({ cluster: settled.name }, 'the ledger was written');
+      },
+    };
+  }
+
+  #chain({ metadata }: JournalCluster): Chain {
+    const { clock, random, logger, folder } = this.#parts;
+    const { namespace, name, uid } = metadata;
+    const key = `${namespace}/${name}`;
+    const known = this.#chains.get(key);
+    if (known !== undefined) return known;
+    const serverName = `${name}.${namespace}.svc`;
+    const chain = new Chain({ clock, random, logger, folder: `${folder}/${uid}`, serverName });
+    this.#chains.set(key, chain);
+    return chain;
+  }
+
+  async #forget(key: string): Promise<void> {
+    const chain = this.#chains.get(key);
+    this.#chains.delete(key);
+    await chain?.close();
+  }
+
+  #failure(object: KubeObject, error: unknown): Outcome {
+    const message = error instanceof Error ? error.message : String(error);
+    const none = { certificates: '', volumes: '', overdue: false };
+    if (error instanceof ForeignObject) {
+      const note = message;
+      this.#parts.events.say(object, { type: 'Warning', reason: 'ForeignObject', note });
+      const progress: Progress = { kind: 'stalled', reason: 'ForeignObject', message };
+      return { progress, error: '', ...none };
+    }
+    // Somebody wrote at the same time: the next pass sees what.
+    const conflict = isStatus(error, 409);
+    const progress: Progress = { kind: 'working', reason: 'Reconciling', message };
+    if (conflict) return { progress, error: '', ...none };
+    if (!(error instanceof KubeError) || error.status !== 0) {
+      const note = message;
+      this.#parts.events.say(object, { type: 'Warning', reason: 'ReconcileFailed', note });
+    }
+    return { progress, error: message, ...none };
+  }
+
+  /** Failing to report must not hide why the pass failed. */
+  async #report(object: KubeObject, status: JournalClusterStatus): Promise<void> {
+    const present = object.status;
+    if (difference(status, present) === null && sameLists(status, present)) return;
+    const { apiVersion, kind, metadata } = object;
+    const { name, namespace } = metadata;
+    const body: KubeObject = {
+      apiVersion,
+      kind,
+      metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+      status,
+    };
+    try {
+      await applyObject(this.#parts.api, body, { uid: metadata.uid, subresource: 'status' });
+    } catch (error) {
+      this.#parts.logger.warn({ name, error: String(error) }, 'the status could not be written');
+    }
+  }
+}
+
+/** Lists of the status are the operator's alone: what is in excess has to go. */
+function sameLists(status: JournalClusterStatus, present: unknown): boolean {
+  const count = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
+  const before = isObject(present) ? present : {};
+  return (
+    count(status.replicas) === count(before.replicas) &&
+    count(status.controllers) === count(before.controllers) &&
+    count(status.conditions) === count(before.conditions)
+  );
+}
+
+function controllerAddresses(objects: readonly KubeObject[]): readonly string[] {
+  return objects.flatMap((pod) => {
+    if (pod.kind !== 'Pod' || labelsOf(pod.metadata)[COMPONENT_LABEL] !== 'controller') return [];
+    const ip = textAt(pod, 'status', 'podIP');
+    const up = ip !== undefined && conditionOf(pod, 'PodScheduled') === 'True';
+    return up ? [`${ip.includes(':') ? `[${ip}]` : ip}:${CONTROLLER_PORT}`] : [];
+  });
+}
+
+function proofOf(cluster: JournalCluster, objects: readonly KubeObject[]): Proof | null {
+  if (cluster.spec.tls?.mode === 'Disabled') return null;
+  const names = namesOf(cluster.metadata.name);
+  const secret = find({ objects }, 'Secret', names.operatorSecret);
+  const { cert, key } = readPair(secret);
+  return { ca: decodedAt(secret, 'ca.crt'), cert, key };
+}

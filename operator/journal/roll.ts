@@ -1,0 +1,113 @@
+// Restarts, one pod at a time: what is broken first, heads last, controllers after all replicas.
+//
+// A restart is a deletion of the pod: its StatefulSet starts it again from the new template. The
+// first one that does not come back well ends the roll, since its gate says no for all others.
+
+import type { JournalStatus } from '../../transport/public.ts';
+import type { KubeObject } from '../kube/api.ts';
+import { gate } from './gate.ts';
+import type { Ledger } from './ledger.ts';
+import { type Action, type Plan, waiting, working } from './steps.ts';
+import {
+  headedBy,
+  headOf,
+  isFine,
+  isIdle,
+  isOutdated,
+  isReady,
+  podOf,
+  podTrouble,
+  type World,
+} from './world.ts';
+
+const PATIENCE_MILLIS = 20_000;
+
+export function roll(world: World, ledger: Ledger): Plan | null {
+  const stuck = notBack(world, ledger);
+  const outdated = candidates(world, ledger);
+  const [first] = outdated;
+  if (first === undefined) return stuck;
+  const wrong = gate(world, ledger, first);
+  if (wrong !== null) {
+    const message = `${first} waits to be restarted (${outdated.length} left): ${wrong}`;
+    return { actions: [], progress: waiting('RollWaiting', message) };
+  }
+  const handOvers = headedBy(world, first).flatMap((journal) => handOver(world, journal, first));
+  const pod = podOf(world, first);
+  if (handOvers.length > 0 || pod === undefined) {
+    const message = `${first} hands over the journals that it heads`;
+    return { actions: handOvers, progress: working('HandingOver', message) };
+  }
+  const left = outdated.length - 1;
+  const why = `restarting ${first} for its new template, ${left} more to go`;
+  return {
+    actions: [{ kind: 'delete', object: pod, why }],
+    progress: working('Rolling', why),
+  };
+}
+
+/**
+ * Outdated pods whose process does not run are replaced at once: nothing is taken away, and the fix
+ * of a bad image must not wait for what the bad image broke.
+ */
+export function restartIdle(world: World, { replicas, controllers }: Ledger): Plan | null {
+  const actions = [...replicas, ...controllers].flatMap(({ id }): readonly Action[] => {
+    const pod = podOf(world, id);
+    if (pod === undefined || !isIdle(pod) || !isOutdated(world, id)) return [];
+    return [{ kind: 'delete', object: pod, why: `${id} does not run: taking its new template` }];
+  });
+  if (actions.length === 0) return null;
+  return { actions, progress: working('Rolling', `restarting ${actions.length} idle pods`) };
+}
+
+/** Outdated processes in the order in which they are restarted. */
+function candidates(world: World, { replicas, controllers }: Ledger): readonly string[] {
+  const ids = [...replicas, ...controllers]
+    .filter(({ id, leaving }) => leaving === '' && isOutdated(world, id))
+    .map(({ id }) => id);
+  const rank = (id: string): number => {
+    if (!isWell(world, id)) return -1;
+    return controllers.some((one) => one.id === id) ? 1_000_000 : headedBy(world, id).length;
+  };
+  return ids.sort((one, other) => rank(one) - rank(other));
+}
+
+const isWell = (world: World, id: string): boolean =>
+  isFine(world, id) && isReady(podOf(world, id));
+
+/** Somebody who should serve and does not, though its template is the newest. */
+export function notBack(world: World, { replicas, controllers }: Ledger): Plan | null {
+  const away = [...replicas, ...controllers].find(
+    ({ id, leaving }) => leaving === '' && !isWell(world, id),
+  );
+  if (away === undefined) return null;
+  const trouble = podTrouble(world, away.id);
+  if (trouble !== '' && isOld(world, podOf(world, away.id))) {
+    const message = `${away.id} does not run: ${trouble}`;
+    return { actions: [], progress: { kind: 'stalled', reason: 'PodNotRunning', message } };
+  }
+  const message = `${away.id} is not ready yet${trouble === '' ? '' : `: ${trouble}`}`;
+  return { actions: [], progress: waiting('ProcessNotReady', message) };
+}
+
+/** Trouble of the first moments often goes away by itself. */
+function isOld({ nowMillis }: World, pod: KubeObject | undefined): boolean {
+  const created = Date.parse(pod?.metadata.creationTimestamp ?? '');
+  return nowMillis - created > PATIENCE_MILLIS;
+}
+
+/** To the next serving member of the chain, who lacks nothing. */
+function handOver(world: World, journal: JournalStatus, id: string): readonly Action[] {
+  const to = journal.members.find(
+    (one) =>
+      one.id !== id &&
+      one.live &&
+      one.synced &&
+      !['learner', 'joining'].includes(one.role) &&
+      isFine(world, one.id),
+  );
+  if (to === undefined || headOf(journal) !== id) return [];
+  const request = { kind: 'moveHead', journal: journal.name, member: to.id } as const;
+  const why = `${to.id} is to head journal ${journal.name} while ${id} restarts`;
+  return [{ kind: 'order', order: { kind: 'admin', request }, why }];
+}

@@ -1,0 +1,134 @@
+// The spec with everything decided: what was given, else what was decided before, else a default.
+
+import type { JournalCluster, PodTemplate } from '../crd.ts';
+import type { Decided, Ledger } from './ledger.ts';
+
+export const CLIENT_PORT = 7400;
+export const CONTROLLER_PORT = 7410;
+export const PROBE_PORT = 7480;
+
+/** What the builders of manifests and the plan read; nothing in it is left open. */
+export interface Settled {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly clusterId: string;
+  /** Empty: spread over hosts, whatever their labels. */
+  readonly zones: readonly string[];
+  readonly members: number;
+  readonly replicationFactor: number;
+  readonly minReplicas: number;
+  readonly controllers: number;
+  readonly image: string;
+  readonly imagePullPolicy: string;
+  readonly imagePullSecrets: readonly { readonly name: string }[];
+  readonly storage: Volume;
+  readonly controllerStorage: Volume;
+  readonly podTemplate: PodTemplate;
+  readonly controllerTemplate: PodTemplate;
+  readonly tls: {
+    readonly enabled: boolean;
+    /** Empty: the operator's own authority. */
+    readonly issuerSecretName: string;
+    readonly leafDays: number;
+    readonly authorityDays: number;
+  };
+  readonly networkPolicy: {
+    readonly enabled: boolean;
+    readonly clientNamespaces: readonly string[];
+  };
+  readonly podMonitor: boolean;
+  /** Volumes, ledger and authority stay when the JournalCluster goes. */
+  readonly keepVolumes: boolean;
+  readonly hibernate: boolean;
+}
+
+export interface Volume {
+  readonly size: string;
+  /** Empty: the default class. */
+  readonly className: string;
+}
+
+/** What a default is when nothing was decided yet. */
+export interface Defaults {
+  /** The operator's own image. */
+  readonly image: string;
+  /** Zones that the nodes have now, sorted; empty where they were not or cannot be read. */
+  readonly nodeZones: readonly string[];
+}
+
+const MEMBERS_DEFAULT = 3;
+const REPLICATION_DEFAULT = 3;
+const CONTROLLERS_DEFAULT = 3;
+const MIN_REPLICAS_DEFAULT = 2;
+
+/** The values that the spec leaves out, for good: what was decided before stays. */
+export function decide(
+  { spec }: JournalCluster,
+  before: Decided | undefined,
+  defaults: Defaults,
+): Decided {
+  const members = spec.members ?? spec.zones?.length ?? spec.zoneCount;
+  const picked = before?.zones ?? [];
+  const zoneCount = spec.zoneCount ?? 0;
+  return {
+    image: before?.image ?? defaults.image,
+    zones: picked.length >= zoneCount ? picked : defaults.nodeZones.slice(0, zoneCount),
+    members: before?.members ?? members ?? MEMBERS_DEFAULT,
+    replicationFactor:
+      before?.replicationFactor ?? Math.min(REPLICATION_DEFAULT, members ?? MEMBERS_DEFAULT),
+    controllers: before?.controllers ?? CONTROLLERS_DEFAULT,
+  };
+}
+
+export function settle(cluster: JournalCluster, ledger: Ledger): Settled {
+  const { spec, metadata } = cluster;
+  const { decided } = ledger;
+  const members = spec.members ?? spec.zones?.length ?? spec.zoneCount ?? decided.members;
+  const replicationFactor = Math.min(spec.replicationFactor ?? decided.replicationFactor, members);
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace,
+    uid: metadata.uid,
+    clusterId: ledger.clusterId,
+    zones: spec.zones ?? (spec.zoneCount === undefined ? [] : decided.zones),
+    members,
+    replicationFactor,
+    minReplicas: spec.minReplicas ?? Math.min(MIN_REPLICAS_DEFAULT, replicationFactor),
+    controllers: spec.controllers?.count ?? decided.controllers,
+    image: spec.image ?? decided.image,
+    imagePullPolicy: spec.imagePullPolicy ?? 'IfNotPresent',
+    imagePullSecrets: spec.imagePullSecrets ?? [],
+    storage: { size: spec.storage.size, className: spec.storage.className ?? '' },
+    controllerStorage: {
+      size: spec.controllers?.storage?.size ?? '1Gi',
+      className: spec.controllers?.storage?.className ?? '',
+    },
+    podTemplate: spec.podTemplate ?? {},
+    controllerTemplate: spec.controllers?.podTemplate ?? {},
+    tls: {
+      enabled: spec.tls?.mode !== 'Disabled',
+      issuerSecretName: spec.tls?.issuerSecretName ?? '',
+      leafDays: spec.tls?.leafDays ?? 90,
+      authorityDays: spec.tls?.authorityDays ?? 1095,
+    },
+    networkPolicy: {
+      enabled: spec.networkPolicy?.enabled ?? true,
+      clientNamespaces: spec.networkPolicy?.clientNamespaces ?? [],
+    },
+    podMonitor: spec.monitoring?.podMonitor ?? false,
+    keepVolumes: spec.deletionPolicy !== 'Delete',
+    hibernate: spec.hibernate ?? false,
+  };
+}
+
+/** The zone for one more process: the one with the fewest, the first of several. */
+export function nextZone(
+  zones: readonly string[],
+  present: readonly { readonly zone: string }[],
+  number: number,
+): string {
+  if (zones.length === 0) return `host-${number}`;
+  const count = (zone: string): number => present.filter((one) => one.zone === zone).length;
+  return [...zones].sort((one, other) => count(one) - count(other))[0] ?? '';
+}

@@ -1,0 +1,305 @@
+// The status of a JournalCluster, from what is seen: pure, and the same while nothing changes.
+//
+// No number in it moves by itself, so that a cluster that is well is never written to. A condition
+// keeps the time of its last change as long as its status is the same.
+
+import type { Condition, JournalClusterStatus, ProcessState } from '../crd.ts';
+import { quantity } from '../kube/covers.ts';
+import { listAt, textAt } from '../kube/fields.ts';
+import { CLUSTER_LABEL, COMPONENT_LABEL, namesOf } from '../manifests/common.ts';
+import type { Ledger } from './ledger.ts';
+import { CLIENT_PORT, type Settled } from './settle.ts';
+import type { Progress } from './steps.ts';
+import {
+  claimState,
+  find,
+  headedBy,
+  isReady,
+  journalsOf,
+  podOf,
+  podsOf,
+  podTrouble,
+  processOf,
+  type World,
+} from './world.ts';
+
+/** What became of this pass. */
+export interface Outcome {
+  readonly progress: Progress;
+  /** Why the pass failed; empty where it did not. */
+  readonly error: string;
+  /** A change has been under way for longer than it should. */
+  readonly overdue: boolean;
+  /** Empty: all certificates hold. */
+  readonly certificates: string;
+  /** Why a volume could not be grown; empty where none had to, or all could. */
+  readonly volumes: string;
+}
+
+type Finding = readonly [type: string, status: boolean | null, reason: string, message: string];
+
+export function statusOf(
+  world: World,
+  ledger: Ledger | null,
+  settled: Settled | null,
+  outcome: Outcome,
+): JournalClusterStatus {
+  const { cluster } = world;
+  const findings =
+    ledger === null || settled === null
+      ? unformed(outcome)
+      : findingsOf(world, ledger, settled, outcome);
+  const before = cluster.status?.conditions ?? [];
+  const conditions = findings.map((finding) => condition(world, before, finding));
+  const message = messageOf(outcome, findings);
+  const base = { observedGeneration: cluster.metadata.generation, message, conditions };
+  if (ledger === null || settled === null) return { ...base, mode: 'pending' };
+  const replicas = ledger.replicas.map((one) => processState(world, settled, one));
+  const controllers = ledger.controllers.map((one) => processState(world, settled, one));
+  const serving = replicas.filter(({ state }) => state === 'Serving').length;
+  return {
+    ...base,
+    ...facts(world, settled),
+    mode: modeOf(world, settled),
+    members: replicas.filter(({ state }) => state === 'Serving' || state === 'Joining').length,
+    memberSummary: `${serving}/${settled.hibernate ? 0 : settled.members}`,
+    replicas,
+    controllers,
+  };
+}
+
+function facts(world: World, settled: Settled) {
+  const { name, namespace, clusterId, image } = settled;
+  const known = world.chain.kind === 'known';
+  const { members, replicationFactor, minReplicas, controllers } = settled;
+  const zones = [...settled.zones];
+  return {
+    clusterId,
+    endpoint: `${name}.${namespace}.svc:${CLIENT_PORT}`,
+    clientSecretName: settled.tls.enabled ? namesOf(name).clientSecret : '',
+    selector: `${CLUSTER_LABEL}=${name},${COMPONENT_LABEL}=replica`,
+    journals: known ? journalsOf(world).length : (world.cluster.status?.journals ?? 0),
+    resolved: { zones, members, replicationFactor, minReplicas, controllers, image },
+  };
+}
+
+function modeOf(world: World, settled: Settled): string {
+  if (settled.hibernate) return podsOf(world).length === 0 ? 'hibernated' : 'hibernating';
+  return world.cluster.spec.suspend === true ? 'suspended' : 'chain';
+}
+
+/** Nothing was made yet: all there is to say is why. */
+function unformed({ progress, error }: Outcome): readonly Finding[] {
+  const stalled = progress.kind === 'stalled';
+  const why = progress.kind === 'steady' ? '' : progress.message;
+  const reason = progress.kind === 'steady' ? 'Pending' : progress.reason;
+  return [
+    ['Ready', false, reason, why || error],
+    ['Progressing', !stalled, reason, why || error],
+    ['Reconciling', !stalled, reason, why || error],
+    ['Stalled', stalled, stalled ? reason : 'NotStalled', stalled ? why : ''],
+  ];
+}
+
+function findingsOf(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  outcome: Outcome,
+): readonly Finding[] {
+  return [
+    readyFinding(world, settled, outcome),
+    ...progressFindings(outcome),
+    degraded(world, ledger, settled),
+    chainHealthy(world, settled),
+    controllerHealthy(world, ledger, settled),
+    zoneSpread(world, settled),
+    resizing(world, outcome),
+    certificates(settled, outcome),
+  ];
+}
+
+function readyFinding(world: World, settled: Settled, { progress }: Outcome): Finding {
+  if (settled.hibernate) return ['Ready', false, 'Hibernated', 'all processes are ended'];
+  if (world.chain.kind === 'unknown') {
+    return ['Ready', false, 'ControllersUnreachable', world.chain.reason];
+  }
+  const { status } = world.chain;
+  const dark = status.journals.find(({ writable }) => !writable);
+  if (dark !== undefined) {
+    const message = `journal ${dark.name} takes no appends: ${dark.note}`;
+    return ['Ready', false, 'JournalNotWritable', message];
+  }
+  if (!status.ready) return ['Ready', false, 'MembersMissing', 'too few replicas answer'];
+  if (progress.kind !== 'steady' && ['CreatingJournal', 'Restoring'].includes(progress.reason)) {
+    return ['Ready', false, progress.reason, progress.message];
+  }
+  if (
+    settled.tls.enabled &&
+    find(world, 'Secret', namesOf(settled.name).clientSecret) === undefined
+  )
+    return ['Ready', false, 'ClientSecretMissing', 'the Secret for clients is not made yet'];
+  return ['Ready', true, 'AppendsAccepted', 'appends are accepted'];
+}
+
+function progressFindings({ progress, error, overdue }: Outcome): readonly Finding[] {
+  if (error !== '') {
+    return [
+      ['Progressing', false, 'ReconcileFailed', error],
+      ['Reconciling', true, 'ReconcileFailed', error],
+      ['Stalled', false, 'Retrying', error],
+    ];
+  }
+  if (progress.kind === 'steady') {
+    return [
+      ['Progressing', false, 'AsAskedFor', ''],
+      ['Reconciling', false, 'AsAskedFor', ''],
+      ['Stalled', false, 'NotStalled', ''],
+    ];
+  }
+  const { kind, reason, message } = progress;
+  const stuck = kind === 'stalled' || overdue;
+  const why = overdue && kind !== 'stalled' ? 'ProgressDeadlineExceeded' : reason;
+  return [
+    ['Progressing', !stuck, why, message],
+    ['Reconciling', !stuck, why, message],
+    ['Stalled', stuck, stuck ? why : 'NotStalled', stuck ? message : ''],
+  ];
+}
+
+function degraded(world: World, ledger: Ledger, settled: Settled): Finding {
+  if (settled.hibernate) return ['Degraded', false, 'Hibernated', ''];
+  const wrong = [...ledger.replicas, ...ledger.controllers]
+    .map((entry) => processState(world, settled, entry))
+    .find(({ state }) => ['Unreachable', 'Lost', 'Failed'].includes(state));
+  if (wrong === undefined) return ['Degraded', false, 'AllWell', ''];
+  return ['Degraded', true, `Process${wrong.state}`, `${wrong.id}: ${wrong.message}`];
+}
+
+function chainHealthy(world: World, settled: Settled): Finding {
+  if (settled.hibernate) return ['ChainHealthy', null, 'Hibernated', ''];
+  if (world.chain.kind === 'unknown') {
+    return ['ChainHealthy', null, 'ControllersUnreachable', world.chain.reason];
+  }
+  for (const { name, members, note, writable } of world.chain.status.journals) {
+    const serving = members.filter(({ role, live }) => live && role !== 'learner');
+    if (writable && note === '' && serving.length === members.length) continue;
+    const message = `journal ${name}: ${note === '' ? `${serving.length} members serve` : note}`;
+    return ['ChainHealthy', false, 'ChainNotWhole', message];
+  }
+  return ['ChainHealthy', true, 'AllChainsWhole', ''];
+}
+
+function controllerHealthy(world: World, ledger: Ledger, settled: Settled): Finding {
+  if (settled.hibernate) return ['ControllerHealthy', null, 'Hibernated', ''];
+  const wanted = settled.controllers;
+  if (world.chain.kind === 'unknown') {
+    const ready = ledger.controllers.filter(({ id }) => isReady(podOf(world, id))).length;
+    const message = `${ready} of ${wanted} are ready: ${world.chain.reason}`;
+    return ['ControllerHealthy', ready * 2 > wanted ? null : false, 'Unreachable', message];
+  }
+  const seats = world.chain.status.processes.filter(({ kind }) => kind === 'controller');
+  const away = seats.filter(({ reachable }) => !reachable).map(({ id }) => id);
+  if (away.length > 0) {
+    const message = `${away.join(', ')} of ${seats.length} do not answer`;
+    return ['ControllerHealthy', false, 'ControllerAway', message];
+  }
+  if (seats.length !== wanted) {
+    const message = `${seats.length} controllers are seated, ${wanted} are asked for`;
+    return ['ControllerHealthy', false, 'OtherNumber', message];
+  }
+  return ['ControllerHealthy', true, 'AllAnswer', ''];
+}
+
+/** Two replicas on one host fall together. */
+function zoneSpread(world: World, { zones, members }: Settled): Finding {
+  const pods = podsOf(world).filter(
+    (pod) => textAt(pod, 'metadata', 'labels', COMPONENT_LABEL) === 'replica',
+  );
+  const hosts = pods.map((pod) => textAt(pod, 'spec', 'nodeName')).filter((one) => one);
+  const shared = hosts.find((host, index) => hosts.indexOf(host) !== index);
+  if (shared !== undefined) {
+    return ['ZoneSpread', false, 'SharedHost', `two replicas or more run on ${shared}`];
+  }
+  const few = zones.length > 0 && zones.length < Math.min(members, 3);
+  if (few) return ['ZoneSpread', false, 'FewZones', `${members} replicas in ${zones.length} zones`];
+  return ['ZoneSpread', true, 'Spread', ''];
+}
+
+function resizing(world: World, { volumes }: Outcome): Finding {
+  if (volumes !== '') return ['StorageResizing', false, 'Refused', volumes];
+  for (const { kind, metadata, spec, status } of world.objects) {
+    if (kind !== 'PersistentVolumeClaim' || textAt(status, 'phase') !== 'Bound') continue;
+    const asked = quantity(textAt({ spec }, 'spec', 'resources', 'requests', 'storage')) ?? 0;
+    const has = quantity(textAt({ status }, 'status', 'capacity', 'storage')) ?? asked;
+    if (asked <= has) continue;
+    const said = listAt({ status }, 'status', 'conditions').map((one) => textAt(one, 'message'));
+    const message = `${metadata.name} grows to ${asked} bytes: ${said.join(' ')}`.trim();
+    return ['StorageResizing', true, 'Growing', message];
+  }
+  return ['StorageResizing', false, 'AsAskedFor', ''];
+}
+
+function certificates({ tls }: Settled, outcome: Outcome): Finding {
+  if (!tls.enabled) return ['CertificatesValid', null, 'Disabled', 'tls.mode is Disabled'];
+  const { certificates: wrong } = outcome;
+  return wrong === ''
+    ? ['CertificatesValid', true, 'AllHold', '']
+    : ['CertificatesValid', false, 'CertificateTrouble', wrong];
+}
+
+function messageOf({ progress, error }: Outcome, findings: readonly Finding[]): string {
+  if (error !== '') return error;
+  if (progress.kind !== 'steady') return progress.message;
+  const [, ready, , message] = findings[0] ?? [];
+  return ready === true ? '' : (message ?? '');
+}
+
+function condition(
+  world: World,
+  before: readonly Condition[],
+  [type, holds, reason, message]: Finding,
+): Condition {
+  const status = holds === null ? 'Unknown' : holds ? 'True' : 'False';
+  const known = before.find((one) => one.type === type);
+  const now = new Date(world.nowMillis).toISOString().replace(/\.\d+Z$/, 'Z');
+  return {
+    type,
+    status,
+    observedGeneration: world.cluster.metadata.generation,
+    lastTransitionTime: known?.status === status ? known.lastTransitionTime : now,
+    reason,
+    message: message.slice(0, 1024),
+  };
+}
+
+interface Entry {
+  readonly id: string;
+  readonly zone: string;
+  readonly claimUid: string;
+  readonly leaving: string;
+}
+
+export function processState(world: World, settled: Settled, entry: Entry): ProcessState {
+  const { id, zone } = entry;
+  const node = textAt(podOf(world, id), 'spec', 'nodeName');
+  const [state, message] = stateOf(world, settled, entry);
+  const heads = headedBy(world, id).length;
+  return { id, zone, state, ...(node === undefined ? {} : { node }), heads, message };
+}
+
+function stateOf(world: World, settled: Settled, entry: Entry): readonly [string, string] {
+  const { id, leaving } = entry;
+  if (settled.hibernate && podOf(world, id) === undefined) return ['Hibernated', ''];
+  if (claimState(world, entry) === 'lost') return ['Lost', 'its volume is gone'];
+  if (leaving !== '') return ['Leaving', leaving];
+  const trouble = podTrouble(world, id);
+  const process = processOf(world, id);
+  if (process === undefined) {
+    return trouble === '' ? ['Starting', ''] : ['Failed', trouble];
+  }
+  if (!process.reachable) {
+    return trouble === '' ? ['Unreachable', process.note] : ['Failed', trouble];
+  }
+  return process.note === '' ? ['Serving', ''] : ['Joining', process.note];
+}

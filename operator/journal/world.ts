@@ -1,0 +1,136 @@
+// What is seen of one cluster at one moment, and the questions that plan and status ask of it.
+
+import type { ClusterStatus, JournalStatus, ProcessStatus } from '../../transport/public.ts';
+import type { JournalCluster } from '../crd.ts';
+import type { KubeObject } from '../kube/api.ts';
+import { at, conditionOf, labelsOf, listAt, numberAt, textAt } from '../kube/fields.ts';
+import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import type { Ledger } from './ledger.ts';
+import type { Defaults } from './settle.ts';
+
+export interface World {
+  readonly cluster: JournalCluster;
+  readonly nowMillis: number;
+  readonly defaults: Defaults;
+  /** Where the operator's own pods run. */
+  readonly operatorNamespace: string;
+  readonly ledger: Ledger | null;
+  /** Objects that carry the cluster's label, of every kind that is watched. */
+  readonly objects: readonly KubeObject[];
+  readonly chain: ChainView;
+}
+
+/** What the controllers say. Unknown is never "gone": nothing destructive follows from it. */
+export type ChainView =
+  | { readonly kind: 'unknown'; readonly reason: string }
+  | { readonly kind: 'known'; readonly status: ClusterStatus };
+
+export function find(
+  { objects }: Pick<World, 'objects'>,
+  kind: string,
+  name: string,
+): KubeObject | undefined {
+  return objects.find((one) => one.kind === kind && one.metadata.name === name);
+}
+
+/** The pod of a process; undefined where there is none, or it is on its way out for good. */
+export function podOf(world: World, id: string): KubeObject | undefined {
+  return find(world, 'Pod', `${namesOf(world.cluster.metadata.name).process(id)}-0`);
+}
+
+export const podsOf = ({ objects }: World): readonly KubeObject[] =>
+  objects.filter(
+    ({ kind, metadata }) => kind === 'Pod' && labelsOf(metadata)[MEMBER_LABEL] !== undefined,
+  );
+
+export const isReady = (pod: KubeObject | undefined): boolean =>
+  pod !== undefined &&
+  pod.metadata.deletionTimestamp === undefined &&
+  conditionOf(pod, 'Ready') === 'True';
+
+/** A pod whose process does not run: it waits for its image, crashes, or has no node. */
+export function isIdle(pod: KubeObject | undefined): boolean {
+  if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return false;
+  const [container] = listAt(pod, 'status', 'containerStatuses');
+  return at(container, 'state', 'running') === undefined;
+}
+
+/** Whether the pod runs an older template than its StatefulSet has; false while that is unknown. */
+export function isOutdated(world: World, id: string): boolean {
+  const set = find(world, 'StatefulSet', namesOf(world.cluster.metadata.name).process(id));
+  const pod = podOf(world, id);
+  if (set === undefined || pod === undefined) return false;
+  if (numberAt(set, 'status', 'observedGeneration') !== set.metadata.generation) return false;
+  const wanted = textAt(set, 'status', 'updateRevision');
+  const present = labelsOf(pod.metadata)['controller-revision-hash'];
+  return wanted !== undefined && present !== undefined && wanted !== present;
+}
+
+export type ClaimState = 'unmade' | 'present' | 'lost';
+
+/** Whether the volume that a process was made with is still there. */
+export function claimState(
+  world: World,
+  { id, claimUid }: { readonly id: string; readonly claimUid: string },
+): ClaimState {
+  if (claimUid === '') return 'unmade';
+  const name = namesOf(world.cluster.metadata.name).claim(id);
+  const claim = find(world, 'PersistentVolumeClaim', name);
+  if (claim === undefined || claim.metadata.uid !== claimUid) return 'lost';
+  return textAt(claim, 'status', 'phase') === 'Lost' ? 'lost' : 'present';
+}
+
+export const journalsOf = ({ chain }: World): readonly JournalStatus[] =>
+  chain.kind === 'known' ? chain.status.journals : [];
+
+export function processOf(world: World, id: string): ProcessStatus | undefined {
+  if (world.chain.kind === 'unknown') return undefined;
+  return world.chain.status.processes.find((one) => one.id === id);
+}
+
+/** Up, heard by the controllers, and nothing is wrong with it. */
+export function isFine(world: World, id: string): boolean {
+  const process = processOf(world, id);
+  return process?.reachable === true && process.note === '';
+}
+
+/** Journals that name the member, as one of the chain or as a learner. */
+export const journalsWith = (world: World, id: string): readonly JournalStatus[] =>
+  journalsOf(world).filter(({ members }) => members.some((one) => one.id === id));
+
+export const headOf = ({ members }: JournalStatus): string | undefined =>
+  members.find(({ role }) => role !== 'learner' && role !== 'joining')?.id;
+
+export const headedBy = (world: World, id: string): readonly JournalStatus[] =>
+  journalsOf(world).filter((journal) => headOf(journal) === id);
+
+/** Annotations by which people ask for what no field can say. */
+export const ASK = {
+  /** Ids of replicas or controllers, with commas: a new one is to take the place of each. */
+  replace: 'journal.dev/replace',
+  /** Any new word: the authority is to be made anew. */
+  rotate: 'journal.dev/rotate-authority',
+} as const;
+
+export function askedFor(world: World, id: string): boolean {
+  const asked = world.cluster.metadata.annotations?.[ASK.replace] ?? '';
+  return asked.split(',').some((one) => one.trim() === id);
+}
+
+/** Why the pod does not run, as Kubernetes says it; empty while it runs or merely starts. */
+export function podTrouble(world: World, id: string): string {
+  const pod = podOf(world, id);
+  if (pod === undefined) return '';
+  const unscheduled = listAt(pod, 'status', 'conditions').find(
+    (one) => textAt(one, 'type') === 'PodScheduled' && textAt(one, 'status') === 'False',
+  );
+  if (unscheduled !== undefined) return textAt(unscheduled, 'message') ?? 'it has no node';
+  const [container] = listAt(pod, 'status', 'containerStatuses');
+  const reason = textAt(container, 'state', 'waiting', 'reason') ?? '';
+  if (!['', 'ContainerCreating', 'PodInitializing'].includes(reason)) {
+    const ended = numberAt(container, 'lastState', 'terminated', 'exitCode');
+    const code = ended === undefined ? '' : `, it ended with code ${ended}`;
+    return `${reason}: ${textAt(container, 'state', 'waiting', 'message') ?? ''}${code}`;
+  }
+  return '';
+}

@@ -1,0 +1,109 @@
+// Local copies of everything that the operator works with: one informer a kind.
+//
+// Only objects that the operator made are watched, by their label: Secrets of other people are
+// neither read nor kept.
+
+import type { Logger } from '../../io/logger.ts';
+import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER } from '../manifests/common.ts';
+import { type KindName, type KubeObject, RESOURCES } from './api.ts';
+import { labelsOf, textAt } from './fields.ts';
+import { type Informer, type InformerParts, startInformer } from './informer.ts';
+
+const WATCHED: readonly KindName[] = [
+  'ConfigMap',
+  'CronJob',
+  'Job',
+  'NetworkPolicy',
+  'PersistentVolumeClaim',
+  'Pod',
+  'PodDisruptionBudget',
+  'Secret',
+  'Service',
+  'ServiceAccount',
+  'StatefulSet',
+];
+
+export interface CacheOptions {
+  /** Undefined: every namespace. */
+  readonly namespace: string | undefined;
+  /** Whether nodes may be read, for `zoneCount`. */
+  readonly nodes: boolean;
+  /** Whether PodMonitors are known to the API server. */
+  readonly podMonitors: boolean;
+  readonly logger: Logger;
+  /** Something of a cluster changed: `namespace/name`. */
+  readonly onChange: (key: string) => void;
+}
+
+export class Cache {
+  readonly #clusters: Informer;
+  readonly #owned: readonly Informer[];
+  readonly #nodes: Informer | null;
+
+  constructor(parts: InformerParts, options: CacheOptions) {
+    const { namespace, onChange } = options;
+    const tellCluster = (object: KubeObject | null): void => {
+      if (object === null) return;
+      onChange(`${object.metadata.namespace ?? ''}/${object.metadata.name}`);
+    };
+    this.#clusters = startInformer(parts, {
+      resource: RESOURCES.JournalCluster,
+      namespace,
+      onChange: (now, before) => tellCluster(now ?? before),
+    });
+    const tellOwner = (object: KubeObject | null): void => {
+      const cluster = object === null ? undefined : labelsOf(object.metadata)[CLUSTER_LABEL];
+      if (cluster !== undefined) onChange(`${object?.metadata.namespace ?? ''}/${cluster}`);
+    };
+    const kinds = options.podMonitors ? [...WATCHED, 'PodMonitor' as const] : WATCHED;
+    this.#owned = kinds.map((kind) =>
+      startInformer(parts, {
+        resource: RESOURCES[kind],
+        namespace,
+        labelSelector: `${MANAGED_LABEL}=${MANAGER}`,
+        onChange: (now, before) => tellOwner(now ?? before),
+      }),
+    );
+    this.#nodes = options.nodes
+      ? startInformer(parts, { resource: RESOURCES.Node, onChange: () => {} })
+      : null;
+  }
+
+  get synced(): boolean {
+    const nodes = this.#nodes?.synced ?? true;
+    return nodes && this.#clusters.synced && this.#owned.every(({ synced }) => synced);
+  }
+
+  clusters(): readonly KubeObject[] {
+    return this.#clusters.list();
+  }
+
+  cluster(namespace: string, name: string): KubeObject | undefined {
+    return this.#clusters.get(namespace, name);
+  }
+
+  /** Every watched object that carries the cluster's label. */
+  objects(namespace: string, cluster: string): readonly KubeObject[] {
+    return this.#owned.flatMap((informer) =>
+      informer
+        .list()
+        .filter(
+          ({ metadata }) =>
+            metadata.namespace === namespace && labelsOf(metadata)[CLUSTER_LABEL] === cluster,
+        ),
+    );
+  }
+
+  /** Zones that nodes have, sorted; empty where nodes are not read. */
+  nodeZones(): readonly string[] {
+    const zones = (this.#nodes?.list() ?? []).map((node) =>
+      textAt(node, 'metadata', 'labels', 'topology.kubernetes.io/zone'),
+    );
+    return [...new Set(zones.filter((zone) => zone !== undefined))].sort();
+  }
+
+  stop(): void {
+    for (const informer of [this.#clusters, ...this.#owned]) informer.stop();
+    this.#nodes?.stop();
+  }
+}

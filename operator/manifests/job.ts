@@ -1,0 +1,64 @@
+// Jobs: formatting the volume of one controller, once for each cluster.
+//
+// A step of its own and no part of the controller's pod: a pod template that formats would format
+// the empty volume that comes after a lost one, too.
+
+import type { Ledger } from '../journal/ledger.ts';
+import type { Settled } from '../journal/settle.ts';
+import type { KubeObject } from '../kube/api.ts';
+import { COMPONENT_LABEL, labelsFor, MEMBER_LABEL, made, namesOf } from './common.ts';
+import {
+  affinity,
+  containerSecurity,
+  controllerAddress,
+  type Process,
+  podBase,
+  tolerations,
+} from './pod.ts';
+
+export function formatJob(
+  settled: Settled,
+  { controllers, replicas, clusterId }: Ledger,
+  { id, zone }: { readonly id: string; readonly zone: string },
+): KubeObject {
+  const names = namesOf(settled.name);
+  const set = controllers.map((one) => `${one.id}=${controllerAddress(settled, one.id)}`);
+  const grants = replicas.map((one) => `${one.id}=${one.zone}`);
+  const args = ['controller', 'format', '--if-absent', '--data', '/var/lib/journal/controller'];
+  args.push('--cluster', clusterId, '--id', id, '--set', set.join(','), '--grant', grants.join());
+  const process: Process = { component: 'controller', id, zone };
+  const labels = { ...labelsFor(settled.name), [COMPONENT_LABEL]: 'format', [MEMBER_LABEL]: id };
+  const template = settled.controllerTemplate;
+  const spec = {
+    backoffLimit: 20,
+    template: {
+      metadata: { labels },
+      spec: {
+        ...podBase(settled, template),
+        restartPolicy: 'OnFailure',
+        affinity: affinity(settled, process, template.affinity),
+        nodeSelector: { ...template.nodeSelector },
+        tolerations: tolerations(template),
+        containers: [
+          {
+            name: 'format',
+            image: settled.image,
+            imagePullPolicy: settled.imagePullPolicy,
+            args,
+            resources: { ...template.resources },
+            securityContext: containerSecurity,
+            volumeMounts: [
+              { name: 'data', mountPath: '/var/lib/journal' },
+              { name: 'tmp', mountPath: '/tmp' },
+            ],
+          },
+        ],
+        volumes: [
+          { name: 'data', persistentVolumeClaim: { claimName: names.claim(id) } },
+          { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
+        ],
+      },
+    },
+  };
+  return made(settled, 'Job', names.format(id), { spec }, { labels });
+}

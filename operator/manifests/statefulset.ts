@@ -1,0 +1,69 @@
+// One StatefulSet of one pod for each process.
+//
+// Kubernetes starts the pod again when the operator is away; any member can be taken out; the pod
+// is restarted only by the operator (`OnDelete`), after its gates.
+
+import type { Settled } from '../journal/settle.ts';
+import type { KubeObject } from '../kube/api.ts';
+import { isObject, textAt } from '../kube/fields.ts';
+import { MEMBER_LABEL, made, namesOf, selectorFor } from './common.ts';
+import { type Process, podLabels, podTemplate } from './pod.ts';
+
+/** What a user can change about a pod, as text: while it is the same, the template stays. */
+export const INPUTS_ANNOTATION = 'journal.dev/template-inputs';
+/** The template as it was made, so that a newer operator can keep to it. */
+export const TEMPLATE_ANNOTATION = 'journal.dev/template';
+
+export function statefulSet(
+  settled: Settled,
+  process: Process,
+  present: KubeObject | undefined,
+): KubeObject {
+  const names = namesOf(settled.name);
+  const inputs = inputsOf(settled, process);
+  const template = keptTemplate(present, inputs) ?? podTemplate(settled, process);
+  const selector = { ...selectorFor(settled.name, process.component), [MEMBER_LABEL]: process.id };
+  return made(
+    settled,
+    'StatefulSet',
+    names.process(process.id),
+    {
+      spec: {
+        replicas: settled.hibernate ? 0 : 1,
+        serviceName: names.process(process.id),
+        podManagementPolicy: 'Parallel',
+        updateStrategy: { type: 'OnDelete' },
+        revisionHistoryLimit: 3,
+        selector: { matchLabels: selector },
+        template,
+      },
+    },
+    {
+      labels: podLabels(settled, process),
+      annotations: {
+        [INPUTS_ANNOTATION]: inputs,
+        [TEMPLATE_ANNOTATION]: JSON.stringify(template),
+      },
+    },
+  );
+}
+
+/** An upgrade of the operator restarts no pod: the same wishes mean the same template. */
+function keptTemplate(present: KubeObject | undefined, inputs: string) {
+  if (textAt(present, 'metadata', 'annotations', INPUTS_ANNOTATION) !== inputs) return undefined;
+  try {
+    const template: unknown = JSON.parse(
+      textAt(present, 'metadata', 'annotations', TEMPLATE_ANNOTATION) ?? '',
+    );
+    return isObject(template) ? template : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function inputsOf(settled: Settled, { component, id, zone }: Process): string {
+  const template = component === 'replica' ? settled.podTemplate : settled.controllerTemplate;
+  const { image, imagePullPolicy, imagePullSecrets, clusterId, tls } = settled;
+  const wishes = { id, zone, clusterId, image, imagePullPolicy, imagePullSecrets, template };
+  return JSON.stringify({ ...wishes, tls: tls.enabled, spread: settled.zones.length > 0 });
+}
