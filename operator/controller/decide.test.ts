@@ -74,6 +74,7 @@ const fine = (id: string, report: ChainReport | null): MemberFacts => ({
   zone: zone(id),
   address: `${id}:1`,
   incarnation: 1,
+  generation: 1,
   verdict: 'fine',
   syncs: true,
   syncing: false,
@@ -192,10 +193,11 @@ class World {
     const [first = '0', second = '0', third = '0'] = value.split('/');
     const changes: Record<string, () => void> = {
       restarted: () => {
-        set({ incarnation: facts.incarnation + 1 });
+        set({ incarnation: facts.incarnation + 1, generation: facts.generation + 1 });
         report({ live: false, synced: false, role: 'restarted', startLsn: null });
       },
       waits: () => set({ incarnation: 0 }),
+      heard: () => set({ incarnation: number }),
       silent: () => set({ verdict: value === 'no' ? 'fine' : 'silent' }),
       stuck: () => set({ verdict: 'stuck' }),
       slow: () => set({ verdict: 'slow' }),

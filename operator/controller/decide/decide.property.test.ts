@@ -71,6 +71,7 @@ const factsOf = (id: string): fc.Arbitrary<MemberFacts> =>
     zone: fc.constantFrom('x', 'y').map((value) => zone(value)),
     address: fc.constant(`${id}:1`),
     incarnation: fc.constantFrom(0, 1, 1, 1, 2),
+    generation: fc.constantFrom(0, 1, 1, 1, 2),
     verdict: fc.constantFrom('fine', 'fine', 'fine', 'silent', 'stuck', 'slow', 'failed'),
     syncs: fc.boolean(),
     syncing: fc.boolean(),

@@ -13,6 +13,8 @@ export interface MemberFacts {
   readonly address: string;
   /** Of the process that was heard last; 0 where it waits for its start, or none was heard. */
   readonly incarnation: number;
+  /** Last start of the store by the register; 0 where that is no start but reserved. */
+  readonly generation: number;
   /** What a majority of controllers thinks. */
   readonly verdict: VerdictKind;
   /** A sync completed within the last 400 ms. */

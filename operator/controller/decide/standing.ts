@@ -4,8 +4,8 @@
 //   ─────────────────  ───────────────────────────  ─────────────────────────────────────────────
 //   silent, failed     any                          bad
 //   stuck              any                          bad
-//   restarted, or      any                          bad: its incarnation is over
-//   waits for a start
+//   restarted          any                          bad: its incarnation is over
+//   waits for a start  any                          good: it may have it by now; then behind
 //   answers            none, 400 ms after decided   bad: behind; 2 s while it waits for a sync
 //   answers            none yet                     good: it adopts
 //   answers            tooOld                       bad: must learn again
@@ -45,11 +45,12 @@ function judge(
     return ['bad', 'silent', `${id} does not answer`];
   }
   if (facts.verdict === 'failed') return ['bad', 'failed', `the volume of ${id} gave up`];
-  if (facts.incarnation !== member.incarnation) {
+  if (Math.max(facts.incarnation, facts.generation) > member.incarnation) {
     return ['bad', 'restart', `${id} restarted`];
   }
   if (facts.verdict === 'stuck') return ['bad', 'stuck', `the disk of ${id} hangs`];
-  const { report } = facts;
+  // What is heard of an older process, or of one that waits for its start, may be out of date.
+  const report = facts.incarnation === member.incarnation ? facts.report : null;
   if (report === null || !isIn(configuration, report)) {
     const patience = facts.syncing ? TIMING.adoptSyncing : TIMING.adopt;
     if (decidedFor < patience) return ['good', null, `${id} adopts`];

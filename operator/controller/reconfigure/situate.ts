@@ -69,6 +69,7 @@ function factsOf(
     zone: node.zone,
     address: node.address,
     incarnation: incarnationOf(node, seen),
+    generation: node.startId === '' ? 0 : node.generation,
     verdict: verdictOf(seen, verdicts.get(store)),
     syncs: syncsNow(seen, now),
     syncing: isSyncing(seen),
