@@ -66,6 +66,7 @@ export class Links implements PeerLinks {
       if (addresses.has(address)) continue;
       this.#links.delete(address);
       link.close();
+      this.#reset(address);
       this.#parts.network.forget(address);
     }
     for (const address of addresses) {
@@ -85,11 +86,18 @@ export class Links implements PeerLinks {
       bytesBound: WAITING_BYTES_MAX,
       onUp: ({ from }) => {
         logger.info({ address, store: from.store }, 'link to a peer is up');
-        for (const host of this.#parts.hosts()) host.outboxes.get(from.store)?.reset();
+        this.#reset(address);
         this.#linked(from);
       },
-      onDown: () => undefined,
+      onDown: () => this.#reset(address),
     });
+  }
+
+  /** What waits for a link that is no more is not sent: the machines begin anew with the next. */
+  #reset(address: string): void {
+    for (const { outboxes } of this.#parts.hosts()) {
+      for (const outbox of outboxes.values()) if (outbox.address === address) outbox.reset();
+    }
   }
 
   #linked(peer: MemberKey): void {

@@ -89,13 +89,15 @@ export class Outbox {
     } else {
       this.#items.push({ kind: 'run', run, ...standing });
     }
-    if (!this.#pumping) void this.#pump();
+    if (!this.#pumping) void this.#pump(this.#life);
   }
 
   /** The link is a new one, or there is none: nothing that waits is of use. */
   reset(): void {
     this.#items = [];
     this.#life += 1;
+    // What still waits for the old link may wait for ever.
+    this.#pumping = false;
   }
 
   #frame(standing: Standing, body: WireChainBody): boolean {
@@ -109,18 +111,19 @@ export class Outbox {
     return item.epoch !== standing.epoch || item.lineage !== standing.lineage;
   }
 
-  async #pump(): Promise<void> {
+  async #pump(life: number): Promise<void> {
     this.#pumping = true;
-    try {
-      for (let item = this.#items[0]; item !== undefined; item = this.#items[0]) {
-        if (this.#stale(item)) this.#items.shift();
-        else if (item.kind === 'send') {
-          this.#items.shift();
-          this.#frame(item, item.body);
-        } else await this.#sendSome(item);
+    while (life === this.#life) {
+      const item = this.#items[0];
+      if (item === undefined) {
+        this.#pumping = false;
+        return;
       }
-    } finally {
-      this.#pumping = false;
+      if (this.#stale(item)) this.#items.shift();
+      else if (item.kind === 'send') {
+        this.#items.shift();
+        this.#frame(item, item.body);
+      } else await this.#sendSome(item);
     }
   }
 
