@@ -7,7 +7,7 @@ import { benchCommand } from './bench.ts';
 import { completionCommand } from './completion.ts';
 import { cursorCommand } from './cursor.ts';
 import { devCommand } from './dev/dev.ts';
-import { controllerCommand, replicaCommand } from './dev/processes.ts';
+import { controllerCommand, operatorCommand, replicaCommand } from './dev/processes.ts';
 import { exportCommand, importCommand } from './export.ts';
 import {
   createCommand,
@@ -43,7 +43,7 @@ export function buildProgram(): Command {
     .enablePositionalOptions()
     .addHelpText('after', EXIT_CODES);
   const groups: readonly [string, readonly Command[]][] = [
-    ['Run:', [devCommand(), replicaCommand(), controllerCommand()]],
+    ['Run:', [devCommand(), replicaCommand(), controllerCommand(), operatorCommand()]],
     [
       'Records:',
       [appendCommand(), subscribeCommand(), readCommand(), tailCommand(), trimCommand()],

@@ -1,4 +1,4 @@
-// The JournalCluster as TypeScript sees it: the same as crds/journalcluster.yaml, kept so by a test.
+// The JournalCluster as TypeScript sees it: the same as the YAML, kept so by a test.
 //
 // The API server checks what a user writes against the YAML; this file only names what is there.
 

@@ -122,7 +122,7 @@ test('an authority of somebody else: RSA by openssl, with an intermediate', asyn
   assert.equal(leaf.cert.match(/BEGIN CERTIFICATE/g)?.length, 2);
 });
 
-test('processes meet by IP address, both sides proven, and while the authority changes', async () => {
+test('processes prove themselves by IP address, also while the authority changes', async () => {
   const [old, next] = [
     await createAuthority('orders', issuing('01')),
     await createAuthority('orders', issuing('02')),

@@ -1,4 +1,4 @@
-// `replica` and `controller`: one process each, whose own rooms read their flags. They are loaded
+// `replica`, `controller`, `operator`: one process each, whose own rooms read their flags.
 // only to be run: `journal tail` need not wait for them.
 
 import type { Command } from 'commander';
@@ -19,6 +19,19 @@ export function controllerCommand(): Command {
     'Runs one chain controller, or formats its directory. --help lists every flag.',
     'journal controller --data data/controller-1 --listen 127.0.0.1:7411',
     async (args) => (await import('../../operator/controller/main.ts')).main(args),
+  );
+}
+
+/** Loaded only when it is run: the Kubernetes client is large, and no other process needs it. */
+export function operatorCommand(): Command {
+  return processCommand(
+    'operator',
+    'Keeps JournalClusters of a Kubernetes cluster. --help lists every flag.',
+    'journal operator --identity journal-operator-0 --own-namespace journal-system',
+    async (args) => {
+      const { main } = await import('../../operator/main.ts');
+      await main(args);
+    },
   );
 }
 

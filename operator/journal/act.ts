@@ -98,14 +98,14 @@ export async function apply(
     before ?? (isKind(kind) ? await getObject(api, RESOURCES[kind], namespace, name) : null);
   if (present !== null) belongs(cluster, present);
   const key = `${kind}/${namespace}/${name}`;
-  const mark = `${present?.metadata.uid}/${present?.metadata.resourceVersion}/${JSON.stringify(object)}`;
-  if (stubborn.get(key) === mark) return false;
+  const markOf = ({ uid, resourceVersion }: Partial<KubeObject['metadata']>): string =>
+    `${uid}/${resourceVersion}/${JSON.stringify(object)}`;
+  if (stubborn.get(key) === markOf(present?.metadata ?? {})) return false;
   const written = await applyObject(api, object, { uid: present?.metadata.uid });
   const left = difference(object, written);
   if (left === null) stubborn.delete(key);
   else {
-    const { uid, resourceVersion } = written.metadata;
-    stubborn.set(key, `${uid}/${resourceVersion}/${JSON.stringify(object)}`);
+    stubborn.set(key, markOf(written.metadata));
     logger.warn({ kind, name, field: left }, 'a field does not keep what is written to it');
   }
   return true;

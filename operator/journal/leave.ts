@@ -1,4 +1,4 @@
-// How a process leaves: its successor first, then out of every journal, then its objects, one by one.
+// How a process leaves: its successor comes first, then it is out of every journal, then gone.
 
 import type { KubeObject } from '../kube/api.ts';
 import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';

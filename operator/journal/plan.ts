@@ -169,8 +169,8 @@ function starting(world: World, ledger: Ledger): Plan | null {
     return { actions: [], progress: waiting('ControllersUnreachable', message) };
   }
   const { replicas } = ledger;
-  const any = replicas.some(({ id }) => isFine(world, id));
-  if (any || world.chain.status.ready) return null;
+  const some = replicas.some(({ id }) => isFine(world, id));
+  if (some || world.chain.status.ready) return null;
   const message = 'no replica answers the controllers';
   return { actions: [], progress: waiting('ReplicasStarting', message) };
 }

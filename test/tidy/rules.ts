@@ -30,6 +30,7 @@ const NODE_ALLOWED: readonly string[] = [
   'replica/config.ts', // reads its settings from the environment and files
   'replica/probes.ts', // the HTTP port that Kubernetes asks
   'operator/kube/', // speaks to the API server
+  'operator/config.ts', // reads its settings from the environment
   'operator/chain.ts', // keeps the certificates of each cluster as files
   'cli/', // a program on somebody's machine
 ];
