@@ -2,61 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Client, type ClientSeams, connectWith, JournalError } from '../../client/index.ts';
-import { silent } from '../../io/logger.ts';
-import type { Network } from '../../io/network.ts';
-import { nodeClock, nodeRandom } from '../../io/node.ts';
-import { grpcNetwork } from '../../transport/grpc.ts';
+import { type Client, type Journal, JournalError } from '../../client/index.ts';
 import { House, type Housed } from '../replica/house.ts';
 import { until } from '../replica/shepherd.ts';
-
-const text = ({ data }: { readonly data: Uint8Array }): string => new TextDecoder().decode(data);
-
-const refused = (code: string, outcome: 'none' | 'unknown') => (error: unknown) =>
-  error instanceof JournalError && error.code === code && error.outcome === outcome;
-
-/** A network on which nothing comes back from some addresses, though all that is sent arrives. */
-function mutable(muted: ReadonlySet<string>, sent: (message: unknown) => void = () => {}): Network {
-  const network = grpcNetwork({ clock: nodeClock, logger: silent });
-  async function* heard<A>(address: string, answers: AsyncIterable<A>): AsyncIterable<A> {
-    for await (const answer of answers) if (!muted.has(address)) yield answer;
-  }
-  return {
-    async call(address, method, request, options) {
-      const answer = await network.call(address, method, request, options);
-      if (!muted.has(address)) return answer;
-      await new Promise((resolve) => setTimeout(resolve, options.timeout / 1_000));
-      throw new JournalError('DEADLINE_EXCEEDED', 'nothing came', {}, 'unknown');
-    },
-    stream: (address, ...rest) => heard(address, network.stream(address, ...rest)),
-    duplex(address, ...rest) {
-      const duplex = network.duplex(address, ...rest);
-      return {
-        send(message) {
-          sent(message);
-          return duplex.send(message);
-        },
-        drained: () => duplex.drained(),
-        incoming: heard(address, duplex.incoming),
-        end: () => duplex.end(),
-        cancel: () => duplex.cancel(),
-      };
-    },
-    serve: (...rest) => network.serve(...rest),
-    forget: (address) => network.forget(address),
-    close: () => network.close(),
-  };
-}
-
-function open(endpoints: readonly string[], more: Partial<ClientSeams> = {}): Client {
-  return connectWith({
-    clock: nodeClock,
-    random: nodeRandom(),
-    network: grpcNetwork({ clock: nodeClock, logger: silent }),
-    endpoints,
-    ...more,
-  });
-}
+import { journalOf, mutable, open, refused, text } from './kit.ts';
 
 describe('with one replica', () => {
   let house: House;
@@ -74,12 +23,9 @@ describe('with one replica', () => {
     await house?.close();
   });
 
-  async function journal(from: Client = client) {
+  function journal(): Promise<Journal> {
     count += 1;
-    const name = `journal-${count}`;
-    const { journal: id } = house.shepherd.create(name, [a.sheep]);
-    await until(`${name} has its head`, () => a.sheep.reports.get(id)?.live === true);
-    return from.journal(name);
+    return journalOf(house, a, `journal-${count}`, client);
   }
 
   test('a thousand appends at once each learn their own position', async () => {
@@ -219,90 +165,6 @@ describe('with one replica', () => {
     );
     await orders.setCursor('billing', null);
     assert.deepEqual(await orders.cursors(), []);
-  });
-
-  test('leadership: one at a time, fenced, given back, taken over', async () => {
-    const orders = await journal();
-    const lease = { leaseMillis: 600, slackMillis: 20 };
-    const one = await orders.lead('worker', { ...lease, node: 'one' });
-    assert.equal((await orders.append('of one', { fence: one.fence })).firstLsn, one.token + 1);
-    let second = 0;
-    const waiting = orders.lead('worker', lease).then((leadership) => {
-      second = leadership.token;
-      return leadership;
-    });
-    // Renewals keep it well beyond its lease.
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
-    assert.equal(second, 0);
-    assert.equal(one.lost.aborted, false);
-    await one.release();
-    assert.equal(one.lost.aborted, true);
-    const two = await waiting;
-    assert.ok(two.token > one.token);
-    await assert.rejects(orders.append('of one', { fence: one.fence }), (error) =>
-      refused('FENCED', 'none')(error),
-    );
-    assert.ok(two.remainingMillis() > 0 && two.remainingMillis() <= 600);
-    await two.release();
-    const key = await orders.key('worker');
-    assert.deepEqual([key.tokenLsn, key.leaseMillis], [two.token, 0]);
-  });
-
-  test('a leader whose key was claimed loses it, and may campaign again', async () => {
-    const orders = await journal();
-    const events: string[] = [];
-    const leadership = await orders.lead('worker', {
-      leaseMillis: 600,
-      onEvent: ({ kind }) => events.push(kind),
-    });
-    const { keyLsn } = await orders.key('worker');
-    const usurper = await orders.append([{ key: 'worker', data: 'mine' }], {
-      keyOperation: 'claim',
-      leaseMillis: 500,
-      expectKey: { key: 'worker', lsn: keyLsn },
-    });
-    await until('the leader notices', () => leadership.lost.aborted, 2_000);
-    assert.equal(leadership.remainingMillis(), 0);
-    assert.deepEqual(
-      events.filter((kind) => kind === 'claimed' || kind === 'lost'),
-      ['claimed', 'lost'],
-    );
-    await leadership.release();
-    const again = await orders.lead('worker', { leaseMillis: 600, slackMillis: 10 });
-    assert.ok(again.token > usurper.firstLsn);
-    await again.release();
-  });
-
-  test('a claim whose answer was lost is found, and leads from its next renewal on', async () => {
-    const orders = await journal();
-    const muted = new Set<string>();
-    const claims: unknown[] = [];
-    const network = mutable(muted, (message) => {
-      if (!JSON.stringify(message).includes('"claim"')) return;
-      claims.push(message);
-      if (claims.length > 1) return;
-      // Longer than the lease: by then nobody waits for the answer any more.
-      muted.add(a.replica.address);
-      setTimeout(() => muted.clear(), 1_200);
-    });
-    const other = open([a.replica.address], { network });
-    const leadership = await other.journal(orders.name).lead('worker', { leaseMillis: 500 });
-    const { tokenLsn, keyLsn } = await orders.key('worker');
-    assert.equal(leadership.token, tokenLsn);
-    assert.equal(leadership.token, 1, 'it is the first claim');
-    assert.ok(keyLsn > tokenLsn, 'and was renewed');
-    await leadership.release();
-    await other.close();
-  });
-
-  test('a campaign ends with its signal', async () => {
-    const orders = await journal();
-    const leadership = await orders.lead('worker', { leaseMillis: 60_000 });
-    const controller = new AbortController();
-    const campaign = orders.lead('worker', { signal: controller.signal });
-    controller.abort(new Error('enough'));
-    await assert.rejects(campaign, refused('CANCELLED', 'none'));
-    await leadership.release();
   });
 
   test('what is not there, or not answered, is said with its outcome', async () => {

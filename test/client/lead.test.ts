@@ -1,0 +1,117 @@
+// Leadership of the SDK, by a real replica and the real clock.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { Client, Journal } from '../../client/index.ts';
+import { House, type Housed } from '../replica/house.ts';
+import { until } from '../replica/shepherd.ts';
+import { journalOf, mutable, open, refused } from './kit.ts';
+
+/** Long enough for a machine that is busy with other things. */
+const LEASE_MILLIS = 2_000;
+
+describe('with one replica', () => {
+  let house: House;
+  let a: Housed;
+  let client: Client;
+  let count = 0;
+
+  before(async () => {
+    house = await House.open();
+    a = await house.start('a');
+    client = open([a.replica.address]);
+  });
+  after(async () => {
+    await client?.close();
+    await house?.close();
+  });
+
+  function journal(): Promise<Journal> {
+    count += 1;
+    return journalOf(house, a, `journal-${count}`, client);
+  }
+
+  test('leadership: one at a time, fenced, given back, taken over', async () => {
+    const orders = await journal();
+    const lease = { leaseMillis: LEASE_MILLIS, slackMillis: 20 };
+    const one = await orders.lead('worker', { ...lease, node: 'one' });
+    assert.equal((await orders.append('of one', { fence: one.fence })).firstLsn, one.token + 1);
+    let second = 0;
+    const waiting = orders.lead('worker', lease).then((leadership) => {
+      second = leadership.token;
+      return leadership;
+    });
+    // Renewals keep it well beyond its lease.
+    await new Promise((resolve) => setTimeout(resolve, 1.5 * LEASE_MILLIS));
+    assert.equal(second, 0);
+    assert.equal(one.lost.aborted, false);
+    await one.release();
+    assert.equal(one.lost.aborted, true);
+    const two = await waiting;
+    assert.ok(two.token > one.token);
+    await assert.rejects(orders.append('of one', { fence: one.fence }), (error) =>
+      refused('FENCED', 'none')(error),
+    );
+    assert.ok(two.remainingMillis() > 0 && two.remainingMillis() <= LEASE_MILLIS);
+    await two.release();
+    const key = await orders.key('worker');
+    assert.deepEqual([key.tokenLsn, key.leaseMillis], [two.token, 0]);
+  });
+
+  test('a leader whose key was claimed loses it, and may campaign again', async () => {
+    const orders = await journal();
+    const events: string[] = [];
+    const leadership = await orders.lead('worker', {
+      leaseMillis: LEASE_MILLIS,
+      onEvent: ({ kind }) => events.push(kind),
+    });
+    const { keyLsn } = await orders.key('worker');
+    const usurper = await orders.append([{ key: 'worker', data: 'mine' }], {
+      keyOperation: 'claim',
+      leaseMillis: 500,
+      expectKey: { key: 'worker', lsn: keyLsn },
+    });
+    await until('the leader notices', () => leadership.lost.aborted, 3 * LEASE_MILLIS);
+    assert.equal(leadership.remainingMillis(), 0);
+    assert.deepEqual(
+      events.filter((kind) => kind === 'claimed' || kind === 'lost'),
+      ['claimed', 'lost'],
+    );
+    await leadership.release();
+    const again = await orders.lead('worker', { leaseMillis: LEASE_MILLIS, slackMillis: 10 });
+    assert.ok(again.token > usurper.firstLsn);
+    await again.release();
+  });
+
+  test('a claim whose answer was lost is found, and leads from its next renewal on', async () => {
+    const orders = await journal();
+    const muted = new Set<string>();
+    const claims: unknown[] = [];
+    const network = mutable(muted, (message) => {
+      if (!JSON.stringify(message).includes('"claim"')) return;
+      claims.push(message);
+      if (claims.length > 1) return;
+      // Longer than the lease: by then nobody waits for the answer any more.
+      muted.add(a.replica.address);
+      setTimeout(() => muted.clear(), 1_200);
+    });
+    const other = open([a.replica.address], { network });
+    const leadership = await other.journal(orders.name).lead('worker', { leaseMillis: 500 });
+    const { tokenLsn, keyLsn } = await orders.key('worker');
+    assert.equal(leadership.token, tokenLsn);
+    assert.equal(leadership.token, 1, 'it is the first claim');
+    assert.ok(keyLsn > tokenLsn, 'and was renewed');
+    await leadership.release();
+    await other.close();
+  });
+
+  test('a campaign ends with its signal', async () => {
+    const orders = await journal();
+    const leadership = await orders.lead('worker', { leaseMillis: 60_000 });
+    const controller = new AbortController();
+    const campaign = orders.lead('worker', { signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await assert.rejects(campaign, refused('CANCELLED', 'none'));
+    await leadership.release();
+  });
+});
