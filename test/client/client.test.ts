@@ -252,7 +252,7 @@ describe('with three replicas', () => {
     await client.close();
   });
 
-  test('a head that hangs is left for the next one, by appends and subscriptions alike', async () => {
+  test('a head that hangs is left for the next one, by appends and subscriptions', async () => {
     const [b, c] = all;
     assert.ok(b !== undefined && c !== undefined);
     const { journal: id } = house.shepherd.create('hung', [b.sheep, c.sheep]);
