@@ -1,5 +1,5 @@
 // `replica`, `controller`, `operator`: one process each, whose own rooms read their flags.
-// only to be run: `journal tail` need not wait for them.
+// They are loaded only to be run: `journal tail` need not wait for them.
 
 import type { Command } from 'commander';
 import { command } from '../options.ts';
