@@ -168,7 +168,7 @@ export class Cluster {
 
   async status(): Promise<ClusterStatus> {
     await using client = this.connect();
-    return client.status();
+    return await client.status();
   }
 
   /** The journal's status once `wanted` holds. */
