@@ -1,0 +1,64 @@
+{{- define "journal-operator.name" -}}
+{{- default "journal-operator" .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Found by the NetworkPolicies of clusters: never another name. */}}
+{{- define "journal-operator.selector" -}}
+app.kubernetes.io/name: journal-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "journal-operator.labels" -}}
+{{ include "journal-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "journal-operator.account" -}}
+{{- default (include "journal-operator.name" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "journal-operator.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* What the operator does in each namespace that it keeps; docs/kubernetes.md says why. */}}
+{{- define "journal-operator.rules" -}}
+- apiGroups: [journal.dev]
+  resources: [journalclusters]
+  verbs: [get, list, watch]
+- apiGroups: [journal.dev]
+  resources: [journalclusters/status]
+  verbs: [get, patch]
+- apiGroups: ['']
+  resources: [configmaps, persistentvolumeclaims, secrets, serviceaccounts, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: ['']
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs, cronjobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- if .Values.monitoring.podMonitors }}
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- end -}}
