@@ -1,0 +1,202 @@
+// A real Kubernetes of three nodes in three zones on this machine, with the means to hurt it.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from '../../../tools/build.ts';
+import { Api, type KubeObject, record } from './api.ts';
+import { freeze, makeGroups } from './cgroups.ts';
+import { attempt, type Ended, type Running, run, until } from './commands.ts';
+import { ControlPlane, type ControlPlaneParts } from './control-plane.ts';
+import { pauseImage, type Say } from './images.ts';
+import { Network } from './network.ts';
+import { LabNode } from './node.ts';
+import { installPackages } from './packages.ts';
+import { makePki } from './pki.ts';
+import { Processes } from './processes.ts';
+import { type LabState, newState, removeLab, removeStale } from './state.ts';
+import { storageClass, volumesOf } from './volumes.ts';
+
+export interface LabOptions {
+  readonly say: Say;
+  /** It outlives the process that makes it, until somebody takes it down. */
+  readonly kept?: boolean;
+  /** How many volumes each node has; 24 unless told. */
+  readonly volumes?: number;
+}
+
+const ZONES = ['a', 'b', 'c'];
+const READY_MILLIS_MAX = 120_000;
+const VOLUME_SIZE = '10Gi';
+const TOOLS = [
+  'etcd',
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kube-proxy',
+  'kubelet',
+  'kubectl',
+  'coredns',
+  'pause',
+];
+
+export class Lab {
+  readonly state: LabState;
+  readonly network: Network;
+  readonly processes: Processes;
+  readonly nodes: readonly LabNode[];
+  readonly api: Api;
+  readonly controlPlane: ControlPlane;
+  readonly #tools: ReadonlyMap<string, string>;
+
+  private constructor(state: LabState, tools: ReadonlyMap<string, string>) {
+    const { lab, folder, nodes } = state;
+    this.state = state;
+    this.#tools = tools;
+    this.network = new Network(lab, nodes);
+    this.processes = new Processes(folder, makeGroups(lab, nodes));
+    const { network, processes } = this;
+    const parts: ControlPlaneParts = { folder, tools, network, processes };
+    this.controlPlane = new ControlPlane(parts);
+    this.nodes = nodes.map((name, index) => new LabNode(lab, name, index, parts));
+    this.api = new Api(join(folder, 'api.sock'));
+  }
+
+  /** Makes one and waits until its nodes are ready. What it made is removed where it fails. */
+  static async up({ say, kept = false, volumes = 24 }: LabOptions): Promise<Lab> {
+    await installPackages(say);
+    const tools = await build(TOOLS, say);
+    await removeStale(say);
+    const state = newState(ZONES, kept);
+    try {
+      const lab = new Lab(state, tools);
+      await lab.#start(volumes);
+      return lab;
+    } catch (error) {
+      await removeLab(state);
+      throw error;
+    }
+  }
+
+  /** One that is up already. */
+  static async open(state: LabState, say: Say): Promise<Lab> {
+    return new Lab(state, await build(TOOLS, say));
+  }
+
+  async #start(volumes: number): Promise<void> {
+    const { folder, nodes } = this.state;
+    await Promise.all([this.network.up(), makePki(join(folder, 'pki'), nodes)]);
+    const pause = await pauseImage(this.tool('pause'));
+    const runtimes = this.nodes.map(async (node) => {
+      await node.startRuntime();
+      await node.importImage(pause);
+    });
+    await Promise.all([this.controlPlane.startApi(), ...runtimes]);
+    this.controlPlane.startControllers();
+    for (const node of this.nodes) {
+      node.startKubelet();
+      node.startProxy();
+    }
+    const objects = this.nodes.flatMap((node) => volumesOf(node, volumes, VOLUME_SIZE));
+    await this.apply(storageClass, ...objects);
+    await this.ready();
+  }
+
+  /** Waits until every node says that it is ready. */
+  async ready(): Promise<void> {
+    await until('all nodes are ready', READY_MILLIS_MAX, async () => {
+      for (const node of this.nodes) node.check();
+      const found = await this.api.list('/api/v1/nodes');
+      return found.filter(isReady).length === this.nodes.length ? true : undefined;
+    });
+  }
+
+  async down(): Promise<void> {
+    await removeLab(this.state);
+  }
+
+  tool(name: string): string {
+    const path = this.#tools.get(name);
+    if (path === undefined) throw new Error(`the program ${name} was not built`);
+    return path;
+  }
+
+  node(zone: string): LabNode {
+    const found = this.nodes.find(({ name }) => name === zone);
+    if (found === undefined) throw new Error(`no zone ${zone}; there are: ${this.state.nodes}`);
+    return found;
+  }
+
+  get kubeconfig(): string {
+    return join(this.state.folder, 'pki', 'admin.conf');
+  }
+
+  /** A command in the cluster's network, beside the API server. */
+  inside(command: readonly string[]): string[] {
+    return this.network.inside(command);
+  }
+
+  kubectlCommand(args: readonly string[]): string[] {
+    return this.inside([this.tool('kubectl'), `--kubeconfig=${this.kubeconfig}`, ...args]);
+  }
+
+  kubectl(args: readonly string[], options: Running = {}): Promise<string> {
+    return run(this.kubectlCommand(args), options);
+  }
+
+  /** The same, answered whatever the exit code. */
+  tryKubectl(args: readonly string[], options: Running = {}): Promise<Ended> {
+    return attempt(this.kubectlCommand(args), options);
+  }
+
+  async apply(...objects: readonly unknown[]): Promise<void> {
+    const list = { apiVersion: 'v1', kind: 'List', items: objects };
+    await this.kubectl(['apply', '-f', '-'], { input: JSON.stringify(list) });
+  }
+
+  /** Brings an archive of images to every node. */
+  async importImage(archive: string): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.importImage(archive)));
+  }
+
+  /** The node that a pod runs on. */
+  async nodeOf(namespace: string, pod: string): Promise<LabNode> {
+    const found = await this.pod(namespace, pod);
+    return this.node(String(found.spec?.nodeName).replace(/^node-/, ''));
+  }
+
+  async pod(namespace: string, pod: string): Promise<KubeObject> {
+    const found = await this.api.get(`/api/v1/namespaces/${namespace}/pods/${pod}`);
+    if (found === undefined) throw new Error(`no pod ${namespace}/${pod}`);
+    return found;
+  }
+
+  /** Stops a container from running, or lets it go on; its connections stay open. */
+  async pause(namespace: string, pod: string, paused: boolean): Promise<void> {
+    const { status } = await this.pod(namespace, pod);
+    const containers = status?.containerStatuses;
+    const first = Array.isArray(containers) ? record(containers[0]).containerID : undefined;
+    if (typeof first !== 'string') throw new Error(`${namespace}/${pod} has no container`);
+    freeze(this.state.lab, first.replace(/^containerd:\/\//, ''), paused);
+  }
+
+  /** The ends of its processes' logs, to be shown where a test fails. */
+  logs(names: readonly string[], characters = 1_500): string {
+    return names
+      .map((name) => `--- ${name}\n${this.processes.logEnd(name, characters)}`)
+      .join('\n');
+  }
+
+  /** A file in its folder, which goes with it. */
+  write(name: string, text: string): string {
+    const path = join(this.state.folder, name);
+    writeFileSync(path, text);
+    return path;
+  }
+}
+
+/** Whether the object's condition `Ready` is true. */
+export function isReady({ status }: KubeObject): boolean {
+  const conditions = status?.conditions;
+  if (!Array.isArray(conditions)) return false;
+  return conditions.map(record).some(({ type, status: is }) => type === 'Ready' && is === 'True');
+}

@@ -1,0 +1,107 @@
+// A Kubernetes of three zones on this machine, for people who have no cluster of their own.
+//
+//   npm run cluster -- up                       makes it; root and Linux needed
+//   npm run cluster -- kubectl get nodes        talks to it
+//   npm run cluster -- in COMMAND…              runs a command in its network
+//   npm run cluster -- cut|heal ZONE            pulls a zone's cable, puts it back
+//   npm run cluster -- stop-api | start-api     the API server and its etcd
+//   npm run cluster -- pause|resume POD [NAMESPACE]
+//   npm run cluster -- list                     what there is
+//   npm run cluster -- down                     removes it
+
+import { spawn } from 'node:child_process';
+import { Lab } from './lab.ts';
+import { obstacle } from './packages.ts';
+import { allStates, removeLab, removeStale } from './state.ts';
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** Runs it in the foreground and takes over its exit code. */
+function hand([file = '', ...args]: readonly string[]): Promise<void> {
+  const child = spawn(file, args, { stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      process.exitCode = code ?? 1;
+      resolve();
+    });
+  });
+}
+
+const kept = () => allStates().filter(({ owner }) => owner === null);
+
+async function open(): Promise<Lab> {
+  const state = kept().at(-1);
+  if (state === undefined) throw new Error('there is none: make one by `npm run cluster -- up`');
+  return Lab.open(state, say);
+}
+
+async function up(): Promise<void> {
+  const why = obstacle();
+  if (why !== undefined) throw new Error(`a cluster ${why}`);
+  await removeStale(say);
+  const there = kept().at(-1);
+  if (there !== undefined) throw new Error(`${there.lab} is up; remove it by \`down\` first`);
+  const begun = Date.now();
+  const lab = await Lab.up({ say, kept: true });
+  say(`${lab.state.lab} is ready after ${Math.round((Date.now() - begun) / 1000)} s`);
+  say(`its files, logs and kubeconfig: ${lab.state.folder}`);
+}
+
+async function down(): Promise<void> {
+  await removeStale(say);
+  for (const state of kept()) {
+    await removeLab(state);
+    say(`removed ${state.lab}`);
+  }
+}
+
+function list(): void {
+  for (const { lab, folder, owner } of allStates()) {
+    const whose = owner === null ? 'kept' : `of process ${owner.pid}`;
+    process.stdout.write(`${lab}\t${whose}\t${folder}\n`);
+  }
+}
+
+function needed(word: string | undefined, what: string): string {
+  if (word === undefined) throw new Error(`${what} is missing`);
+  return word;
+}
+
+async function main([verb, ...rest]: readonly string[]): Promise<void> {
+  const [first, second = 'default'] = rest;
+  switch (verb) {
+    case 'up':
+      return up();
+    case 'down':
+      return down();
+    case 'list':
+      return list();
+    case 'kubectl':
+      return hand((await open()).kubectlCommand(rest));
+    case 'in':
+      return hand((await open()).inside(rest));
+    case 'cut':
+      return (await open()).network.cut(needed(first, 'the zone'));
+    case 'heal':
+      return (await open()).network.heal(needed(first, 'the zone'));
+    case 'stop-api':
+      return (await open()).controlPlane.stopApi();
+    case 'start-api':
+      return (await open()).controlPlane.startApi();
+    case 'pause':
+    case 'resume':
+      return (await open()).pause(second, needed(first, 'the pod'), verb === 'pause');
+    default:
+      say('up | down | list | kubectl … | in … | cut ZONE | heal ZONE | stop-api | start-api |');
+      say('pause POD [NAMESPACE] | resume POD [NAMESPACE]');
+      process.exitCode = 2;
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}

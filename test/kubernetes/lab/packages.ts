@@ -1,0 +1,60 @@
+// What the lab needs of the machine: root, Linux, and Debian packages, installed where they lack.
+
+import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+
+/** Packages by a file that each brings. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  containerd: '/usr/bin/containerd',
+  runc: '/usr/sbin/runc',
+  'containernetworking-plugins': '/usr/lib/cni/bridge',
+  iproute2: '/usr/sbin/ip',
+  nftables: '/usr/sbin/nft',
+  conntrack: '/usr/sbin/conntrack',
+  buildah: '/usr/bin/buildah',
+  debootstrap: '/usr/sbin/debootstrap',
+};
+
+const isFile = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+
+/** Why no lab can be made here, or undefined where one can. */
+export function obstacle(): string | undefined {
+  if (process.platform !== 'linux') return `needs Linux, and this is ${process.platform}`;
+  if (process.getuid?.() !== 0) return 'needs root, for network namespaces and containers';
+  const absent = absentPackages();
+  if (absent.length > 0 && !isFile('/usr/bin/apt-get')) {
+    return `needs ${absent.join(', ')}, and there is no apt-get to install them`;
+  }
+  const path = process.env.PATH?.split(':') ?? [];
+  if (!path.some((folder) => isFile(`${folder}/go`))) return 'needs Go, to build Kubernetes';
+  return undefined;
+}
+
+const absentPackages = (): string[] =>
+  Object.entries(PACKAGES)
+    .filter(([, file]) => !isFile(file))
+    .map(([name]) => name);
+
+/** Installs what is missing, and says so before. */
+export async function installPackages(say: (line: string) => void): Promise<void> {
+  const absent = absentPackages();
+  if (absent.length === 0) return;
+  say(`installing by apt-get: ${absent.join(', ')}`);
+  await apt(['update']);
+  await apt(['install', '--yes', '--no-install-recommends', ...absent]);
+}
+
+function apt(args: readonly string[]): Promise<void> {
+  const child = spawn('apt-get', ['-qq', ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`apt-get ${args[0]} ended with code ${code}`));
+    });
+  });
+}
