@@ -159,9 +159,7 @@ function firstOf(
   const { idempotencyKey } = append;
   if (idempotencyKey === undefined) return { called: append.called, teller: append };
   let [called, teller] = [append.called, append];
-  for (const other of truth.appends) {
-    if (other.idempotencyKey !== idempotencyKey) continue;
-    if (other.answer.kind === 'refused' && other.answer.outcome === 'none') continue;
+  for (const other of truth.chosen.get(idempotencyKey) ?? []) {
     called = Math.min(called, other.called);
     if (rank(other) < rank(teller)) teller = other;
   }

@@ -8,12 +8,10 @@ export const subscriptions: Checker = {
   name: 'subscriptions',
   check(history: History): Verdict {
     const wrong: string[] = [];
-    const truths = new Map<string, Truth>();
     let checked = 0;
     for (const operation of history.operations) {
       if (operation.kind !== 'subscribe' && operation.kind !== 'read') continue;
-      const truth = truths.get(operation.journal) ?? truthOf(history, operation.journal);
-      truths.set(operation.journal, truth);
+      const truth = truthOf(history, operation.journal);
       const who = `${operation.journal}: ${operation.process} ${operation.kind}`;
       if (operation.kind === 'subscribe') {
         checked += operation.records.length;

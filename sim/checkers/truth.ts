@@ -21,6 +21,8 @@ export interface Truth {
   readonly byLsn: ReadonlyMap<number, Known>;
   readonly byData: ReadonlyMap<string, Known>;
   readonly appends: readonly AppendOperation[];
+  /** Calls under each chosen key that may have had an effect. */
+  readonly chosen: ReadonlyMap<string, readonly AppendOperation[]>;
   /** Sightings that contradict each other. */
   readonly conflicts: readonly string[];
   /** Records that were seen at two positions. */
@@ -43,7 +45,18 @@ interface Building {
   sightings: number;
 }
 
+/** Put together once for all checkers of a history. */
+const known = new WeakMap<History, Map<string, Truth>>();
+
 export function truthOf(history: History, journal: string): Truth {
+  const truths = known.get(history) ?? new Map<string, Truth>();
+  known.set(history, truths);
+  const truth = truths.get(journal) ?? build(history, journal);
+  truths.set(journal, truth);
+  return truth;
+}
+
+function build(history: History, journal: string): Truth {
   const appends: AppendOperation[] = [];
   const building: Building = {
     byLsn: new Map(),
@@ -70,9 +83,21 @@ export function truthOf(history: History, journal: string): Truth {
   const records = [...building.byLsn.values()].sort((one, other) => one.lsn - other.lsn);
   const { byLsn, byData, conflicts, twins } = building;
   const { sightings: seen } = building;
+  const chosen = chosenOf(appends);
   const claims = claimsOf(history, journal);
   const trimmedLsn = trimmedOf(history, journal);
-  return { records, byLsn, byData, appends, conflicts, twins, sightings: seen, claims, trimmedLsn };
+  return {
+    records,
+    byLsn,
+    byData,
+    appends,
+    conflicts,
+    twins,
+    sightings: seen,
+    claims,
+    chosen,
+    trimmedLsn,
+  };
 }
 
 /** Every record that anybody saw, with who that was. */
@@ -136,6 +161,19 @@ function replace(building: Building, known: Known): void {
 function weight({ answer }: AppendOperation): number {
   if (answer.kind === 'appended') return 2;
   return answer.outcome === 'unknown' ? 1 : 0;
+}
+
+function chosenOf(appends: readonly AppendOperation[]): Map<string, AppendOperation[]> {
+  const chosen = new Map<string, AppendOperation[]>();
+  for (const append of appends) {
+    const { idempotencyKey, answer } = append;
+    if (idempotencyKey === undefined) continue;
+    if (answer.kind === 'refused' && answer.outcome === 'none') continue;
+    const calls = chosen.get(idempotencyKey);
+    if (calls === undefined) chosen.set(idempotencyKey, [append]);
+    else calls.push(append);
+  }
+  return chosen;
 }
 
 function claimsOf(history: History, journal: string): Set<number> {
