@@ -226,6 +226,9 @@ export class Admin {
       throw invalid(`add is ${request.add}, allowed is ID=HOST:PORT`);
     }
     const { set } = register;
+    if (set.seats.some((seat) => seat.id === id && seat.address === address)) {
+      return { done: [`${id} at ${address} is in the set already, version ${set.version}`] };
+    }
     if (!set.seats.some((seat) => seat.id === request.remove)) {
       const allowed = set.seats.map((seat) => seat.id).join(', ');
       throw invalid(`remove is ${request.remove}, allowed is one of ${allowed}`);

@@ -75,7 +75,7 @@ export interface AcceptorParts {
   readonly store: string;
   readonly metadata: Metadata;
   readonly logger: Logger;
-  /** A register of the served set was accepted here: worth reading, since it may be decided. */
+  /** A new value was accepted here: worth reading, since it may be decided. */
   readonly onAccepted: (key: string) => void;
   /** The disk gave up. */
   readonly onFailed: (error: Error) => void;
@@ -111,10 +111,6 @@ export class Acceptor {
     return this.#state.versions.find(({ record }) => record.set.version === version)?.record.set;
   }
 
-  acceptedHere(key: string): string | null {
-    return acceptedHere(this.#state, key);
-  }
-
   /** Nonces are confirmed: from now on requests are answered. */
   open(): void {
     this.#closed = '';
@@ -142,8 +138,11 @@ export class Acceptor {
       const request = this.#requests;
       this.#waiting.set(request, resolve);
       this.#rejecting.set(request, reject);
+      const before = body.kind === 'accept' ? acceptedHere(this.#state, body.key) : null;
       this.#carryOut(stepAcceptor(this.#state, { kind: 'request', request, body }));
-      if (body.kind === 'accept') this.#parts.onAccepted(body.key);
+      // Confirming a value as it is is no news: readers do that, and would wake each other for ever.
+      if (body.kind !== 'accept' || body.value === before) return;
+      if (acceptedHere(this.#state, body.key) === body.value) this.#parts.onAccepted(body.key);
     });
   }
 

@@ -20,6 +20,7 @@ import {
   type ChangeOutcome,
   judgeRead,
   openChange,
+  type ReadJudgement,
   stepChange,
   type Update,
 } from '../../../protocol/paxos/proposer.ts';
@@ -52,6 +53,7 @@ export interface Changed {
 
 const PAUSE_MIN = 10_000;
 const PAUSE_MAX = 250_000;
+const READ_ATTEMPTS = 3;
 const BATCH_MAX = 512;
 const QUEUE_MAX = 20_000;
 
@@ -75,6 +77,7 @@ export class Register {
   readonly #sets = new Map<number, AcceptorSet>();
   #set: AcceptorSet;
   #round = 0;
+  #replacing: Promise<void> | null = null;
   #closed = false;
 
   constructor(parts: RegisterParts, set: AcceptorSet) {
@@ -141,23 +144,36 @@ export class Register {
     }
   }
 
-  /** The value: in one round where a majority agrees, else by a change that changes nothing. */
+  /**
+   * The value: in one round where a majority agrees. Where a proposal is under way it waits for its
+   * end, a few times; one that was left behind is ended by a change that changes nothing.
+   */
   async read(key: string, timeout: Micros = TIMING.register): Promise<string | null> {
+    let wait = PAUSE_MIN;
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt += 1) {
+      const judged = await this.#readOnce(key);
+      if (judged.kind === 'value') return judged.value;
+      await this.#pause(wait / 2 + this.#parts.random.below(wait));
+      wait *= 2;
+    }
+    return (await this.change(key, (value) => value, timeout)).value;
+  }
+
+  async #readOnce(key: string): Promise<ReadJudgement> {
     const set = this.#set;
     const answers = new Map<string, AcceptorAnswer | null>();
-    const judged = await new Promise<ReturnType<typeof judgeRead>>((resolve) => {
+    return await new Promise((resolve) => {
       for (const seat of set.seats) {
         void this.#ask(seat, { kind: 'read', set: nameOf(set), key })
           .catch(() => null)
           .then((answer) => {
+            if (answer !== null) this.#stale(answer);
             answers.set(seat.id, answer);
             const now = judgeRead(set, answers);
             if (now.kind !== 'wait') resolve(now);
           });
       }
     });
-    if (judged.kind === 'value') return judged.value;
-    return (await this.change(key, (value) => value, timeout)).value;
   }
 
   /** Every key with `prefix` that was ever written, with its value. */
@@ -211,9 +227,15 @@ export class Register {
   async #carryOn(): Promise<void> {
     const from = this.#sets.get(this.#set.version - 1);
     if (from === undefined) return;
-    await this.#replaceSet(from, this.#set).catch((error: unknown) => {
-      this.#parts.logger.warn({ error: String(error) }, 'the acceptor set was not replaced yet');
-    });
+    // Many changes may run into it at once: one of them is enough.
+    this.#replacing ??= this.#replaceSet(from, this.#set)
+      .catch((error: unknown) => {
+        this.#parts.logger.warn({ error: String(error) }, 'the acceptor set was not replaced yet');
+      })
+      .finally(() => {
+        this.#replacing = null;
+      });
+    await this.#replacing;
   }
 
   async #replaceSet(from: AcceptorSet, to: AcceptorSet): Promise<void> {
