@@ -39,7 +39,10 @@ export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
     lost(world, ledger) ??
     journals(world, settled) ??
     roll(world, ledger);
-  if (later === null) return { actions: shape, progress: STEADY };
+  if (later === null) {
+    const message = `writing ${shape.length} objects`;
+    return { actions: shape, progress: shape.length === 0 ? STEADY : working('Applying', message) };
+  }
   return { actions: [...shape, ...later.actions], progress: later.progress };
 }
 
