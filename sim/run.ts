@@ -53,6 +53,8 @@ export interface Failure {
 /** Bounds in virtual time: until a new cluster works, and until one in peace is whole again. */
 const START_MICROS = 60_000_000;
 const PEACE_MICROS = 90_000_000;
+/** Clients go on for this long after the last fault. */
+const WORK_IN_PEACE_MICROS = 10_000_000;
 const SUFFER_MICROS_MAX = 600_000_000;
 const AFTERMATH_MICROS = 3_000_000;
 
@@ -227,6 +229,9 @@ class Life {
 
   /** All faults are over: the cluster must be whole, and take appends, within the bound. */
   async #peace(): Promise<AtRest[]> {
+    this.#world.schedule(WORK_IN_PEACE_MICROS, null, 'world', 'work is over', () => {
+      this.#over = true;
+    });
     await this.#until(() => this.#cluster.whole());
     for (const name of this.#journals) await this.#insist(() => this.#appendAtRest(name));
     this.#over = true;

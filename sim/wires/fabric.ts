@@ -168,8 +168,12 @@ export class Fabric {
       this.world.schedule(wait, null, 'world', 'keepalive', () => {
         const end = connection[side];
         if (end === null || end.closed || !end.actor.alive) return;
-        if (before === null || this.#silence(connection) !== before) return;
-        connection.break(end, lost(connection), 0);
+        const now = this.#silence(connection);
+        if (now === null) return;
+        // A dead process does not come back; anything else may just have begun anew.
+        const dead = [connection.near, connection.far].some((one) => one?.actor.alive === false);
+        if (dead || now === before) connection.break(end, lost(connection), 0);
+        else this.#watch(connection);
       });
     }
   }
