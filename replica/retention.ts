@@ -2,6 +2,7 @@
 // what it has not consumed: then the size is a quota, and appends are refused until it moves.
 
 import type { Clock } from '../io/clock.ts';
+import { DiskError } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { ChainReply, ChainRequest } from '../protocol/chain/messages.ts';
 import { JournalError } from '../protocol/errors.ts';
@@ -49,7 +50,7 @@ export class Retention {
         try {
           await this.#keep(host);
         } catch (error) {
-          if (!(error instanceof JournalError)) throw error;
+          if (!(error instanceof JournalError || error instanceof DiskError)) throw error;
           logger.debug({ journal: host.journal, error: error.message }, 'retention waits');
         }
       }

@@ -5,6 +5,7 @@
 // frames up to its end, or the link is broken: then both sides start again with `linked`. Runs that
 // follow one another become one, so that a slow link gets few large frames.
 
+import { DiskError } from '../../io/disk.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { JournalLog } from '../../log/log.ts';
 import type { ChainEffect } from '../../protocol/chain/messages.ts';
@@ -176,10 +177,11 @@ export class Outbox {
         if (batches[0]?.header.firstLsn !== from) return null;
         return batches.filter(({ header }) => lastLsn(header) <= run.throughLsn);
       } catch (error) {
-        if (!(error instanceof JournalError)) throw error;
+        if (!(error instanceof JournalError || error instanceof DiskError)) throw error;
         const { journal, logger } = this.#source;
         logger.warn({ journal, peer: this.#to.id, error: error.message }, 'cannot forward');
-        if (error.code !== 'DAMAGED' || !(await this.#source.mend(error))) return null;
+        if (error instanceof DiskError || error.code !== 'DAMAGED') return null;
+        if (!(await this.#source.mend(error))) return null;
       }
     }
     return null;
