@@ -41,12 +41,16 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
     };
   }
   const inside = journalsWith(world, id);
-  if (inside.length > 0) {
+  if (!entry.removing && inside.length > 0) {
     const message = `${id} is still in ${inside.map(({ name }) => name).join(', ')}`;
     return { actions: [], progress: waiting('Leaving', message) };
   }
-  const replicas = ledger.replicas.filter((one) => one !== entry);
-  return removal(world, settled, id, { ...ledger, replicas });
+  if (entry.removing) {
+    const replicas = ledger.replicas.filter((one) => one !== entry);
+    return removal(world, settled, id, { ...ledger, replicas });
+  }
+  const replicas = ledger.replicas.map((one) => (one === entry ? { ...one, removing: true } : one));
+  return out({ ...ledger, replicas }, id);
 }
 
 function letControllerGo(
@@ -57,7 +61,7 @@ function letControllerGo(
 ): Plan {
   const { id, by, leaving } = entry;
   const seated = processOf(world, id) !== undefined;
-  if (seated) {
+  if (seated && !entry.removing) {
     const pod = podOf(world, by);
     if (pod === undefined) {
       const message = `${id} stays until ${by} is there`;
@@ -71,9 +75,21 @@ function letControllerGo(
       progress: working('Replacing', why),
     };
   }
-  const controllers = ledger.controllers.filter((one) => one !== entry);
-  return removal(world, settled, id, { ...ledger, controllers });
+  if (entry.removing) {
+    const controllers = ledger.controllers.filter((one) => one !== entry);
+    return removal(world, settled, id, { ...ledger, controllers });
+  }
+  const controllers = ledger.controllers.map((one) =>
+    one === entry ? { ...one, removing: true } : one,
+  );
+  return out({ ...ledger, controllers }, id);
 }
+
+/** Noted before anything is deleted, so that nothing of it is made again. */
+const out = (ledger: Ledger, id: string): Plan => ({
+  actions: [{ kind: 'ledger', ledger, why: `${id} is out and can go` }],
+  progress: working('Leaving', `${id} is out and can go`),
+});
 
 /** The StatefulSet first; the rest when its pod is gone; the ledger last. */
 function removal(world: World, settled: Settled, id: string, without: Ledger): Plan {

@@ -48,6 +48,8 @@ export interface ReplicaEntry {
   readonly by: string;
   /** The controllers were told to let it go. */
   readonly ordered: boolean;
+  /** It is out of every journal: what belongs to it is being deleted, and not made again. */
+  readonly removing: boolean;
 }
 
 export interface ControllerEntry {
@@ -59,6 +61,7 @@ export interface ControllerEntry {
   readonly formatted: boolean;
   readonly leaving: string;
   readonly by: string;
+  readonly removing: boolean;
 }
 
 export const LEDGER_KEY = 'ledger.json';
@@ -107,6 +110,7 @@ function replicaOf(entry: Json): ReplicaEntry {
     leaving: textAt(entry, 'leaving') ?? '',
     by: textAt(entry, 'by') ?? '',
     ordered: entry.ordered === true,
+    removing: entry.removing === true,
   };
 }
 
@@ -118,6 +122,7 @@ function controllerOf(entry: Json): ControllerEntry {
     formatted: entry.formatted === true,
     leaving: textAt(entry, 'leaving') ?? '',
     by: textAt(entry, 'by') ?? '',
+    removing: entry.removing === true,
   };
 }
 

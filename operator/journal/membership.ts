@@ -36,7 +36,7 @@ export function newReplica(ledger: Ledger, settled: Settled, granted: boolean): 
   const number = ledger.nextReplica;
   const staying = ledger.replicas.filter(({ leaving }) => leaving === '');
   const zone = nextZone(settled.zones, staying, number);
-  const none = { claimUid: '', leaving: '', by: '', ordered: false };
+  const none = { claimUid: '', leaving: '', by: '', ordered: false, removing: false };
   const entry = { id: `replica-${number}`, zone, granted, ...none };
   return { ...ledger, replicas: [...ledger.replicas, entry], nextReplica: number + 1 };
 }
@@ -45,7 +45,8 @@ function newController(ledger: Ledger, settled: Settled, formatted: boolean): Le
   const number = ledger.nextController;
   const staying = ledger.controllers.filter(({ leaving }) => leaving === '');
   const zone = nextZone(settled.zones, staying, number);
-  const entry = { id: `controller-${number}`, zone, claimUid: '', leaving: '', by: '', formatted };
+  const none = { claimUid: '', leaving: '', by: '', removing: false };
+  const entry = { id: `controller-${number}`, zone, formatted, ...none };
   return { ...ledger, controllers: [...ledger.controllers, entry], nextController: number + 1 };
 }
 

@@ -50,8 +50,12 @@ const processesOf = ({
   replicas,
   controllers,
 }: Ledger): readonly (Process & { claimUid: string })[] => [
-  ...controllers.map((one) => ({ ...one, component: 'controller' as const })),
-  ...replicas.map((one) => ({ ...one, component: 'replica' as const })),
+  ...controllers
+    .filter(({ removing }) => !removing)
+    .map((one) => ({ ...one, component: 'controller' as const })),
+  ...replicas
+    .filter(({ removing }) => !removing)
+    .map((one) => ({ ...one, component: 'replica' as const })),
 ];
 
 /** Everything that is simply to be there. */
