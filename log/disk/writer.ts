@@ -323,21 +323,20 @@ export class VolumeWriter implements Writer {
     );
     if (dead.length === 0) return;
     const gone = new Set(dead.map(({ number }) => number));
-    this.#forgetDropped(gone);
     for (const log of [...this.logs.values(), ...this.dropped.values()]) {
       if (log.stateSegment !== null && gone.has(log.stateSegment)) {
         await this.saveState(log, log.state);
       }
     }
-    for (const number of gone) await store.remove(number);
+    await store.remove(gone);
+    this.#forgetDropped();
   }
 
   /** A dropped journal of which no segment holds anything needs no state any more. */
-  #forgetDropped(gone: ReadonlySet<number>): void {
+  #forgetDropped(): void {
     for (const journal of this.dropped.keys()) {
       const left = [...this.store.segments.values()].some(
-        ({ number, index }) =>
-          !gone.has(number) && (index.journals.get(journal)?.spans.length ?? 0) > 0,
+        ({ index }) => (index.journals.get(journal)?.spans.length ?? 0) > 0,
       );
       if (!left) this.dropped.delete(journal);
     }

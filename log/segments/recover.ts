@@ -89,6 +89,7 @@ async function provesFrames(disk: Disk, path: string): Promise<boolean> {
   const file = await disk.open(path);
   try {
     const bytes = await readFully(file, HEADER_BYTES, await file.size());
+    if (bytes.length < ENVELOPE_BYTES) return false;
     const id = Buffer.from(bytes.subarray(8, 16));
     let first: number | null = null;
     for (let hit = bytes.indexOf(id, 8); hit >= 0; hit = bytes.indexOf(id, hit + 1)) {

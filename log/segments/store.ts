@@ -173,15 +173,19 @@ export class SegmentStore {
     return !this.#stopped;
   }
 
-  async remove(number: number): Promise<void> {
+  /** Durable when it resolves; until then they count as there, since a crash may bring them back. */
+  async remove(numbers: ReadonlySet<number>): Promise<void> {
     const { disk, layout } = this.options;
-    const segment = this.segments.get(number);
-    if (segment === undefined) return;
-    this.segments.delete(number);
-    this.#loaded.delete(number);
-    await segment.close();
-    await disk.remove(segment.path);
-    await disk.remove(`${layout.segments}/${indexName(number)}`);
+    for (const number of numbers) {
+      await this.segments.get(number)?.close();
+      await disk.remove(layout.segment(number));
+      await disk.remove(`${layout.segments}/${indexName(number)}`);
+    }
+    await disk.syncDirectory(layout.segments);
+    for (const number of numbers) {
+      this.segments.delete(number);
+      this.#loaded.delete(number);
+    }
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,12 @@
+// A sample of the crash points of test/crash/, small enough for every run.
+
+import { test } from 'node:test';
+import { crashAt, lifeCalls } from '../test/log/crash.ts';
+
+test('a volume survives a stop after every sixth call', async () => {
+  const calls = await lifeCalls();
+  for (let stop = 1; stop <= calls; stop += 6) {
+    await crashAt(stop, 'none', 'x');
+    await crashAt(stop + 3, 'some', `${stop}`);
+  }
+});
