@@ -161,6 +161,8 @@ export class Group {
   #open(): void {
     this.#acceptor.open();
     this.#parts.onOpen();
+    // Sealed into a set that it was not installed for yet, before it was started again.
+    void this.#catchUp(this.register.set);
   }
 
   async ask(seat: Seat, request: ControllerRequest, timeout: Micros): Promise<ControllerAnswer> {
