@@ -140,7 +140,7 @@ export class Acceptor {
       this.#rejecting.set(request, reject);
       const before = body.kind === 'accept' ? acceptedHere(this.#state, body.key) : null;
       this.#carryOut(stepAcceptor(this.#state, { kind: 'request', request, body }));
-      // Confirming a value as it is is no news: readers do that, and would wake each other for ever.
+      // A value confirmed as it is is no news: readers do that, and would wake each other.
       if (body.kind !== 'accept' || body.value === before) return;
       if (acceptedHere(this.#state, body.key) === body.value) this.#parts.onAccepted(body.key);
     });
