@@ -1,0 +1,256 @@
+// The reconciler against an API server in memory: what it writes, and above all what it does not.
+
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { silent } from '../../io/logger.ts';
+import { nodeClock, nodeRandom } from '../../io/node.ts';
+import { micros } from '../../protocol/types.ts';
+import { MemoryKube } from '../../test/kube-api.ts';
+import { KubeError, type KubeObject, pathOf, RESOURCES } from '../kube/api.ts';
+import { Cache } from '../kube/cache.ts';
+import { Events } from '../kube/events.ts';
+import { conditionOf, isObject, listAt, textAt } from '../kube/fields.ts';
+import { Reconciler } from './reconciler.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'journal-reconciler-'));
+const cleanups: (() => void)[] = [];
+after(() => {
+  for (const cleanup of cleanups) cleanup();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const pathFor = (kind: keyof typeof RESOURCES, name: string): string =>
+  pathOf(RESOURCES[kind], 'n', name);
+const CLUSTER = pathFor('JournalCluster', 'orders');
+
+async function begin(spec: object = {}, prepare: (api: MemoryKube) => void = () => {}) {
+  const api = new MemoryKube();
+  prepare(api);
+  api.put(CLUSTER, {
+    apiVersion: 'journal.dev/v1alpha1',
+    kind: 'JournalCluster',
+    metadata: { name: 'orders', namespace: 'n' },
+    spec: { storage: { size: '1Gi' }, members: 3, ...spec },
+  });
+  const parts = { api, clock: nodeClock, random: nodeRandom('reconciler'), logger: silent };
+  const cache = new Cache(parts, {
+    namespace: undefined,
+    nodes: true,
+    podMonitors: false,
+    logger: silent,
+    onChange: () => {},
+  });
+  cleanups.push(() => cache.stop());
+  while (!cache.synced) await pause();
+  const reconciler = new Reconciler({
+    ...parts,
+    cache,
+    events: new Events(parts, silent, 'test'),
+    image: 'journal:1',
+    operatorNamespace: 'journal-system',
+    folder,
+    spreadMillis: 0,
+  });
+  const pass = async (times = 1): Promise<void> => {
+    for (let count = 0; count < times; count += 1) {
+      await pause();
+      await reconciler.reconcile('n', 'orders');
+    }
+    await pause();
+  };
+  const get = (kind: keyof typeof RESOURCES, name: string) => api.objects.get(pathFor(kind, name));
+  const condition = (type: string): string => {
+    const cluster = api.objects.get(CLUSTER);
+    const found = listAt(cluster, 'status', 'conditions').find(
+      (one) => textAt(one, 'type') === type,
+    );
+    return `${textAt(found, 'status')} ${textAt(found, 'reason')}`;
+  };
+  const events = (): string[] =>
+    [...api.objects.values()].filter(({ kind }) => kind === 'Event').map((one) => `${one.note}`);
+  return { api, pass, get, condition, events, reconciler };
+}
+
+/** Until every watch has told what was written. */
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+function format(api: MemoryKube): void {
+  for (const [path, job] of [...api.objects]) {
+    if (job.kind === 'Job') api.put(path, { ...job, status: { succeeded: 1 } });
+  }
+}
+
+test('a cluster gets its objects, is formatted once, and then nothing is written', async () => {
+  const { api, pass, get, condition, reconciler } = await begin();
+  await pass(3);
+  assert.equal(condition('Ready'), 'False ControllersUnreachable');
+  assert.equal(condition('Progressing'), 'True Formatting');
+  assert.equal(get('StatefulSet', 'orders-controller-1'), undefined);
+  assert.ok(get('StatefulSet', 'orders-replica-1'));
+  format(api);
+  await pass(4);
+  assert.ok(get('StatefulSet', 'orders-controller-3'));
+  assert.equal(get('Job', 'orders-controller-1-format'), undefined);
+  const before = api.writes.length;
+  await pass(5);
+  assert.deepEqual(api.writes.slice(before), []);
+  await reconciler.close();
+});
+
+test('certificates name roles and the Service, and every one belongs to the authority', async () => {
+  const { pass, get } = await begin();
+  await pass(2);
+  const pem = (name: string, key: string): string =>
+    Buffer.from(textAt(get('Secret', name), 'data', key) ?? '', 'base64').toString();
+  const authority = new X509Certificate(pem('orders-ca', 'ca.crt'));
+  for (const name of ['replica-1-tls', 'controller-2-tls', 'client', 'operator']) {
+    const leaf = new X509Certificate(pem(`orders-${name}`, 'tls.crt'));
+    assert.ok(leaf.verify(authority.publicKey), name);
+    assert.equal(pem(`orders-${name}`, 'ca.crt'), pem('orders-ca', 'ca.crt'));
+  }
+  const replica = new X509Certificate(pem('orders-replica-1-tls', 'tls.crt'));
+  assert.equal(replica.subject, 'CN=replica-1.replicas.orders');
+  assert.ok(replica.checkHost('orders.n.svc'));
+  assert.ok(replica.checkHost('orders-replica-1.n.svc'));
+  assert.equal(replica.checkHost('orders-replica-2.n.svc'), undefined);
+});
+
+test('a rotation of the authority believes both before it issues from the new one', async () => {
+  const { api, pass, get } = await begin();
+  await pass(2);
+  const data = (name: string, key: string): string => {
+    const text = textAt(get('Secret', name), 'data', key) ?? '';
+    return Buffer.from(text, 'base64').toString();
+  };
+  const old = { bundle: data('orders-client', 'ca.crt'), leaf: data('orders-client', 'tls.crt') };
+  const cluster = api.objects.get(CLUSTER);
+  const annotations = { 'journal.dev/rotate-authority': 'now' };
+  api.put(CLUSTER, { ...cluster, metadata: { ...cluster?.metadata, annotations } });
+  await pass(1);
+  assert.ok(data('orders-client', 'ca.crt').startsWith(old.bundle.trimEnd()));
+  assert.equal(data('orders-client', 'ca.crt').match(/BEGIN/g)?.length, 2);
+  assert.equal(data('orders-client', 'tls.crt'), old.leaf);
+  await pass(2);
+  const [first = ''] = data('orders-ca', 'ca.crt').split(/(?<=-----END CERTIFICATE-----\n)/);
+  const leaf = new X509Certificate(data('orders-client', 'tls.crt'));
+  assert.ok(leaf.verify(new X509Certificate(first).publicKey));
+  assert.ok(!leaf.verify(new X509Certificate(old.bundle).publicKey));
+  assert.ok(data('orders-replica-1-tls', 'ca.crt').includes(old.bundle.trim()));
+});
+
+test('an object of somebody else under our name is left alone, and said', async () => {
+  const mine = { apiVersion: 'v1', kind: 'Service', spec: { ports: [{ port: 80 }] } };
+  const { api, pass, condition, events } = await begin({}, (kube) => {
+    kube.put(pathFor('Service', 'orders'), {
+      ...mine,
+      metadata: { name: 'orders', namespace: 'n' },
+    });
+  });
+  await assert.rejects(pass(1), /Service orders is there and was not made for this/);
+  await pause();
+  assert.equal(condition('Stalled'), 'True ForeignObject');
+  assert.deepEqual(api.objects.get(pathFor('Service', 'orders'))?.spec, mine.spec);
+  assert.match(events().join(), /Service orders is there/);
+});
+
+test('an edit is taken back, a field of somebody else is not', async () => {
+  const { api, pass, get } = await begin();
+  await pass(3);
+  const path = pathFor('StatefulSet', 'orders-replica-1');
+  const set = get('StatefulSet', 'orders-replica-1');
+  assert.ok(set && isObject(set.spec));
+  api.put(path, {
+    ...set,
+    metadata: { ...set.metadata, labels: { ...set.metadata.labels, theirs: 'x' } },
+    spec: { ...set.spec, replicas: 5 },
+  });
+  await pass(1);
+  const after = get('StatefulSet', 'orders-replica-1');
+  assert.equal(isObject(after?.spec) && after.spec.replicas, 1);
+  assert.equal(after?.metadata.labels?.theirs, 'x');
+});
+
+test('status is written on the failing path too', async () => {
+  const { api, pass, condition } = await begin();
+  await pass(1);
+  api.before = ({ path, method }) => {
+    if (method !== 'PATCH' || !path.includes('/secrets/')) return;
+    const facts = { status: 403, reason: 'Forbidden', retryAfter: micros(0) };
+    throw new KubeError('secrets are forbidden', facts);
+  };
+  api.remove(pathFor('Secret', 'orders-client'));
+  await assert.rejects(pass(1), /forbidden/);
+  await pause();
+  assert.equal(condition('Progressing'), 'False ReconcileFailed');
+});
+
+test('a volume that may not grow is said, and holds nothing else up', async () => {
+  const { api, pass, get, condition } = await begin();
+  await pass(3);
+  api.before = ({ path, method }) => {
+    if (method !== 'PATCH' || !path.includes('/persistentvolumeclaims/')) return;
+    const facts = { status: 403, reason: 'Forbidden', retryAfter: micros(0) };
+    throw new KubeError('only dynamically provisioned pvc can be resized', facts);
+  };
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(cluster && isObject(cluster.spec));
+  api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, storage: { size: '2Gi' } } });
+  api.remove(pathFor('Service', 'orders-replica-1'));
+  await pass(1);
+  assert.equal(condition('StorageResizing'), 'False Refused');
+  assert.ok(get('Service', 'orders-replica-1'));
+});
+
+test('what a deleted cluster left is adopted whole, or not at all', async () => {
+  const old = await begin();
+  await old.pass(3);
+  format(old.api);
+  await old.pass(3);
+  const kept = [...old.api.objects].filter(
+    ([, one]) => one.kind !== 'JournalCluster' && one.metadata.ownerReferences === undefined,
+  );
+  assert.deepEqual(
+    [...new Set(kept.map(([, one]) => one.kind))].filter((kind) => kind !== 'Event').sort(),
+    ['ConfigMap', 'PersistentVolumeClaim', 'Secret'],
+  );
+  const restore = (without: string) => (api: MemoryKube) => {
+    api.put('/pad', { metadata: { name: 'pad' } });
+    for (const [path, one] of kept) if (one.metadata.name !== without) api.put(path, one);
+  };
+  const whole = await begin({}, restore(''));
+  await whole.pass(2);
+  const data = (object: KubeObject | undefined): string =>
+    textAt(object, 'data', 'ledger.json') ?? '';
+  const before: unknown = JSON.parse(data(old.get('ConfigMap', 'orders-ledger')));
+  const adopted: unknown = JSON.parse(data(whole.get('ConfigMap', 'orders-ledger')));
+  assert.equal(textAt(adopted, 'clusterId'), textAt(before, 'clusterId'));
+  assert.ok(whole.get('StatefulSet', 'orders-controller-1'), 'it is formatted already');
+  for (const missing of ['orders-replica-2-data', 'orders-ledger', 'orders-ca']) {
+    const part = await begin({}, restore(missing));
+    await part.pass(1);
+    assert.equal(part.condition('Stalled'), 'True AdoptionIncomplete', missing);
+    assert.equal(part.get('StatefulSet', 'orders-replica-1'), undefined);
+  }
+});
+
+test('a suspended cluster is reported and not touched', async () => {
+  const { api, pass, get } = await begin();
+  await pass(3);
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(cluster && isObject(cluster.spec));
+  api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, suspend: true, members: 5 } });
+  api.remove(pathFor('Service', 'orders-replica-1'));
+  const before = api.writes.length;
+  await pass(2);
+  assert.deepEqual(
+    api.writes.slice(before).filter((one) => !one.endsWith('/status')),
+    [],
+  );
+  assert.equal(textAt(api.objects.get(CLUSTER), 'status', 'mode'), 'suspended');
+  assert.equal(get('Service', 'orders-replica-1'), undefined);
+  assert.equal(conditionOf(api.objects.get(CLUSTER), 'Ready'), 'False');
+});
