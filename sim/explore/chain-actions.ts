@@ -7,7 +7,7 @@ import { epochAt, matchPoint } from '../../protocol/chain/shape.ts';
 import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Configuration, findMember, head } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
-import { type Batch, lastLsn, lsn, micros, NO_LSN, type StoreId } from '../../protocol/types.ts';
+import { type Batch, lastLsn, lsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
 import { successors } from './chain-rules.ts';
 import {
   boot,
@@ -19,6 +19,7 @@ import {
   type Site,
   shapeOf,
   tablesOf,
+  tickOf,
 } from './chain-world.ts';
 
 export type ChainAction =
@@ -156,7 +157,7 @@ function applySite(world: ChainWorldState, site: Site, action: SiteAction): void
       break;
     case 'tick':
       world.clock += 100_000;
-      run(world, site, { kind: 'tick', now: micros(world.clock), wall: micros(world.clock) });
+      run(world, site, tickOf(world, site));
       break;
     case 'append':
     case 'trim':
@@ -249,5 +250,5 @@ function installBase(world: ChainWorldState, site: Site, source: Site): void {
   site.written = [...headers];
   site.baseLsn = source.baseLsn;
   const shape = shapeOf(headers, source.baseLsn);
-  run(world, site, { kind: 'based', shape, tables: tablesOf(headers) });
+  run(world, site, { kind: 'based', shape, tables: tablesOf(world, headers) });
 }

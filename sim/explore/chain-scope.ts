@@ -1,20 +1,12 @@
 // The chain as a scope of the exhaustive search: how a world is copied, told apart and judged.
 
-import { checkMember, checkMembers } from '../../protocol/chain/invariants.ts';
 import type { ChainMessage } from '../../protocol/chain/messages.ts';
 import { type ChainState, RESEND_MICROS } from '../../protocol/chain/state.ts';
 import type { Configuration } from '../../protocol/configuration.ts';
 import type { BatchHeader, Micros } from '../../protocol/types.ts';
 import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
-import {
-  type ChainScope,
-  type ChainWorldState,
-  chainStates,
-  checkAcknowledged,
-  latest,
-  openChainWorld,
-  type Site,
-} from './chain-world.ts';
+import { checkWorld } from './chain-checks.ts';
+import { type ChainScope, type ChainWorldState, openChainWorld, type Site } from './chain-world.ts';
 import type { Scope } from './search.ts';
 
 /** All orders of everything within the bounds of `scope`. */
@@ -26,12 +18,7 @@ export function chainScope(name: string, scope: ChainScope): Scope<ChainWorldSta
     apply: applyChain,
     copy: copyWorld,
     canonical,
-    check: (world) => {
-      const members = chainStates(world);
-      for (const state of members) checkMember(state);
-      checkMembers({ members, latest: latest(world) });
-      checkAcknowledged(world);
-    },
+    check: checkWorld,
   };
 }
 

@@ -19,18 +19,14 @@ import type {
 import { EMPTY_SHAPE, epochAt, extended, rebased } from '../../protocol/chain/shape.ts';
 import { type ChainState, openChain } from '../../protocol/chain/state.ts';
 import { emptyTables, foldBatch, snapshotTables } from '../../protocol/chain/tables.ts';
-import {
-  type Configuration,
-  DEFAULT_SETTINGS,
-  type Member,
-  order,
-} from '../../protocol/configuration.ts';
+import { type Configuration, DEFAULT_SETTINGS, type Member } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
 import {
   type Batch,
   type BatchHeader,
   epoch,
   FIRST_LSN,
+  type JournalLimits,
   journalId,
   type Lsn,
   lastLsn,
@@ -96,6 +92,10 @@ export interface ChainScope {
   readonly minReplicas: number;
   /** Nobody asks again while anything is under way: keeps an exhaustive search finite. */
   readonly patient: boolean;
+  /** Of the journal; those of every journal by default. */
+  readonly limits?: JournalLimits;
+  /** How far the wall clock of each store is ahead of that of the one after it. */
+  readonly skewMicros?: number;
 }
 
 export interface ChainWorldState {
@@ -119,8 +119,6 @@ export interface ChainWorldState {
   /** Sees every effect as it is carried out; for people who read along. */
   observe?: (store: StoreId, effect: ChainEffect) => void;
 }
-
-const SETTINGS = { ...DEFAULT_SETTINGS };
 
 export function openChainWorld(scope: ChainScope): ChainWorldState {
   const sites = Array.from({ length: scope.stores }, (_, at): Site => {
@@ -152,7 +150,11 @@ export function openChainWorld(scope: ChainScope): ChainWorldState {
   world.decided.push({
     journal: JOURNAL,
     name: 'explored',
-    settings: { ...SETTINGS, minReplicas: scope.minReplicas },
+    settings: {
+      ...DEFAULT_SETTINGS,
+      minReplicas: scope.minReplicas,
+      limits: scope.limits ?? DEFAULT_SETTINGS.limits,
+    },
     lineage: 1,
     epoch: epoch(1),
     firstLsn: FIRST_LSN,
@@ -190,8 +192,8 @@ export function shapeOf(headers: readonly BatchHeader[], baseLsn: Lsn): LogShape
   return rebased(shape, baseLsn, epochAt(shape, baseLsn) ?? EMPTY_SHAPE.baseEpoch);
 }
 
-export function tablesOf(headers: readonly BatchHeader[]): TablesSnapshot {
-  const tables = emptyTables();
+export function tablesOf(world: ChainWorldState, headers: readonly BatchHeader[]): TablesSnapshot {
+  const tables = emptyTables(latest(world).settings.limits);
   for (const header of headers) foldBatch(tables, header);
   return snapshotTables(tables);
 }
@@ -204,7 +206,7 @@ export function boot(world: ChainWorldState, site: Site): void {
     me: { store: site.store, incarnation: site.incarnation },
     record: site.record,
     shape: shapeOf(site.durable, site.baseLsn),
-    tables: tablesOf(site.durable),
+    tables: tablesOf(world, site.durable),
     settings: latest(world).settings,
   });
 }
@@ -227,7 +229,7 @@ export function finishOperation(world: ChainWorldState, site: Site): void {
     case 'truncate': {
       const kept = (header: BatchHeader): boolean => lastLsn(header) <= operation.endLsn;
       site.durable = site.durable.filter(kept);
-      const tables = operation.refold ? { tables: tablesOf(site.durable) } : {};
+      const tables = operation.refold ? { tables: tablesOf(world, site.durable) } : {};
       run(world, site, { kind: 'saved', save: operation.save, ...tables });
       break;
     }
@@ -243,11 +245,16 @@ export function finishOperation(world: ChainWorldState, site: Site): void {
 
 // ── Machines ──────────────────────────────────────────────────────────────────────────────────
 
+/** The time at a site: everybody's clock runs alike, but not everybody's shows the same. */
+export function tickOf(world: ChainWorldState, site: Site): Extract<ChainInput, { kind: 'tick' }> {
+  const behind = (world.scope.stores - Number(site.store)) * (world.scope.skewMicros ?? 0);
+  return { kind: 'tick', now: micros(world.clock), wall: micros(world.clock + behind) };
+}
+
 export function run(world: ChainWorldState, site: Site, input: ChainInput): void {
   const { state } = site;
   if (state === null) return;
-  const time = micros(world.clock);
-  const effects = turn(state, [{ kind: 'tick', now: time, wall: time }, input]);
+  const effects = turn(state, [tickOf(world, site), input]);
   if (state.floor !== null) site.floor = state.floor;
   for (const effect of effects) {
     world.observe?.(site.store, effect);
@@ -364,41 +371,4 @@ function checkRead(world: ChainWorldState, site: Site, request: number, answered
     'a linearizable read sees what was acknowledged before it',
     () => `${answered}, acknowledged was ${asked.atLeast}`,
   );
-}
-
-/** What members there are for the invariants: running ones as they are. */
-export function chainStates(world: ChainWorldState): ChainState[] {
-  return world.sites.flatMap(({ state }) => (state === null ? [] : [state]));
-}
-
-/** Everything acknowledged is on the disk of every serving member that is up, with its identity. */
-export function checkAcknowledged(world: ChainWorldState): void {
-  for (const member of latest(world).serving) {
-    const site = world.sites.find(({ store }) => store === member.store);
-    if (site?.state == null || site.incarnation !== member.incarnation) continue;
-    for (const [at, identity] of world.acknowledged) {
-      const held = site.durable.find((header) => header.firstLsn === at);
-      invariant(
-        held?.bodyCrc === identity,
-        'what was acknowledged is on every serving member',
-        () => `${at} on ${site.store} is ${held?.bodyCrc ?? 'missing'}, was ${identity}`,
-      );
-    }
-  }
-}
-
-/** All members of the newest configuration, in chain order, for messages. */
-export function describeWorld(world: ChainWorldState): string {
-  const now = latest(world);
-  const members = order(now).map((member) => `${Number(member.store)}@${member.incarnation}`);
-  const sites = world.sites.map(({ store, state, durable, operations }) => {
-    const shown =
-      state === null
-        ? 'down'
-        : `${state.standing} e${state.record?.epoch ?? 0} ${state.live ? 'live' : ''} ` +
-          `${state.synced ? 'synced' : ''} c${state.committedLsn} d${state.durableLsn} ` +
-          `e${state.shape.endLsn} start ${state.startLsn}`;
-    return `${Number(store)}: ${shown} disk ${durable.length} operations ${operations.length}`;
-  });
-  return [`epoch ${now.epoch}: ${members.join(' ')}`, ...sites].join('\n');
 }

@@ -18,9 +18,9 @@ import type {
 } from '../../protocol/chain/messages.ts';
 import { type Epoch, epoch, type Idempotence, lsn, writerId } from '../../protocol/types.ts';
 import { applyChain, type ChainAction } from '../../sim/explore/chain-actions.ts';
+import { chainStates } from '../../sim/explore/chain-checks.ts';
 import {
   type ChainWorldState,
-  chainStates,
   feed,
   latest,
   memberOf,

@@ -1,0 +1,52 @@
+// What must hold in every state of an explored chain, and how such a state is told to people.
+
+import { checkMember, checkMembers } from '../../protocol/chain/invariants.ts';
+import type { ChainState } from '../../protocol/chain/state.ts';
+import { order } from '../../protocol/configuration.ts';
+import { invariant } from '../../protocol/errors.ts';
+import { type ChainWorldState, latest } from './chain-world.ts';
+
+/** The invariants of the protocol, and that nothing acknowledged is lost. */
+export function checkWorld(world: ChainWorldState): void {
+  const members = chainStates(world);
+  for (const state of members) checkMember(state);
+  checkMembers({ members, latest: latest(world) });
+  checkAcknowledged(world);
+}
+
+/** What members there are for the invariants: running ones as they are. */
+export function chainStates(world: ChainWorldState): ChainState[] {
+  return world.sites.flatMap(({ state }) => (state === null ? [] : [state]));
+}
+
+/** Everything acknowledged is on the disk of every serving member that is up, with its identity. */
+export function checkAcknowledged(world: ChainWorldState): void {
+  for (const member of latest(world).serving) {
+    const site = world.sites.find(({ store }) => store === member.store);
+    if (site?.state == null || site.incarnation !== member.incarnation) continue;
+    for (const [at, identity] of world.acknowledged) {
+      const held = site.durable.find((header) => header.firstLsn === at);
+      invariant(
+        held?.bodyCrc === identity,
+        'what was acknowledged is on every serving member',
+        () => `${at} on ${site.store} is ${held?.bodyCrc ?? 'missing'}, was ${identity}`,
+      );
+    }
+  }
+}
+
+/** All members of the newest configuration, in chain order, for messages. */
+export function describeWorld(world: ChainWorldState): string {
+  const now = latest(world);
+  const members = order(now).map((member) => `${Number(member.store)}@${member.incarnation}`);
+  const sites = world.sites.map(({ store, state, durable, operations }) => {
+    const shown =
+      state === null
+        ? 'down'
+        : `${state.standing} e${state.record?.epoch ?? 0} ${state.live ? 'live' : ''} ` +
+          `${state.synced ? 'synced' : ''} c${state.committedLsn} d${state.durableLsn} ` +
+          `e${state.shape.endLsn} start ${state.startLsn}`;
+    return `${Number(store)}: ${shown} disk ${durable.length} operations ${operations.length}`;
+  });
+  return [`epoch ${now.epoch}: ${members.join(' ')}`, ...sites].join('\n');
+}

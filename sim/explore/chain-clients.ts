@@ -1,0 +1,121 @@
+// Clients of an explored chain, by chance: sessions with numbers, retries, conditions, claims.
+
+import type { AppendCondition, AppendRequest } from '../../protocol/chain/messages.ts';
+import { NO_CONDITION } from '../../protocol/chain/messages.ts';
+import { type KeyOperation, type Lsn, lsn, NO_LSN, writerId } from '../../protocol/types.ts';
+import type { ChainTruth } from './chain-truth.ts';
+
+const KEYS = ['k', 'l'];
+const OPERATIONS: readonly KeyOperation[] = ['tag', 'claim', 'renew', 'release'];
+const SESSIONS = 4;
+
+interface Session {
+  readonly writer: ReturnType<typeof writerId>;
+  sequence: number;
+  /** What may be sent again: nobody said for good that it was not taken. */
+  readonly sent: AppendRequest[];
+}
+
+export class ChainClients {
+  readonly #truth: ChainTruth;
+  readonly #random: () => number;
+  readonly #sessions: Session[] = [];
+  readonly #plain: boolean;
+  #writers = 0;
+  #bodies = 0;
+
+  /** With `plain` appends have no condition: some walks should get far. */
+  constructor(truth: ChainTruth, random: () => number, plain: boolean) {
+    this.#truth = truth;
+    this.#random = random;
+    this.#plain = plain;
+    truth.onRefused = (body, code) => this.#refused(body, code);
+  }
+
+  #below(count: number): number {
+    return Math.floor(this.#random() * count);
+  }
+
+  #pick<Value>(values: readonly Value[]): Value | undefined {
+    return values[this.#below(values.length)];
+  }
+
+  /** One request to the head at a site: something new, something again, or a question. */
+  act(site: number): void {
+    const dice = this.#random();
+    if (dice < 0.1) this.#truth.key(site, this.#pick(KEYS) ?? 'k');
+    else if (dice < 0.4) this.#again(site);
+    else this.#fresh(site);
+  }
+
+  #fresh(site: number): void {
+    const session = this.#random() < 0.7 ? this.#session() : null;
+    this.#bodies += 1;
+    const keyed = this.#random() < 0.5;
+    const operation = keyed ? (this.#pick(OPERATIONS) ?? 'tag') : 'tag';
+    const count = 1 + this.#below(2);
+    if (session !== null) session.sequence += 1;
+    const body: AppendRequest = {
+      kind: 'append',
+      count,
+      bodyCrc: 1_000_000 + this.#bodies,
+      bodyBytes: count,
+      keys: keyed ? [{ key: this.#pick(KEYS) ?? 'k', offset: this.#below(count) }] : [],
+      keyOperation: operation,
+      leaseMillis: operation === 'claim' || operation === 'renew' ? 1_000 : 0,
+      idempotence: session && {
+        writer: session.writer,
+        sequence: session.sequence,
+        after: session.sequence - 1,
+        chosen: false,
+      },
+      condition: this.#plain ? NO_CONDITION : this.#condition(),
+    };
+    session?.sent.push(body);
+    this.#truth.append(site, body);
+  }
+
+  #session(): Session {
+    const at = this.#below(SESSIONS);
+    const known = this.#sessions[at];
+    if (known !== undefined && this.#random() < 0.95) return known;
+    this.#writers += 1;
+    const opened = this.#truth.newest.endLsn.toString(16).padStart(14, '0');
+    const writer = writerId(opened + this.#writers.toString(16).padStart(18, '0'));
+    const session = { writer, sequence: 0, sent: [] };
+    this.#sessions[at] = session;
+    return session;
+  }
+
+  #again(site: number): void {
+    const session = this.#pick(this.#sessions.filter((one) => one !== undefined));
+    const body = session && this.#pick(session.sent.slice(-4));
+    if (body !== undefined) this.#truth.append(site, body);
+  }
+
+  #refused(body: AppendRequest, code: string): void {
+    if (code === 'NOT_HEAD' || code === 'UNDER_REPLICATED' || code === 'SEQUENCE_GAP') return;
+    const at = this.#sessions.findIndex((one) => one?.writer === body.idempotence?.writer);
+    const session = this.#sessions[at];
+    if (session === undefined) return;
+    const place = session.sent.indexOf(body);
+    if (place >= 0) session.sent.splice(place, 1);
+  }
+
+  /** True of what is committed now, of what was, or of nothing. */
+  #condition(): AppendCondition {
+    const dice = this.#random();
+    if (dice < 0.4) return NO_CONDITION;
+    const { facts } = this.#truth;
+    const fact = this.#random() < 0.7 ? this.#truth.newest : this.#pick(facts.slice(-4));
+    if (fact === undefined) return NO_CONDITION;
+    const key = this.#pick(KEYS) ?? 'k';
+    const entry = fact.keys.get(key);
+    if (dice < 0.6) {
+      const tail: Lsn = lsn(Math.max(0, fact.dataLsn + this.#below(3) - 1));
+      return { ...NO_CONDITION, expectTail: tail };
+    }
+    if (dice < 0.8) return { ...NO_CONDITION, expectKey: { key, lsn: entry?.keyLsn ?? NO_LSN } };
+    return { ...NO_CONDITION, fence: { key, token: entry?.tokenLsn ?? NO_LSN } };
+  }
+}

@@ -1,0 +1,191 @@
+// What clients of an explored chain asked and were told, held against what was committed: one log,
+// each idempotent append once, conditions that held where they were judged, times that rise.
+//
+// It watches the effects of the machines and knows nothing of how they come to them.
+
+import type { AppendRequest, ChainEffect, ChainReply } from '../../protocol/chain/messages.ts';
+import { order } from '../../protocol/configuration.ts';
+import { invariant } from '../../protocol/errors.ts';
+import { type BatchHeader, type Lsn, lastLsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
+import { type ChainWorldState, feed, type Site } from './chain-world.ts';
+
+interface KeyFact {
+  readonly keyLsn: Lsn;
+  readonly tokenLsn: Lsn;
+}
+
+/** What a log means up to some batch. */
+export interface Fact {
+  readonly endLsn: Lsn;
+  readonly dataLsn: Lsn;
+  readonly timestamp: number;
+  readonly keys: ReadonlyMap<string, KeyFact>;
+}
+
+interface Call {
+  readonly store: StoreId;
+  /** Null for a question about `key`. */
+  readonly append: AppendRequest | null;
+  readonly key: string;
+  /** Facts that were known when it was asked. */
+  readonly from: number;
+}
+
+const NOTHING: Fact = { endLsn: NO_LSN, dataLsn: NO_LSN, timestamp: 0, keys: new Map() };
+
+export class ChainTruth {
+  readonly #world: ChainWorldState;
+  /** After each committed batch, and of the empty log first. */
+  readonly facts: Fact[] = [NOTHING];
+  readonly #committed = new Map<Lsn, BatchHeader>();
+  readonly #calls = new Map<number, Call>();
+  /** Every append that was ever asked for, by the checksum that stands for its records. */
+  readonly #bodies = new Map<number, AppendRequest>();
+  /** Positions of what was appended under each idempotence key. */
+  readonly #once = new Map<string, Lsn>();
+  /** Refusals that were proven true, and answers that were found right. */
+  readonly looked = { refusals: 0, answers: 0, duplicates: 0 };
+  /** Told of every definite refusal, so that a client does not try the same again. */
+  onRefused: (body: AppendRequest, code: string) => void = () => undefined;
+
+  constructor(world: ChainWorldState) {
+    this.#world = world;
+    world.observe = (store, effect) => this.#observe(store, effect);
+  }
+
+  get newest(): Fact {
+    return this.facts.at(-1) ?? NOTHING;
+  }
+
+  append(at: number, body: AppendRequest): void {
+    this.#bodies.set(body.bodyCrc, body);
+    this.#world.used.appends += 1;
+    this.#ask(at, body, '');
+  }
+
+  key(at: number, key: string): void {
+    this.#ask(at, null, key);
+  }
+
+  #ask(at: number, append: AppendRequest | null, key: string): void {
+    const world = this.#world;
+    const store = world.sites[at]?.store;
+    if (store === undefined) return;
+    const request = world.nextRequest;
+    world.nextRequest += 1;
+    this.#calls.set(request, { store, append, key, from: this.facts.length - 1 });
+    const body = append ?? ({ kind: 'key', key } as const);
+    feed(world, at, { kind: 'request', request, body });
+  }
+
+  #observe(store: StoreId, effect: ChainEffect): void {
+    const site = this.#world.sites.find((one) => one.store === store);
+    if (site === undefined) return;
+    if (effect.kind === 'commit') this.#commit(site, effect.committedLsn);
+    if (effect.kind === 'reply') this.#reply(site, effect.request, effect.reply);
+  }
+
+  // ── What is committed ───────────────────────────────────────────────────────────────────────
+
+  #commit(site: Site, committedLsn: Lsn): void {
+    for (const header of site.written) {
+      if (lastLsn(header) > committedLsn) break;
+      const known = this.#committed.get(header.firstLsn);
+      const at = (): string => `${header.firstLsn} at ${Number(site.store)}`;
+      if (known !== undefined) {
+        const same = known.bodyCrc === header.bodyCrc && known.epoch === header.epoch;
+        invariant(same && known.count === header.count, 'one batch at a committed position', at);
+        continue;
+      }
+      invariant(header.firstLsn === this.newest.endLsn + 1, 'what is committed is dense', at);
+      this.#judge(header);
+      this.#committed.set(header.firstLsn, header);
+      this.facts.push(after(this.newest, header));
+    }
+  }
+
+  /** A batch is committed: it may lie where it lies. */
+  #judge(header: BatchHeader): void {
+    const before = this.newest;
+    const at = (): string => `${header.firstLsn} of epoch ${header.epoch}`;
+    invariant(header.timestamp > before.timestamp, 'times rise along a log', at);
+    if (header.kind !== 'data') return;
+    const body = this.#bodies.get(header.bodyCrc);
+    if (body !== undefined) {
+      invariant(holds(body, before), 'a condition held where its append lies', at);
+    }
+    const name = nameOf(header);
+    if (name === null) return;
+    invariant(!this.#once.has(name), 'an idempotent append is there once', at);
+    this.#once.set(name, header.firstLsn);
+  }
+
+  // ── What clients are told ───────────────────────────────────────────────────────────────────
+
+  #reply(site: Site, request: number, reply: ChainReply): void {
+    // A trim of what is trimmed already writes nothing, so it says nothing of copies.
+    const counts = reply.kind === 'applied' && reply.lsn !== NO_LSN;
+    if (reply.kind === 'appended' || counts) this.#checkReplicas(site);
+    const call = this.#calls.get(request);
+    if (call === undefined || call.store !== site.store) return;
+    this.#calls.delete(request);
+    const since = this.facts.slice(call.from);
+    if (reply.kind === 'appended' && call.append !== null) this.#checkAnswer(call.append, reply);
+    if (reply.kind === 'key') {
+      const { key, keyLsn, tokenLsn } = reply;
+      const seen = since.some(({ keys }) => {
+        const entry = keys.get(key);
+        return (entry?.keyLsn ?? 0) === keyLsn && (entry?.tokenLsn ?? 0) === tokenLsn;
+      });
+      invariant(seen, 'what is said of a key was so meanwhile', () => `${key} ${keyLsn}`);
+      this.looked.answers += 1;
+    }
+    if (reply.kind !== 'refused' || call.append === null) return;
+    const { code } = reply.refusal;
+    if (reply.outcome === 'none') this.onRefused(call.append, code);
+    if (code !== 'CONDITION_FAILED' && code !== 'FENCED') return;
+    const { append } = call;
+    const failed = since.some((fact) => !holds(append, fact));
+    invariant(failed, '"no" is said from what is committed', () => reply.refusal.message);
+    this.looked.refusals += 1;
+  }
+
+  #checkReplicas(site: Site): void {
+    const configuration = site.state?.record?.configuration;
+    if (configuration === undefined) return;
+    const { minReplicas } = configuration.settings;
+    const rule = 'nothing is acknowledged with too few members';
+    invariant(order(configuration).length >= minReplicas, rule, () => `${Number(site.store)}`);
+  }
+
+  #checkAnswer(body: AppendRequest, reply: Extract<ChainReply, { kind: 'appended' }>): void {
+    const held = this.#committed.get(reply.firstLsn);
+    const at = (): string => `${reply.firstLsn}, committed is ${held?.bodyCrc}`;
+    invariant(held?.bodyCrc === body.bodyCrc, 'an answer names what was appended', at);
+    invariant(held?.timestamp === reply.timestamp, 'an answer has the time of the record', at);
+    this.looked.answers += 1;
+    if (reply.duplicate) this.looked.duplicates += 1;
+  }
+}
+
+function nameOf({ idempotence }: BatchHeader): string | null {
+  return idempotence === null ? null : `${idempotence.writer}/${idempotence.sequence}`;
+}
+
+function after(before: Fact, header: BatchHeader): Fact {
+  const keys = new Map(before.keys);
+  for (const { key, lsn } of header.keys) {
+    const claimed = header.keyOperation === 'claim';
+    keys.set(key, { keyLsn: lsn, tokenLsn: claimed ? lsn : (keys.get(key)?.tokenLsn ?? NO_LSN) });
+  }
+  const endLsn = lastLsn(header);
+  const dataLsn = header.kind === 'data' ? endLsn : before.dataLsn;
+  return { endLsn, dataLsn, timestamp: header.timestamp + header.count - 1, keys };
+}
+
+function holds({ condition }: AppendRequest, { keys, dataLsn, endLsn }: Fact): boolean {
+  const { expectTail, expectKey, fence } = condition;
+  if (expectTail !== null && (dataLsn > expectTail || expectTail > endLsn)) return false;
+  if (fence !== null && (keys.get(fence.key)?.tokenLsn ?? NO_LSN) !== fence.token) return false;
+  return expectKey === null || (keys.get(expectKey.key)?.keyLsn ?? NO_LSN) === expectKey.lsn;
+}

@@ -1,0 +1,167 @@
+// Random walks through the world of a chain: every seed has its own mix of what happens, its own
+// slow member, its own clients, and some have an adversary that strikes where it hurts.
+
+import { type Configuration, findMember } from '../../protocol/configuration.ts';
+import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
+import { checkWorld, describeWorld } from './chain-checks.ts';
+import { ChainClients } from './chain-clients.ts';
+import { ChainTruth } from './chain-truth.ts';
+import {
+  type ChainScope,
+  type ChainWorldState,
+  latest,
+  openChainWorld,
+  type Site,
+} from './chain-world.ts';
+
+const SCOPE: ChainScope = {
+  stores: 4,
+  initial: 3,
+  epochs: 12,
+  appends: 60,
+  crashes: 6,
+  cuts: 6,
+  reads: 10,
+  trims: 3,
+  losses: 3,
+  minReplicas: 1,
+  patient: false,
+  // So small that windows overflow and writers are evicted.
+  limits: { keys: 10, writers: 2, writerWindow: 3, chosenKeys: 4, cursors: 2 },
+  skewMicros: 400_000,
+};
+
+/** mulberry32: small, seeded, enough for a walk. */
+export function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** How often each kind is taken, relative to the others that are possible. */
+const WEIGHTS: Readonly<Record<ChainAction['kind'], number>> = {
+  deliver: 30,
+  disk: 30,
+  configure: 10,
+  tick: 5,
+  append: 8,
+  trim: 1,
+  read: 2,
+  crash: 0.5,
+  start: 4,
+  cut: 0.3,
+  copy: 0.3,
+  restore: 1,
+  loseEnd: 1,
+  learn: 2,
+  decide: 0.1,
+};
+
+type Weights = Readonly<Record<ChainAction['kind'], number>>;
+
+/** Swarm testing: every seed has its own mix, so that rare orders of things come up in some. */
+function mix(random: () => number): Weights {
+  const factors = [0.05, 0.3, 1, 3];
+  const drawn = Object.entries(WEIGHTS).map(
+    ([kind, weight]) => [kind, weight * (factors[Math.floor(random() * 4)] ?? 1)] as const,
+  );
+  return { ...WEIGHTS, ...Object.fromEntries(drawn) };
+}
+
+/**
+ * What an adversary likes better: a disk that adopted an epoch and has acknowledged nothing in it
+ * fails just then, and is trusted right after (the mark of ChainReconfig.tla is against that).
+ */
+function spite(world: ChainWorldState, action: ChainAction): number {
+  if (action.kind === 'decide') return isCold(world, action.next) ? 30 : 1;
+  if (action.kind !== 'crash' && action.kind !== 'loseEnd') return 1;
+  const site = world.sites[action.site];
+  return site !== undefined && isSilent(site) ? 40 : 1;
+}
+
+function isSilent({ record, floor, durable }: Site): boolean {
+  return record !== null && durable.length > 0 && record.epoch > (floor?.epoch ?? 0);
+}
+
+/** The configuration goes on with a member that restarted. */
+function isCold(world: ChainWorldState, next: Configuration): boolean {
+  return next.serving.every((member) => findMember(latest(world), member) === undefined);
+}
+
+export interface Walker {
+  readonly world: ChainWorldState;
+  readonly truth: ChainTruth;
+  /** Takes one step; null where nothing can happen any more. */
+  step(): ChainAction | null;
+}
+
+export function openWalk(seed: number): Walker {
+  const random = generator(seed);
+  const minReplicas = random() < 0.5 ? 1 : 2;
+  const world = openChainWorld({ ...SCOPE, minReplicas });
+  const truth = new ChainTruth(world);
+  const clients = new ChainClients(truth, random, random() < 0.3);
+  const weights = mix(random);
+  // One site hears of new configurations late: a zombie.
+  const slow = Math.floor(random() * SCOPE.stores);
+  const spiteful = random() < 0.25;
+  const weight = (action: ChainAction): number => {
+    const held = action.kind === 'configure' && action.site === slow ? 0.002 : 1;
+    return weights[action.kind] * held * (spiteful ? spite(world, action) : 1);
+  };
+  const step = (): ChainAction | null => {
+    const action = pick(chainActions(world), weight, random);
+    if (action === null) return null;
+    if (action.kind === 'append') clients.act(action.site);
+    else applyChain(world, action);
+    return action;
+  };
+  return { world, truth, step };
+}
+
+function pick(
+  actions: readonly ChainAction[],
+  weight: (action: ChainAction) => number,
+  random: () => number,
+): ChainAction | null {
+  const weights = actions.map(weight);
+  let left = random() * weights.reduce((sum, one) => sum + one, 0);
+  for (const [at, action] of actions.entries()) {
+    left -= weights[at] ?? 0;
+    if (left <= 0) return action;
+  }
+  return actions.at(-1) ?? null;
+}
+
+export interface WalkResult {
+  readonly acknowledged: number;
+  readonly epoch: number;
+  readonly reads: number;
+  readonly looked: ChainTruth['looked'];
+}
+
+/** Throws with the seed, the last steps and the state where anything is wrong. */
+export function walk(seed: number, steps: number): WalkResult {
+  const walker = openWalk(seed);
+  const { world, truth } = walker;
+  const taken: string[] = [];
+  try {
+    for (let at = 0; at < steps; at += 1) {
+      const action = walker.step();
+      if (action === null) break;
+      taken.push(JSON.stringify(action));
+      checkWorld(world);
+    }
+  } catch (error) {
+    const story = taken.slice(-25).join('\n');
+    const what = `seed ${seed}, step ${taken.length + 1}: ${String(error)}`;
+    throw new Error(`${what}\n${story}\n${describeWorld(world)}`, { cause: error });
+  }
+  const reads = world.used.reads - world.asked.length;
+  const { looked } = truth;
+  return { acknowledged: world.acknowledged.size, epoch: latest(world).epoch, reads, looked };
+}
