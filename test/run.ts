@@ -90,11 +90,14 @@ async function runProgram(command: readonly string[], until: number): Promise<[C
   ];
 }
 
-async function runTests(files: readonly string[], until: number): Promise<[Counts, Ending]> {
+async function runTests(
+  { files, fileMinutesMax = TEST_MINUTES_MAX }: Extract<Step, { kind: 'tests' }>,
+  until: number,
+): Promise<[Counts, Ending]> {
   const folder = mkdtempSync(join(tmpdir(), 'journal-tests-'));
   const tap = join(folder, 'tap');
   const command = [process.execPath, '--test', '--test-concurrency=2'];
-  command.push(`--test-timeout=${TEST_MINUTES_MAX * 60_000}`);
+  command.push(`--test-timeout=${fileMinutesMax * 60_000}`);
   command.push('--test-reporter=spec', '--test-reporter-destination=stdout');
   command.push('--test-reporter=tap', `--test-reporter-destination=${tap}`);
   try {
@@ -130,8 +133,7 @@ async function runTier(tier: Tier, steps: readonly Step[]): Promise<Counts> {
   for (const step of steps) {
     say(`--- ${step.name}`);
     const stepBegun = Date.now();
-    const run =
-      step.kind === 'tests' ? runTests(step.files, until) : runProgram(step.command, until);
+    const run = step.kind === 'tests' ? runTests(step, until) : runProgram(step.command, until);
     const [counts, ending] = await run;
     total = add(total, counts);
     const seconds = ((Date.now() - stepBegun) / 1000).toFixed(1);

@@ -8,7 +8,13 @@ export const root = join(import.meta.dirname, '..');
 /** One command of a tier. A `program` counts as one test, unless its last lines count for it. */
 export type Step =
   | { readonly kind: 'program'; readonly name: string; readonly command: readonly string[] }
-  | { readonly kind: 'tests'; readonly name: string; readonly files: readonly string[] };
+  | {
+      readonly kind: 'tests';
+      readonly name: string;
+      readonly files: readonly string[];
+      /** For one file; five where nothing is said. */
+      readonly fileMinutesMax?: number;
+    };
 
 export type Tier = {
   readonly name: string;
@@ -94,6 +100,21 @@ export const tiers: readonly Tier[] = [
     installs: 'gRPC for Python from PyPI and the packed client, in temporary folders',
     minutesMax: 15,
     steps: () => tests('foreign clients', 'test/foreign/**/*.test.ts'),
+  },
+  {
+    name: 'kubernetes',
+    about: 'a real Kubernetes of three zones on this machine; needs root and Linux',
+    installs:
+      'Debian packages by apt-get; Kubernetes, etcd, CoreDNS and Helm built from Go modules into ' +
+      '~/.cache/journal, many minutes the first time',
+    minutesMax: 60,
+    steps: () => [
+      program('the lab is made ready', process.execPath, 'test/kubernetes/lab/prepare.ts'),
+      ...tests('kubernetes', 'test/kubernetes/*.test.ts').map((step) => ({
+        ...step,
+        fileMinutesMax: 15,
+      })),
+    ],
   },
 ];
 

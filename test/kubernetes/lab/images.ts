@@ -1,7 +1,6 @@
 // Container images made on this machine, since none can be pulled: a base, and the project's own.
 
 import {
-  chmodSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -12,13 +11,16 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { cacheFolder, keyOf, once } from '../../../tools/cache.ts';
+import { dirname, join } from 'node:path';
+import { cacheFolder, isThere, keyOf, once } from '../../../tools/cache.ts';
 import { run } from './commands.ts';
 
 export type Say = (line: string) => void;
 
 export const PAUSE_IMAGE = 'localhost/pause:1';
+export const PROJECT_IMAGE = 'localhost/journal:lab';
+/** Certificates of authorities that Debian keeps in one file. */
+const TRUSTED = '/etc/ssl/certs/ca-certificates.crt';
 const SUITE = 'bookworm';
 const BUILD_MILLIS_MAX = 600_000;
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -63,44 +65,63 @@ export function pauseImage(program: string): Promise<string> {
   });
 }
 
-/**
- * Name of an image in the cache's store that stands in for `node:24-slim`: Debian, the Node that
- * this project pins, and the machine's npm.
- */
-export async function baseImage(say: Say): Promise<string> {
-  const lock = readFileSync(join(root, 'node_modules', 'node', 'package.json'), 'utf8');
-  const version = /"version": *"([^"]+)"/.exec(lock)?.[1] ?? 'unknown';
-  const name = `localhost/node-base:${SUITE}-${version}`;
-  await once(join(cacheFolder(), 'images', `base-${SUITE}-${version}`), async () => {
+/** Names of images in the cache's store. */
+export interface Bases {
+  /** Stands in for `node:24-slim`: Debian and the Node that this project pins. */
+  readonly base: string;
+  /** The same with npm and with what this machine trusts. */
+  readonly builder: string;
+}
+
+export async function baseImages(say: Say): Promise<Bases> {
+  const manifest = readFileSync(join(root, 'node_modules', 'node', 'package.json'), 'utf8');
+  const version = /"version": *"([^"]+)"/.exec(manifest)?.[1] ?? 'unknown';
+  const tag = `${SUITE}-${version}`;
+  const bases = { base: `localhost/node:${tag}`, builder: `localhost/node-builder:${tag}` };
+  const done = join(cacheFolder(), 'images', `bases-${tag}`);
+  await once(done, async () => {
     say(`making a base image once: Debian ${SUITE} by debootstrap, Node ${version}`);
-    await makeBase(name);
-    mark(`base-${SUITE}-${version}`);
+    await makeBases(bases);
+    writeFileSync(done, '');
   });
-  return name;
+  return bases;
 }
 
-function mark(name: string): void {
-  writeFileSync(join(cacheFolder(), 'images', name), '');
-}
-
-async function makeBase(name: string): Promise<void> {
+async function makeBases({ base, builder }: Bases): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'journal-base-'));
   try {
-    chmodSync(folder, 0o755);
-    const debootstrap = ['debootstrap', '--variant=minbase', SUITE, folder, await mirror()];
+    const debian = join(folder, 'debian');
+    const debootstrap = ['debootstrap', '--variant=minbase', SUITE, debian, await mirror()];
     await run(['nice', '-n', '19', ...debootstrap], { millisMax: BUILD_MILLIS_MAX });
-    rmSync(join(folder, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true });
-    addNode(folder, realpathSync((await run(['npm', 'root', '-g'])).trim()));
-    const from = (await build('from', 'scratch')).trim();
-    try {
-      await build('add', '--quiet', from, folder, '/');
-      await build('config', '--cmd', '["node"]', from);
-      await build('commit', '--quiet', from, name);
-    } finally {
-      await build('rm', from);
+    for (const needless of ['var/cache/apt', 'var/lib/apt/lists', 'usr/share/doc']) {
+      rmSync(join(debian, needless), { recursive: true, force: true });
     }
+    const node = join(debian, 'usr', 'local', 'bin', 'node');
+    cpSync(realpathSync(join(root, 'node_modules', 'node', 'bin', 'node')), node);
+    await layer('scratch', debian, [], base);
+    const extra = join(folder, 'extra');
+    await addNpm(extra);
+    const trust = ['--env', `NODE_EXTRA_CA_CERTS=${TRUSTED}`];
+    await layer(base, extra, trust, builder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Commits `from` with the files of a folder on top under a name. */
+async function layer(
+  from: string,
+  files: string,
+  settings: readonly string[],
+  name: string,
+): Promise<void> {
+  const container = (await build('from', '--pull-never', from)).trim();
+  try {
+    await build('add', '--quiet', container, files, '/');
+    if (settings.length > 0) await build('config', ...settings, container);
+    await build('commit', '--quiet', container, name);
+  } finally {
+    await build('rm', container);
   }
 }
 
@@ -111,14 +132,35 @@ async function mirror(): Promise<string> {
   return found ?? 'http://deb.debian.org/debian';
 }
 
-function addNode(folder: string, modules: string): void {
-  const local = join(folder, 'usr', 'local');
-  mkdirSync(join(local, 'lib', 'node_modules'), { recursive: true });
-  const node = realpathSync(join(root, 'node_modules', 'node', 'bin', 'node'));
-  cpSync(node, join(local, 'bin', 'node'));
-  cpSync(join(modules, 'npm'), join(local, 'lib', 'node_modules', 'npm'), { recursive: true });
-  for (const name of ['npm', 'npx']) {
-    const script = `#!/bin/sh\nexec node /usr/local/lib/node_modules/npm/bin/${name}-cli.js "$@"\n`;
-    writeFileSync(join(local, 'bin', name), script, { mode: 0o755 });
+async function addNpm(folder: string): Promise<void> {
+  const modules = join(folder, 'usr', 'local', 'lib', 'node_modules');
+  const installed = realpathSync((await run(['npm', 'root', '-g'])).trim());
+  cpSync(join(installed, 'npm'), join(modules, 'npm'), { recursive: true });
+  const script = '#!/bin/sh\nexec node /usr/local/lib/node_modules/npm/bin/npm-cli.js "$@"\n';
+  mkdirSync(join(folder, 'usr', 'local', 'bin'), { recursive: true });
+  writeFileSync(join(folder, 'usr', 'local', 'bin', 'npm'), script, { mode: 0o755 });
+  if (!isThere(TRUSTED)) return;
+  mkdirSync(join(folder, dirname(TRUSTED)), { recursive: true });
+  cpSync(realpathSync(TRUSTED), join(folder, TRUSTED));
+}
+
+/** Builds the project's own image by its Dockerfile and answers an archive of it. */
+export async function projectImage(say: Say): Promise<string> {
+  const { base, builder } = await baseImages(say);
+  const folder = mkdtempSync(join(tmpdir(), 'journal-image-'));
+  try {
+    const idFile = join(folder, 'id');
+    const args = ['--build-arg', `BASE=${base}`, '--build-arg', `BUILDER=${builder}`];
+    const how = ['--isolation', 'chroot', '--pull-never', '--layers', '--iidfile', idFile];
+    await build('bud', '--quiet', ...how, ...args, '--tag', PROJECT_IMAGE, root);
+    const id = readFileSync(idFile, 'utf8')
+      .trim()
+      .replace(/^sha256:/, '');
+    return await archive('project', id.slice(0, 16), async (path) => {
+      say('packing the image of the project');
+      await build('push', '--quiet', id, `docker-archive:${path}:${PROJECT_IMAGE}`);
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }

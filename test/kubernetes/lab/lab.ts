@@ -27,7 +27,7 @@ export interface LabOptions {
 const ZONES = ['a', 'b', 'c'];
 const READY_MILLIS_MAX = 120_000;
 const VOLUME_SIZE = '10Gi';
-const TOOLS = [
+export const TOOLS = [
   'etcd',
   'kube-apiserver',
   'kube-controller-manager',

@@ -77,8 +77,8 @@ export class Network {
     const there = `ip daddr { ${nodeAddress(index)}, ${podRange(index)} } drop`;
     const hook = (name: string): string =>
       `chain ${name} { type filter hook ${name} priority -300; ${there}; }`;
-    const table = `table ip cut-${to} { ${hook('output')} ${hook('forward')} }`;
-    await run(this.inside(['nft', table], from));
+    const table = `table ip cut-${to} {\n${hook('output')}\n${hook('forward')}\n}`;
+    await run(this.inside(['nft', '-f', '-'], from), { input: `${table}\n` });
   }
 
   /** Undoes every cut at a node. */
