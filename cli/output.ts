@@ -99,6 +99,10 @@ export function exitCodeOf(error: JournalError): ExitCode {
   return EXIT_BY_CODE[error.code] ?? EXIT.failed;
 }
 
+/** Whether asking again may help: a request that a deadline cut off may end as CANCELLED. */
+export const isPassing = (error: unknown): boolean =>
+  error instanceof JournalError && (error.retryable || error.code === 'CANCELLED');
+
 /** Turns whatever was thrown into what is shown. */
 export function failureOf(error: unknown): Failure {
   const plain = { retryable: false, details: {} };

@@ -7,7 +7,7 @@ import { JournalError } from '../protocol/errors.ts';
 import type { ClusterStatus, JournalStatus, ProcessStatus } from '../transport/public.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
 import { command } from './options.ts';
-import { progress } from './output.ts';
+import { isPassing, progress } from './output.ts';
 
 interface StatusFlags extends ConnectionFlags {
   readonly wait?: boolean;
@@ -53,8 +53,8 @@ export async function readyStatus(
       }
       why = waitingFor(status);
     } catch (error) {
-      if (!(error instanceof JournalError) || !error.retryable) throw error;
-      why = error.message;
+      if (!isPassing(error) || signal.aborted) throw error;
+      why = error instanceof Error ? error.message : String(error);
     }
     progress(`waiting: ${why}`);
     if (performance.now() >= until) {

@@ -2,12 +2,11 @@
 
 import { type Command, Option } from 'commander';
 import type { From, Journal, ReadOptions } from '../client/index.ts';
-import { JournalError } from '../protocol/errors.ts';
 import { type Lsn, label, NUMBER_MAX } from '../protocol/types.ts';
 import type { JournalRecord, ReadAnswer } from '../transport/public.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
 import { command, formatOf, startPosition, wholeNumber } from './options.ts';
-import { type Format, UsageError } from './output.ts';
+import { type Format, isPassing, UsageError } from './output.ts';
 import { formatRecord } from './records/format.ts';
 
 interface ReadFlags extends ConnectionFlags {
@@ -188,9 +187,7 @@ async function readPage(
   try {
     return await journal.read({ ...page, linearizable: true, timeoutMillis: PROOF_MILLIS });
   } catch (error) {
-    const { signal } = page;
-    if (!(error instanceof JournalError) || signal?.aborted) throw error;
-    if (!error.retryable && error.code !== 'CANCELLED') throw error;
+    if (!isPassing(error) || page.signal?.aborted) throw error;
     return journal.read({ ...page, linearizable: false });
   }
 }

@@ -56,13 +56,18 @@ export class Cluster {
     const directory = mkdtempSync(join(tmpdir(), 'journal-'));
     const port = await freePorts(32);
     const cluster = new Cluster(directory, port, options);
-    if (options.faults || options.links) compileShim(directory);
-    if (options.links) {
-      const count = cluster.members + cluster.controllers;
-      cluster.links = await Links.open(port, await freePorts(16 * count), count);
+    try {
+      if (options.faults || options.links) compileShim(directory);
+      if (options.links) {
+        const count = cluster.members + cluster.controllers;
+        cluster.links = await Links.open(port, await freePorts(16 * count), count);
+      }
+      await cluster.up();
+      return cluster;
+    } catch (error) {
+      await cluster.close();
+      throw error;
     }
-    await cluster.up();
-    return cluster;
   }
 
   get data(): string {
@@ -318,13 +323,20 @@ function compileShim(directory: string): void {
   execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-o', target, source, '-ldl']);
 }
 
+/** Given out before by this process: nobody may listen there yet. */
+const taken = new Set<number>();
+
 /** The first of `count` ports in a row that nobody listens at. */
 async function freePorts(count: number): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
-    const first = 20_000 + Math.floor(Math.random() * 1_200) * 10;
+    // Below the ports that the system gives to outgoing connections.
+    const first = 12_000 + Math.floor(Math.random() * 2_000) * 10;
     const all = Array.from({ length: count }, (_, at) => first + at);
+    if (all.some((port) => taken.has(port))) continue;
     const free = await Promise.all(all.map(isFree));
-    if (free.every((one) => one)) return first;
+    if (!free.every((one) => one)) continue;
+    for (const port of all) taken.add(port);
+    return first;
   }
   throw new Error(`no ${count} free ports in a row were found`);
 }
