@@ -58,9 +58,9 @@ export const TIMING = {
   reorderMemory: millis(5_000),
   /** The controllers next in rank wait this long each before they act as well. */
   rank: millis(250),
-  gossip: millis(100),
+  gossip: millis(200),
   /** A controller that did not gossip for this long does not count. */
-  gossipFresh: millis(500),
+  gossipFresh: millis(700),
   /** Floors reach the disk at most this late. */
   floors: millis(500),
   /** All registers are read again this often, in case a hint was lost. */

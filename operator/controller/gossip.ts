@@ -1,4 +1,4 @@
-// What the controllers tell each other ten times a second: who they think is not fine, what the
+// What the controllers tell each other a few times a second: who they think is not fine, what the
 // time is, which registers changed. Nothing of it is needed for safety.
 
 import type { Cancel, Clock } from '../../io/clock.ts';
