@@ -261,7 +261,7 @@ const KINDS: readonly Kind[] = [
 export const FAULT_NAMES: readonly string[] = KINDS.map(({ name }) => name);
 
 /** How long a fault lasts, and how much time lies between two, in microseconds. */
-const LASTS: readonly [number, number] = [20_000, 6_000_000];
+const LASTS: readonly [number, number] = [10_000, 4_000_000];
 
 export class Faults {
   readonly budget: Budget;
@@ -292,7 +292,7 @@ export class Faults {
     );
     this.#drawn = drawn.length === 0 ? KINDS.filter(({ name }) => name === 'kill') : drawn;
     this.kinds = this.#drawn.map(({ name }) => name);
-    this.#gapMicros = dice.spread(100_000, 4_000_000);
+    this.#gapMicros = dice.spread(50_000, 1_500_000);
     this.#sick = dice.pick(scene.replicas);
   }
 

@@ -55,7 +55,7 @@ export async function appendLoop(worker: Worker): Promise<void> {
       append(worker, journal, { records: records(worker) }),
     );
     await Promise.all(sent);
-    await worker.pause(1_000, 200_000);
+    await worker.pause(5_000, 500_000);
   }
 }
 
@@ -81,7 +81,7 @@ export async function compareTailLoop(worker: Worker): Promise<void> {
     } catch (error) {
       worker.recorder.refusal(error, `${worker.name} tail`);
     }
-    await worker.pause(2_000, 300_000);
+    await worker.pause(5_000, 600_000);
   }
 }
 
@@ -97,7 +97,7 @@ export async function compareKeyLoop(worker: Worker): Promise<void> {
     } catch (error) {
       worker.recorder.refusal(error, `${worker.name} key`);
     }
-    await worker.pause(2_000, 300_000);
+    await worker.pause(5_000, 600_000);
   }
 }
 

@@ -22,7 +22,7 @@ const LOOPS: ReadonlyMap<string, Loop> = new Map([
   ['journal', journalLoop],
 ]);
 
-const LOOPS_OF_A_WORKER = 5;
+const LOOPS_OF_A_WORKER = 4;
 
 /** How often each kind of loop is drawn; swarm testing leaves some out of a run altogether. */
 export function drawMix(dice: Dice): Readonly<Record<string, number>> {
