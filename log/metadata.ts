@@ -132,10 +132,12 @@ interface ReadRecord {
 function recordAt(bytes: Buffer, at: number): ReadRecord | null {
   if (at + HEAD_BYTES > bytes.length) return null;
   const end = at + HEAD_BYTES + bytes.readUInt32LE(at + 4);
-  if (end > bytes.length) return null;
+  const sequence = getWhole(bytes, at + 8);
+  // Zeros, as a crash leaves them, are no record.
+  if (end > bytes.length || sequence === 0) return null;
   if (crc32(bytes.subarray(at + 4, end)) !== bytes.readUInt32LE(at)) return null;
   const changes = bytes.subarray(at + HEAD_BYTES, end);
-  return { sequence: getWhole(bytes, at + 8), durable: getWhole(bytes, at + 16), changes, end };
+  return { sequence, durable: getWhole(bytes, at + 16), changes, end };
 }
 
 /** The next good record at or after `at`, looked for byte by byte. */
@@ -144,7 +146,7 @@ function nextRecord(bytes: Buffer, at: number): ReadRecord | null {
     // A sequence of a record is far below 2^48: two zero bytes skip nearly all places cheaply.
     if (bytes[from + 15] !== 0 || bytes[from + 14] !== 0) continue;
     const record = recordAt(bytes, from);
-    if (record !== null && record.sequence > 0) return record;
+    if (record !== null) return record;
   }
   return null;
 }

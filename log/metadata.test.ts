@@ -1,0 +1,228 @@
+// Metadata are there after any stop: every save that was answered, and each save whole or not.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Disk } from '../io/disk.ts';
+import { DiskError } from '../io/disk.ts';
+import { silent } from '../io/logger.ts';
+import { nodeRandom } from '../io/node.ts';
+import { JournalError } from '../protocol/errors.ts';
+import { StoppingDisk } from '../test/log/stopping-disk.ts';
+import { type Metadata, openMetadata } from './metadata.ts';
+
+const DIRECTORY = '/data/metadata';
+const open = (disk: Disk): Promise<Metadata> =>
+  openMetadata({ disk, directory: DIRECTORY, logger: silent });
+
+const text = (metadata: Metadata, key: string): string | undefined => {
+  const bytes = metadata.get(key);
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString();
+};
+
+const bytes = (value: string | number): Uint8Array => Buffer.from(String(value));
+
+async function onDisk(body: (disk: Disk, machine: StoppingDisk) => Promise<void>): Promise<void> {
+  const machine = new StoppingDisk();
+  await machine.live(Number.POSITIVE_INFINITY, (disk) => body(disk, machine));
+}
+
+test('values are saved, replaced, deleted and listed', async () => {
+  await onDisk(async (disk) => {
+    const first = await open(disk);
+    await first.save(
+      new Map([
+        ['a/1', bytes('one')],
+        ['a/2', bytes('two')],
+        ['b', bytes('')],
+      ]),
+    );
+    await first.save(
+      new Map<string, Uint8Array | null>([
+        ['a/1', null],
+        ['a/2', bytes('three')],
+      ]),
+    );
+    await first.close();
+    const second = await open(disk);
+    assert.deepEqual(second.keys('a/'), ['a/2']);
+    assert.deepEqual(second.keys(''), ['a/2', 'b']);
+    assert.deepEqual([text(second, 'a/2'), text(second, 'b')], ['three', '']);
+    assert.equal(second.get('a/1'), undefined);
+    await second.close();
+    await assert.rejects(second.save(new Map([['b', bytes(1)]])), JournalError);
+  });
+});
+
+test('a saved value is a copy', async () => {
+  await onDisk(async (disk) => {
+    const metadata = await open(disk);
+    const value = Buffer.from('before');
+    const saving = metadata.save(new Map([['key', value]]));
+    value.fill(0);
+    await saving;
+    assert.equal(text(metadata, 'key'), 'before');
+    await metadata.close();
+  });
+});
+
+test('saves of one moment share a sync', async () => {
+  await onDisk(async (disk, machine) => {
+    const metadata = await open(disk);
+    const before = machine.calls;
+    const saves = Array.from({ length: 50 }, (_, at) =>
+      metadata.save(new Map([[`k${at}`, bytes(at)]])),
+    );
+    await Promise.all(saves);
+    assert.equal(machine.calls - before, 2, 'one write and one sync');
+    await metadata.close();
+  });
+});
+
+/** Saves 1, 2, 3 … under two keys at once, with a value so long that generations change. */
+async function life(disk: Disk, answered: (count: number) => void): Promise<void> {
+  const metadata = await open(disk);
+  const padding = 'x'.repeat(300_000);
+  for (let count = 1; count <= 12; count += 1) {
+    const value = bytes(count);
+    await metadata.save(
+      new Map([
+        ['one', value],
+        ['two', value],
+        ['padding', bytes(padding + count)],
+      ]),
+    );
+    answered(count);
+  }
+  await metadata.close();
+}
+
+test('a stop after every call loses no answered save and tears none', async () => {
+  const whole = new StoppingDisk();
+  await whole.live(Number.POSITIVE_INFINITY, (disk) => life(disk, () => {}));
+  assert.ok(whole.calls > 30);
+  for (let stop = 1; stop <= whole.calls; stop += 1) {
+    for (const mode of ['none', 'some'] as const) {
+      const machine = new StoppingDisk();
+      let last = 0;
+      await machine.live(stop, (disk) =>
+        life(disk, (count) => {
+          last = count;
+        }),
+      );
+      machine.crash(`${stop}`, mode);
+      await machine.live(Number.POSITIVE_INFINITY, async (disk) => {
+        const metadata = await open(disk);
+        const [one, two] = [Number(text(metadata, 'one') ?? 0), Number(text(metadata, 'two') ?? 0)];
+        assert.equal(one, two, `stop ${stop}, ${mode}`);
+        assert.ok(one === last || one === last + 1, `stop ${stop}, ${mode}: ${one} after ${last}`);
+        await metadata.save(new Map([['one', bytes(one + 1)]]));
+        await metadata.close();
+      });
+    }
+  }
+});
+
+test('no single flipped bit loses a value', async () => {
+  await onDisk(async (disk, machine) => {
+    const metadata = await open(disk);
+    for (let count = 1; count <= 5; count += 1) {
+      await metadata.save(new Map([['key', bytes(`value ${count}`)]]));
+    }
+    const image = machine.image.copy();
+    const size = machine.image.files()[0]?.[1].size ?? 0;
+    assert.ok(size > 200);
+    for (let at = 0; at < size; at += 1) {
+      machine.image.restore(image);
+      machine.image.files()[0]?.[1].rot(at, at % 8);
+      const again = await open(disk);
+      assert.equal(text(again, 'key'), 'value 5', `byte ${at}`);
+      await again.close();
+    }
+  });
+});
+
+test('a lost record in the middle is damage, not an end', async () => {
+  await onDisk(async (disk, machine) => {
+    const metadata = await open(disk);
+    for (let count = 1; count <= 5; count += 1) {
+      await metadata.save(new Map([['key', bytes(`value ${count}`)]]));
+    }
+    const [found] = machine.image.files();
+    assert.ok(found);
+    const [, file] = found;
+    const content = Buffer.from(file.read(0, file.size));
+    // Both copies of one record.
+    for (let at = content.indexOf('value 3'); at >= 0; at = content.indexOf('value 3', at + 1)) {
+      file.rot(at, 0);
+    }
+    await assert.rejects(
+      open(disk),
+      (error) => error instanceof JournalError && error.code === 'DAMAGED',
+    );
+  });
+});
+
+test('a failed sync fails for good', async () => {
+  await onDisk(async (disk) => {
+    let failing = false;
+    const metadata = await open({
+      ...disk,
+      open: async (path) => {
+        const file = await disk.open(path);
+        return {
+          path,
+          read: (position, length) => file.read(position, length),
+          write: (position, chunks) => file.write(position, chunks),
+          size: () => file.size(),
+          truncate: (size) => file.truncate(size),
+          close: () => file.close(),
+          sync: async () => {
+            if (failing) throw new DiskError('EIO', path);
+            return file.sync();
+          },
+        };
+      },
+    });
+    await metadata.save(new Map([['key', bytes(1)]]));
+    failing = true;
+    const isDamaged = (error: unknown): boolean =>
+      error instanceof JournalError && error.code === 'DAMAGED';
+    await assert.rejects(metadata.save(new Map([['key', bytes(2)]])), isDamaged);
+    failing = false;
+    await assert.rejects(metadata.save(new Map([['key', bytes(3)]])), isDamaged);
+    assert.equal(text(metadata, 'key'), '1');
+    await metadata.close();
+  });
+});
+
+test('many random lives keep what the last answers said', async () => {
+  for (let seed = 0; seed < 30; seed += 1) {
+    const random = nodeRandom(`metadata ${seed}`);
+    const machine = new StoppingDisk();
+    const answered = new Map<string, string>();
+    for (let round = 0; round < 4; round += 1) {
+      let saving: readonly [string, string] | null = null;
+      await machine.live(1 + random.below(25), async (disk) => {
+        const metadata = await open(disk);
+        for (;;) {
+          const [key, value] = [`k${random.below(5)}`, random.hex(20)];
+          saving = [key, value];
+          await metadata.save(new Map([[key, bytes(value)]]));
+          answered.set(key, value);
+          saving = null;
+        }
+      });
+      machine.crash(`${seed}/${round}`, 'some');
+      const lost: readonly [string, string] | null = saving;
+      await machine.live(Number.POSITIVE_INFINITY, async (disk) => {
+        const metadata = await open(disk);
+        for (const [key, value] of answered) {
+          const found = text(metadata, key);
+          const allowed = lost?.[0] === key ? [value, lost[1]] : [value];
+          assert.ok(found !== undefined && allowed.includes(found), `seed ${seed}: ${key}`);
+        }
+        for (const key of metadata.keys('')) answered.set(key, text(metadata, key) ?? '');
+      });
+    }
+  }
+});
