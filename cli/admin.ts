@@ -32,7 +32,7 @@ async function ask(flags: ConnectionFlags, request: AdminRequest): Promise<void>
 function memberCommand(): Command {
   const add = command(
     'add <member>',
-    'Grants a new member its first start, or a wiped one another.',
+    'Lets a new member in: it may format one volume.',
     'journal admin member add replica-4 --zone a',
   );
   connected(add)
@@ -49,12 +49,14 @@ function memberCommand(): Command {
     ask(flags, { kind: 'memberRemove', member: memberId(member) }),
   );
   const replace = command(
-    'replace <member> <by>',
-    'Lets one member take the places of another.',
+    'replace <member> [by]',
+    'Lets a new member take the places of another. Without a second name: lets the member start ' +
+      'with a new, empty volume, since its old one is lost.',
+    'journal admin member replace replica-2',
     'journal admin member replace replica-2 replica-4',
   );
-  connected(replace).action((member: string, by: string, flags: ConnectionFlags) =>
-    ask(flags, { kind: 'memberReplace', member: memberId(member), by: memberId(by) }),
+  connected(replace).action((member: string, by: string | undefined, flags: ConnectionFlags) =>
+    ask(flags, { kind: 'memberReplace', member: memberId(member), by: memberId(by ?? member) }),
   );
   return new Command('member')
     .description('Who may hold journals.')

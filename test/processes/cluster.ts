@@ -43,6 +43,8 @@ export class Cluster {
   #stderr = '';
   readonly #restarted: ChildProcess[] = [];
   links: Links | null = null;
+  /** What the first start took, until it was ready. */
+  startMillis = 0;
 
   private constructor(directory: string, port: number, options: ClusterOptions) {
     this.directory = directory;
@@ -62,7 +64,7 @@ export class Cluster {
         const count = cluster.members + cluster.controllers;
         cluster.links = await Links.open(port, await freePorts(16 * count), count);
       }
-      await cluster.up();
+      cluster.startMillis = await cluster.up();
       return cluster;
     } catch (error) {
       await cluster.close();
