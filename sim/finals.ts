@@ -8,7 +8,8 @@ import { VOLUME_DIRECTORY } from '../log/layout.ts';
 import type { JournalLog } from '../log/log.ts';
 import { openVolume } from '../log/volume.ts';
 import { KIB, MIB } from '../protocol/configuration.ts';
-import { after, type JournalId, lastLsn } from '../protocol/types.ts';
+import { JournalError } from '../protocol/errors.ts';
+import { after, type Batch, type JournalId, lastLsn, lsn } from '../protocol/types.ts';
 import type { FinalBatch, FinalLog } from './checkers/history.ts';
 import { type Cluster, DIRECTORY } from './cluster.ts';
 import type { Machine } from './machine.ts';
@@ -52,12 +53,13 @@ async function readMachine(
   logger: Logger,
 ): Promise<FinalLog[]> {
   const actor = cluster.world.birth(`read ${machine.name}`);
-  const { disk, clock } = machine.seams(actor);
+  const { disk, clock, random } = machine.seams(actor);
   const volume = await openVolume({
     disk,
     directory: `${DIRECTORY}/${VOLUME_DIRECTORY}`,
     clock,
     logger,
+    random,
     options: { segmentBytes: 256 * KIB, reserveBytes: MIB },
   });
   const finals: FinalLog[] = [];
@@ -65,33 +67,56 @@ async function readMachine(
     const log = volume.find(id);
     const about = { member: machine.name, journal: name, committedLsn: endLsn, trimmedLsn };
     if (log === undefined) finals.push({ ...about, baseLsn: 0, batches: [] });
-    else finals.push({ ...about, baseLsn: log.shape().baseLsn, batches: await batchesOf(log) });
+    else finals.push({ ...about, baseLsn: log.shape().baseLsn, ...(await contentOf(log)) });
   }
   cluster.world.kill(actor);
   return finals;
 }
 
-async function batchesOf(log: JournalLog): Promise<FinalBatch[]> {
-  const found: FinalBatch[] = [];
+interface Content {
+  readonly batches: FinalBatch[];
+  readonly damaged: { readonly firstLsn: number; readonly lastLsn: number }[];
+}
+
+async function contentOf(log: JournalLog): Promise<Content> {
+  const content: Content = { batches: [], damaged: [] };
   let next = after(log.shape().baseLsn, 1);
   while (next <= log.endLsn) {
-    const batches = await log.read(next, READ_BYTES);
-    for (const batch of batches) {
-      const { header } = batch;
-      const records = header.kind === 'data' ? batchRecords(batch) : [];
-      found.push({
-        firstLsn: header.firstLsn,
-        lastLsn: lastLsn(header),
-        epoch: header.epoch,
-        digest: digest(batch.bytes),
-        records: records.map((record) => seen({ ...record, timestampMicros: record.timestamp })),
-        keyOperation: header.keyOperation,
-      });
-      next = after(lastLsn(header), 1);
+    try {
+      const batches = await log.read(next, READ_BYTES);
+      content.batches.push(...batches.map(finalBatch));
+      const last = batches.at(-1);
+      if (last === undefined) throw new Error(`a log of ${log.endLsn} has nothing at ${next}`);
+      next = after(lastLsn(last.header), 1);
+    } catch (error) {
+      const bad = damagedAt(error);
+      if (bad === null || bad.lastLsn < next) throw error;
+      content.damaged.push({ firstLsn: next, lastLsn: bad.lastLsn });
+      next = lsn(bad.lastLsn + 1);
     }
-    if (batches.length === 0) throw new Error(`a log of ${log.endLsn} has nothing at ${next}`);
   }
-  return found;
+  return content;
+}
+
+function finalBatch(batch: Batch): FinalBatch {
+  const { header } = batch;
+  const records = header.kind === 'data' ? batchRecords(batch) : [];
+  return {
+    firstLsn: header.firstLsn,
+    lastLsn: lastLsn(header),
+    epoch: header.epoch,
+    digest: digest(batch.bytes),
+    records: records.map((record) => seen({ ...record, timestampMicros: record.timestamp })),
+    keyOperation: header.keyOperation,
+  };
+}
+
+/** What a read that was refused for bad bytes says of where they are. */
+function damagedAt(error: unknown): { readonly lastLsn: number } | null {
+  if (!(error instanceof JournalError) || error.code !== 'DAMAGED') return null;
+  const { cause } = error;
+  if (typeof cause !== 'object' || cause === null || !('lastLsn' in cause)) return null;
+  return typeof cause.lastLsn === 'number' ? { lastLsn: cause.lastLsn } : null;
 }
 
 /** FNV-1a over all bytes, twice with other starts. */

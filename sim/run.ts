@@ -45,7 +45,7 @@ export interface RunResult {
 }
 
 export interface Failure {
-  /** Name of the first checker that complained, or `start`, `progress`, `invariants`, `surprises`. */
+  /** Name of the first checker that complained, or `start`, `progress`, `invariants`, `surprises`, … */
   readonly by: string;
   readonly sentences: readonly string[];
 }
@@ -165,10 +165,11 @@ class Life {
       await this.#turn('start', START_MICROS, () => this.#begin());
       await this.#suffer();
       const finals = await this.#rest();
+      this.#unharmed(finals);
       this.#judge({ operations: this.#recorder.operations, finals });
     } catch (error) {
-      if (!(error instanceof RunFailed)) throw error;
-      this.#fail(error.failure.by, ...error.failure.sentences);
+      if (error instanceof RunFailed) this.#fail(error.failure.by, ...error.failure.sentences);
+      else this.#fail('simulator', String(error instanceof Error ? error.stack : error));
     }
   }
 
@@ -294,6 +295,15 @@ class Life {
         if (!error.retryable && error.code !== 'ALREADY_EXISTS') throw error;
         await this.#world.sleep(100_000);
       }
+    }
+  }
+
+  /** Bad bytes are found only where somebody has harmed the disk. */
+  #unharmed(finals: readonly FinalLog[]): void {
+    for (const { member, journal, damaged = [] } of finals) {
+      if (damaged.length === 0 || this.#faults.harmed.has(member)) continue;
+      const where = damaged.map(({ firstLsn, lastLsn }) => `${firstLsn}..${lastLsn}`).join(', ');
+      this.#fail('damage', `${journal} on ${member} is damaged at ${where}, and nobody harmed it`);
     }
   }
 

@@ -34,11 +34,13 @@ type Say = (sentence: string) => void;
 function present(history: History, journal: string, finals: readonly FinalLog[], say: Say): number {
   const { records } = truthOf(history, journal);
   let checked = 0;
-  for (const { member, trimmedLsn, baseLsn, batches } of finals) {
+  for (const { member, trimmedLsn, baseLsn, batches, damaged = [] } of finals) {
     const held = new Map<number, string>();
     for (const batch of batches) for (const { lsn, data } of batch.records) held.set(lsn, data);
     for (const { lsn, data } of records) {
       if (lsn <= Math.max(trimmedLsn, baseLsn)) continue;
+      // Refused rather than answered wrongly; the other members are asked for it.
+      if (damaged.some((bad) => bad.firstLsn <= lsn && lsn <= bad.lastLsn)) continue;
       checked += 1;
       const found = held.get(lsn);
       if (found === data) continue;

@@ -125,6 +125,8 @@ export interface FinalLog {
   readonly trimmedLsn: number;
   readonly committedLsn: number;
   readonly batches: readonly FinalBatch[];
+  /** Positions whose bytes were found bad and are refused, on a disk that was harmed. */
+  readonly damaged?: readonly { readonly firstLsn: number; readonly lastLsn: number }[];
 }
 
 export interface History {

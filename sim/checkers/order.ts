@@ -153,11 +153,14 @@ function realTime(found: readonly Bound[], say: Say): void {
 
 /** Entries of every member follow one another without gap, control entries included. */
 function dense(history: History, journal: string, say: Say): void {
-  for (const { journal: name, member, baseLsn, batches } of history.finals) {
+  for (const { journal: name, member, baseLsn, batches, damaged = [] } of history.finals) {
     if (name !== journal) continue;
     let end = baseLsn;
     let epoch = 0;
     for (const batch of batches) {
+      const after = end;
+      const bad = damaged.find(({ firstLsn }) => firstLsn === after + 1);
+      end = bad?.lastLsn ?? end;
       if (batch.firstLsn !== end + 1) say(`${member} goes on at ${batch.firstLsn} after ${end}`);
       if (batch.epoch < epoch)
         say(`${member} has epoch ${batch.epoch} after ${epoch} at ${end + 1}`);

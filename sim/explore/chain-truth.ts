@@ -6,7 +6,7 @@
 import type { AppendRequest, ChainEffect, ChainReply } from '../../protocol/chain/messages.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
-import { type BatchHeader, type Lsn, lastLsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
+import { type BatchHeader, higher, type Lsn, lastLsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
 import { type ChainWorldState, feed, type Site } from './chain-world.ts';
 
 interface KeyFact {
@@ -19,6 +19,7 @@ export interface Fact {
   readonly endLsn: Lsn;
   readonly dataLsn: Lsn;
   readonly timestamp: number;
+  readonly trimmedLsn: Lsn;
   readonly keys: ReadonlyMap<string, KeyFact>;
 }
 
@@ -31,7 +32,20 @@ interface Call {
   readonly from: number;
 }
 
-const NOTHING: Fact = { endLsn: NO_LSN, dataLsn: NO_LSN, timestamp: 0, keys: new Map() };
+/** Said only after the head has looked whether the append is there already. */
+const PROVES_NOTHING_LANDED: ReadonlySet<string> = new Set([
+  'CONDITION_FAILED',
+  'FENCED',
+  'LIMIT_EXCEEDED',
+]);
+
+const NOTHING: Fact = {
+  endLsn: NO_LSN,
+  dataLsn: NO_LSN,
+  timestamp: 0,
+  trimmedLsn: NO_LSN,
+  keys: new Map(),
+};
 
 export class ChainTruth {
   readonly #world: ChainWorldState;
@@ -82,6 +96,11 @@ export class ChainTruth {
     const site = this.#world.sites.find((one) => one.store === store);
     if (site === undefined) return;
     if (effect.kind === 'commit') this.#commit(site, effect.committedLsn);
+    if (effect.kind === 'trim') {
+      const { trimmedLsn } = this.newest;
+      const rule = 'a trim is carried out once it is committed';
+      invariant(effect.through <= trimmedLsn, rule, () => `${effect.through} of ${trimmedLsn}`);
+    }
     if (effect.kind === 'reply') this.#reply(site, effect.request, effect.reply);
   }
 
@@ -143,8 +162,12 @@ export class ChainTruth {
     if (reply.kind !== 'refused' || call.append === null) return;
     const { code } = reply.refusal;
     if (reply.outcome === 'none') this.onRefused(call.append, code);
-    if (code !== 'CONDITION_FAILED' && code !== 'FENCED') return;
     const { append } = call;
+    if (!PROVES_NOTHING_LANDED.has(code)) return;
+    const name = nameOf(append);
+    const landed = name !== null && this.#once.has(name);
+    invariant(!landed, 'what landed is not refused', () => `${code} ${name}`);
+    if (code !== 'CONDITION_FAILED' && code !== 'FENCED') return;
     const failed = since.some((fact) => !holds(append, fact));
     invariant(failed, '"no" is said from what is committed', () => reply.refusal.message);
     this.looked.refusals += 1;
@@ -168,7 +191,7 @@ export class ChainTruth {
   }
 }
 
-function nameOf({ idempotence }: BatchHeader): string | null {
+function nameOf({ idempotence }: Pick<BatchHeader, 'idempotence'>): string | null {
   return idempotence === null ? null : `${idempotence.writer}/${idempotence.sequence}`;
 }
 
@@ -180,7 +203,10 @@ function after(before: Fact, header: BatchHeader): Fact {
   }
   const endLsn = lastLsn(header);
   const dataLsn = header.kind === 'data' ? endLsn : before.dataLsn;
-  return { endLsn, dataLsn, timestamp: header.timestamp + header.count - 1, keys };
+  const through = header.control?.kind === 'trim' ? header.control.through : NO_LSN;
+  const trimmedLsn = higher(before.trimmedLsn, through);
+  const timestamp = header.timestamp + header.count - 1;
+  return { endLsn, dataLsn, timestamp, trimmedLsn, keys };
 }
 
 function holds({ condition }: AppendRequest, { keys, dataLsn, endLsn }: Fact): boolean {
