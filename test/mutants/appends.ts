@@ -1,0 +1,107 @@
+// Wrong versions of what the head does with an append: conditions, fences, retries, times.
+
+import { type Mutant, mutant } from './mutant.ts';
+
+const BY = ['protocol suite', 'chain walks', 'simulation'] as const;
+const quick = { quick: true };
+
+export const APPENDS: readonly Mutant[] = [
+  mutant(
+    'no-from-uncommitted-state',
+    'a condition is refused because of what may never be committed',
+    BY,
+    {
+      file: 'protocol/chain/append.ts',
+      search: '    prove(state, request, failed.becauseLsn, reply);',
+      replace:
+        "    prove(state, -1, NO_LSN, reply);\n    effects.push({ kind: 'reply', request, reply });",
+    },
+    quick,
+  ),
+  mutant('no-without-its-commit', 'a refusal waits for a barrier, not for its reason', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '    prove(state, request, failed.becauseLsn, reply);',
+    replace: '    prove(state, request, NO_LSN, reply);',
+  }),
+  mutant('dedupe-after-the-condition', 'a retry is judged as if it were new', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '  if (body.idempotence !== null) {\n    const known',
+    replace:
+      '  const early = judge(state, body.condition);\n' +
+      '  if (early !== null) {\n' +
+      "    const no = { kind: 'refused', refusal: early.refused, outcome: 'none' } as const;\n" +
+      '    prove(state, request, early.becauseLsn, no);\n    return;\n  }\n' +
+      '  if (body.idempotence !== null) {\n    const known',
+  }),
+  mutant(
+    'dedupe-lost-on-a-joiner',
+    'a member that installed a base remembers no appends',
+    BY,
+    {
+      file: 'protocol/chain/epoch.ts',
+      search: '  state.tables = openTables(tables, state.settings.limits);\n  state.durableLsn',
+      replace:
+        '  state.tables = openTables(tables, state.settings.limits);\n' +
+        '  state.tables.writers.clear();\n  state.tables.chosen.clear();\n  state.durableLsn',
+    },
+    {},
+  ),
+  mutant(
+    'evicted-writer-looks-new',
+    'a session that was forgotten begins again',
+    BY,
+    {
+      file: 'protocol/chain/tables.ts',
+      search: 'if (lastSequence === 0 && openedAt(at.writer) < tables.scalars.evictionLsn) {',
+      replace: 'if (lastSequence === 0 && openedAt(at.writer) < 0) {',
+    },
+    quick,
+  ),
+  mutant('old-sequence-looks-new', 'an append older than the window is made again', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: "  if (at.sequence <= lastSequence) return { kind: 'stale' };\n",
+    replace: '',
+  }),
+  mutant('fence-compares-the-renewal', 'a renewing leader fences itself', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '    const tokenLsn = entry?.tokenLsn ?? NO_LSN;\n    if (tokenLsn !== fence.token) {',
+    replace: '    const tokenLsn = entry?.keyLsn ?? NO_LSN;\n    if (tokenLsn !== fence.token) {',
+  }),
+  mutant(
+    'renewal-moves-the-token',
+    'a renewal counts as a claim',
+    BY,
+    {
+      file: 'protocol/chain/tables.ts',
+      search: "tokenLsn: operation === 'claim' ? keyLsn",
+      replace: "tokenLsn: operation !== 'tag' ? keyLsn",
+    },
+    quick,
+  ),
+  mutant('condition-ignored', 'an append whose expected key moved is made', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '    if (keyLsn !== expectKey.lsn) {',
+    replace: '    if (keyLsn < expectKey.lsn) {',
+  }),
+  mutant(
+    'time-falls-at-a-new-head',
+    'a head whose clock is behind gives earlier times',
+    BY,
+    {
+      file: 'protocol/chain/entry.ts',
+      search: 'micros(Math.max(state.tables.scalars.lastTimestamp + 1, state.wall))',
+      replace: 'micros(Math.max(1, state.wall))',
+    },
+    quick,
+  ),
+  mutant('undo-forgets-a-key', 'a cut leaves a key as the lost entry made it', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: '      restore(tables.keys, step.key, step.before);',
+    replace: '      if (step.before === undefined) tables.keys.delete(step.key);',
+  }),
+  mutant('undo-forgets-an-append', 'a cut leaves a lost append remembered', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: '  window?.pop();\n',
+    replace: '',
+  }),
+];

@@ -1,0 +1,172 @@
+// Wrong versions of the chain: who acknowledges, who commits, which epoch counts, what survives.
+
+import { type Mutant, mutant } from './mutant.ts';
+
+const BY = ['protocol suite', 'chain walks', 'chain search', 'simulation'] as const;
+const quick = { quick: true };
+
+export const CHAIN: readonly Mutant[] = [
+  mutant(
+    'ack-before-sync',
+    'what was appended is acknowledged before it is on the disk',
+    BY,
+    {
+      file: 'protocol/chain/state.ts',
+      search: '!state.wedged ? state.durableLsn : NO_LSN',
+      replace: '!state.wedged ? state.shape.endLsn : NO_LSN',
+    },
+    quick,
+  ),
+  {
+    name: 'forward-before-synced',
+    about: 'a member that is not in line with its predecessor yet sends on',
+    by: BY,
+    edits: [
+      {
+        file: 'protocol/chain/flow.ts',
+        search: 'if (here === null || !state.synced || state.cutting !== 0) return;',
+        replace: 'if (here === null || state.cutting !== 0) return;',
+      },
+      {
+        file: 'protocol/chain/flow.ts',
+        search: '!sameMember(from, here.successor) || !state.synced) return;',
+        replace: '!sameMember(from, here.successor)) return;',
+      },
+    ],
+  },
+  mutant(
+    'commit-on-the-tails-word',
+    'the tail alone commits, although others may not have it on disk',
+    BY,
+    {
+      file: 'protocol/chain/commit.ts',
+      search: 'for (const { store } of order(configuration)) {\n    const entry',
+      replace: 'for (const { store } of order(configuration).slice(-1)) {\n    const entry',
+    },
+    quick,
+  ),
+  {
+    name: 'restart-within-the-epoch',
+    about: 'a process that restarted acts on in its old epoch',
+    by: BY,
+    edits: [
+      {
+        file: 'protocol/configuration.ts',
+        search: 'return one.store === other.store && one.incarnation === other.incarnation;',
+        replace: 'return one.store === other.store;',
+      },
+      {
+        file: 'protocol/chain/state.ts',
+        search: '    live: false,\n    wedged: false,\n    synced: false,\n    startLsn: null,',
+        replace:
+          '    live: record !== null && !record.retired,\n    wedged: false,\n' +
+          '    synced: record?.configuration.serving[0]?.store === start.me.store,\n' +
+          '    startLsn: shape.endLsn,',
+      },
+    ],
+  },
+  mutant(
+    'read-at-a-new-head-at-once',
+    'a new head answers reads before it committed what it began with',
+    BY,
+    {
+      file: 'protocol/chain/commit.ts',
+      search: 'const started = state.startLsn !== null && state.committedLsn >= state.startLsn;',
+      replace: 'const started = state.startLsn !== null;',
+    },
+  ),
+  mutant('barrier-from-a-majority', 'a read counts as proven once most members are', BY, {
+    file: 'protocol/chain/commit.ts',
+    search: '  answerReads(state, agreed.barrier, effects);',
+    replace:
+      '  const seen = order(here.configuration).map(\n' +
+      '    ({ store }) => state.acked.get(store)?.barrier ?? 0,\n  );\n' +
+      '  seen.sort((one, other) => other - one);\n' +
+      '  answerReads(state, seen[Math.floor(seen.length / 2)] ?? 0, effects);',
+  }),
+  mutant(
+    'stale-epoch-accepted',
+    'messages of an epoch that is over are taken',
+    BY,
+    {
+      file: 'protocol/chain/machine.ts',
+      search: 'if (here === null || compareConfigurations(message, known) < 0) return;',
+      replace: 'if (here === null) return;',
+    },
+    quick,
+  ),
+  mutant('no-mark', 'a log that lost its end after it adopted an epoch counts as whole', BY, {
+    file: 'protocol/chain/state.ts',
+    search: 'return record !== null && !state.live && state.durableLsn < record.markLsn;',
+    replace: 'return record !== null && !state.live && false;',
+  }),
+  mutant('loose-retire', 'a restarted member retires in the epoch of its old incarnation', BY, {
+    file: 'protocol/chain/epoch.ts',
+    search: '  if (!named && namesStore(next, state.me.store) && !next.deleted) return;\n',
+    replace: '  namesStore(next, state.me.store);\n',
+  }),
+  mutant('cut-below-the-commit', 'the sync rule cuts what is committed', BY, {
+    file: 'protocol/chain/flow.ts',
+    search: "if (endLsn < state.committedLsn) effects.push({ kind: 'inquire' });\n  else cut(",
+    replace: 'if (endLsn < 0) return;\n  else cut(',
+  }),
+  mutant(
+    'act-before-saved',
+    'a member acts in an epoch that its disk does not know yet',
+    BY,
+    {
+      file: 'protocol/chain/epoch.ts',
+      search: '  state.adopting = save(state, state.record, effects);',
+      replace:
+        '  state.adopting = save(state, state.record, effects);\n' +
+        '  if (named) enter(state, state.record, effects);',
+    },
+    quick,
+  ),
+  mutant('synced-too-early', 'a member counts as in line below the start of the epoch', BY, {
+    file: 'protocol/chain/flow.ts',
+    search: 'if (state.synced || verified >= body.startLsn) {',
+    replace: 'if (state.synced || verified >= 0) {',
+  }),
+  mutant('commit-what-is-not-verified', 'a member commits beyond what it shares', BY, {
+    file: 'protocol/chain/flow.ts',
+    search:
+      '    state.barrier = Math.max(state.barrier, body.barrier);\n' +
+      '    advanceCommit(state, lower(body.committedLsn, verified), effects);',
+    replace:
+      '    state.barrier = Math.max(state.barrier, body.barrier);\n' +
+      '    advanceCommit(state, lower(body.committedLsn, state.shape.endLsn), effects);',
+  }),
+  mutant('trim-before-commit', 'a trim is carried out before it is committed', BY, {
+    file: 'protocol/chain/commit.ts',
+    search: 'while (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {',
+    replace: 'while (state.trims[0] !== undefined) {',
+  }),
+  mutant('wedged-acknowledges', 'a wedged member goes on acknowledging', ['protocol suite'], {
+    file: 'protocol/chain/flow.ts',
+    search:
+      'if (state.wedged || here.predecessor === undefined) return;\n  const durableLsn = vouchedLsn(state);',
+    replace: 'if (here.predecessor === undefined) return;\n  const { durableLsn } = state;',
+  }),
+  mutant(
+    'solo-survivor-acknowledges',
+    'a member alone acknowledges what only it holds',
+    BY,
+    {
+      file: 'protocol/chain/commit.ts',
+      search: 'if (order(configuration).length < configuration.settings.minReplicas) {\n    refuse',
+      replace: 'if (order(configuration).length < 1) {\n    refuse',
+    },
+    quick,
+  ),
+  mutant('solo-survivor-answers-retries', 'a member alone confirms an append that came again', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '  if (here !== null && tooFew(state)) {',
+    replace: '  if (here === null && tooFew(state)) {',
+  }),
+  mutant('cursor-does-not-hold', 'a trim passes a registered cursor', ['protocol suite'], {
+    file: 'protocol/chain/head.ts',
+    search: '} else if (!force && holding !== undefined && through > holding.lsn) {',
+    replace: '} else if (!force && holding !== undefined && through < 0) {',
+  }),
+];

@@ -1,0 +1,147 @@
+// Wrong versions of the replica's driver and doors, and of the client: leases, retries, fences.
+
+import { type Mutant, mutant } from './mutant.ts';
+
+const REPLICA = ['replica suite', 'simulation'] as const;
+const CLIENT = ['client suite', 'simulation'] as const;
+const LEASE = ['lease search', 'client suite', 'simulation'] as const;
+const quick = { quick: true };
+const CLOCKS = ['--faults', 'pause,crash,cut'];
+
+export const EDGES: readonly Mutant[] = [
+  mutant(
+    'any-sync-acknowledges-all',
+    'what was appended while a sync ran counts when that sync ends',
+    REPLICA,
+    {
+      file: 'replica/drive/driver.ts',
+      search: "this.post(host, { kind: 'synced', durableLsn: host.log.durableLsn });",
+      replace: "this.post(host, { kind: 'synced', durableLsn: host.log.endLsn });",
+    },
+  ),
+  {
+    name: 'subscriber-sees-uncommitted',
+    about: 'a reader is shown what is not committed',
+    by: REPLICA,
+    edits: [
+      {
+        file: 'replica/service/reader.ts',
+        search: 'while (nextLsn <= host.committedLsn && records.length',
+        replace: 'while (nextLsn <= host.log.endLsn && records.length',
+      },
+      {
+        file: 'replica/service/reader.ts',
+        search: 'batches.filter(({ header }) => lastLsn(header) <= host.committedLsn);',
+        replace: 'batches.filter(({ header }) => lastLsn(header) <= host.log.endLsn);',
+      },
+    ],
+  },
+  {
+    name: 'catch-up-above-the-commit',
+    about: 'a learner is given what is not committed',
+    by: REPLICA,
+    edits: [
+      {
+        file: 'replica/copy/fetch.ts',
+        search: '  if (from > host.committedLsn) return [];\n',
+        replace: '  if (from > host.log.endLsn) return [];\n',
+      },
+      {
+        file: 'replica/copy/fetch.ts',
+        search: 'return batches.filter(({ header }) => lastLsn(header) <= host.committedLsn);',
+        replace: 'return batches.filter(({ header }) => lastLsn(header) <= host.log.endLsn);',
+      },
+      {
+        file: 'replica/copy/fetch.ts',
+        search: '    batches: [],\n    committedLsn: host.committedLsn,',
+        replace: '    batches: [],\n    committedLsn: host.log.endLsn,',
+      },
+    ],
+  },
+  {
+    name: 'lease-counted-from-the-answer',
+    about: 'a lease runs from when its answer came',
+    by: CLIENT,
+    sim: CLOCKS,
+    edits: [
+      {
+        file: 'client/lead.ts',
+        search: "granted(this.#lease, { kind: 'claim', sentAt, millis }, firstLsn);",
+        replace:
+          "granted(this.#lease, { kind: 'claim', sentAt: micros(this.#world.clock.now() + 0 * sentAt), millis }, firstLsn);",
+      },
+      {
+        file: 'client/lead.ts',
+        search: "granted(this.#lease, { kind: 'renew', sentAt, millis }, firstLsn);",
+        replace:
+          "granted(this.#lease, { kind: 'renew', sentAt: micros(clock.now() + 0 * sentAt), millis }, firstLsn);",
+      },
+    ],
+  },
+  mutant(
+    'claim-without-waiting',
+    'a lease that may still run is claimed over',
+    LEASE,
+    {
+      file: 'client/lease.ts',
+      search:
+        'return micros(lease.learnedAt + (lease.holderMillis + slackMillis) * MICROS_A_MILLI);',
+      replace: 'return micros(lease.learnedAt + 0 * slackMillis);',
+    },
+    quick,
+  ),
+  mutant('no-slack', 'nobody waits for the error of the clocks', LEASE, {
+    file: 'client/lease.ts',
+    search: '(lease.holderMillis + slackMillis) * MICROS_A_MILLI',
+    replace: '(lease.holderMillis + 0 * slackMillis) * MICROS_A_MILLI',
+  }),
+  mutant('learned-when-it-was-written', 'a newer holder does not begin the wait anew', LEASE, {
+    file: 'client/lease.ts',
+    search: 'learnedAt: known ? lease.learnedAt : now,',
+    replace: 'learnedAt: known ? lease.learnedAt : micros(Math.min(now, lease.learnedAt)),',
+  }),
+  mutant('token-without-renewal-leads', 'a claim found in the log gives a lease at once', LEASE, {
+    file: 'client/lease.ts',
+    search: '  return { ...lease, token, endsAt: micros(0) };',
+    replace:
+      '  const endsAt = micros(lease.learnedAt + lease.holderMillis * MICROS_A_MILLI);\n' +
+      '  return { ...lease, token, endsAt };',
+  }),
+  mutant(
+    'claimant-serves-at-once',
+    'a claimant leads before it has applied its own claim',
+    CLIENT,
+    {
+      file: 'client/lead.ts',
+      search: '        await what.applied?.(token, holder.lost);',
+      replace: '        void what.applied?.(token, holder.lost);',
+    },
+    quick,
+  ),
+  mutant(
+    'fence-dropped-on-a-retry',
+    'an append that is sent again is sent without its fence',
+    CLIENT,
+    {
+      file: 'client/batching.ts',
+      search: '      condition: first?.condition ?? NO_CONDITION,',
+      replace: '      condition: (batch.maybeLanded ? null : first?.condition) ?? NO_CONDITION,',
+    },
+  ),
+  mutant(
+    'retry-under-a-new-number',
+    'an append whose answer was lost is made again',
+    CLIENT,
+    {
+      file: 'client/appends.ts',
+      search: '    batch.maybeLanded = true;\n    dropIfGone',
+      replace: '    batch.maybeLanded = true;\n    batch.number = null;\n    dropIfGone',
+    },
+    quick,
+  ),
+  mutant('unknown-outcome-told-as-none', 'what may have landed is said not to have', CLIENT, {
+    file: 'client/appends.ts',
+    search: 'const unknown = batch.maybeLanded || batch.tag !== null;',
+    replace: 'const unknown = batch.maybeLanded && batch.tag !== null;',
+  }),
+];

@@ -1,0 +1,151 @@
+// Breaks the code on purpose, one rule at a time, and shows which method notices.
+//
+//   npm run mutants [-- NAME…]        all mutants, or these; `control` is the code as it is
+//   npm run mutants -- --quick        the ones that are caught in seconds, as CI runs them
+//   npm run mutants -- --search       without the tests that were written for a rule by hand
+//   npm run mutants -- --list         what there is
+//
+// Exit code 0: every mutant was caught and the code as it is was not; 1: a hole; 2: wrong use.
+
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Effort, FULL, METHODS, methodsOf, QUICK } from './methods.ts';
+import { METHOD_NAMES, type Mutant } from './mutant.ts';
+import { MUTANTS } from './table.ts';
+import { Tree } from './tree.ts';
+
+/** What a patch that does not even run looks like: that is nobody's success. */
+const BROKEN = /\b(?:SyntaxError|ReferenceError|ERR_MODULE_NOT_FOUND|ERR_INVALID_TYPESCRIPT)\b/;
+
+/** The code as it is, before every method that somebody is caught by: none may complain. */
+const CONTROL: Mutant = {
+  name: 'control',
+  about: 'the code as it is',
+  edits: [],
+  by: METHOD_NAMES,
+};
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+interface Plan {
+  readonly mutants: readonly Mutant[];
+  readonly effort: Effort;
+  readonly withSuites: boolean;
+}
+
+type Verdict =
+  | { readonly kind: 'caught'; readonly by: string }
+  | { readonly kind: 'missed'; readonly by: string }
+  | { readonly kind: 'broken'; readonly output: string };
+
+async function attempt(tree: Tree, mutant: Mutant, plan: Plan): Promise<Verdict> {
+  const tried: string[] = [];
+  for (const name of methodsOf(mutant, plan.withSuites)) {
+    const method = METHODS[name];
+    let seconds = 0;
+    for (const run of method.runs(plan.effort, mutant, tree.root)) {
+      const outcome = await tree.run(run, plan.effort.secondsMax);
+      seconds += outcome.seconds;
+      if (BROKEN.test(outcome.output)) return { kind: 'broken', output: outcome.output };
+      if (outcome.timedOut) tried.push(`${name} (stopped after ${plan.effort.secondsMax} s)`);
+      else if (outcome.failed) {
+        const after = method.count(outcome.output);
+        const where = after === '' ? '' : `, ${after}`;
+        return { kind: 'caught', by: `${name}${where}, ${seconds.toFixed(1)} s` };
+      }
+    }
+    if (seconds > 0) tried.push(`${name} ${seconds.toFixed(0)} s`);
+  }
+  return { kind: 'missed', by: tried.join(', ') || 'nothing was run' };
+}
+
+/** True where all is as it must be. */
+async function judge(tree: Tree, mutant: Mutant, plan: Plan): Promise<boolean> {
+  tree.mutate(mutant.edits);
+  try {
+    const verdict = await attempt(tree, mutant, plan);
+    const isControl = mutant.edits.length === 0;
+    if (verdict.kind === 'broken') {
+      say(`BROKEN  ${mutant.name}: the patched code does not run`);
+      say(verdict.output.split('\n').slice(0, 20).join('\n'));
+      return false;
+    }
+    if (verdict.kind === 'caught') {
+      say(`${isControl ? 'WRONG ' : 'caught'}  ${mutant.name}: ${verdict.by}`);
+      return !isControl;
+    }
+    const word = isControl ? 'sound ' : 'MISSED';
+    say(`${word}  ${mutant.name} (${mutant.about}): ${verdict.by}`);
+    return isControl;
+  } finally {
+    tree.restore();
+  }
+}
+
+function controlOf(mutants: readonly Mutant[]): Mutant {
+  const by = METHOD_NAMES.filter((name) => mutants.some((mutant) => mutant.by.includes(name)));
+  return { ...CONTROL, by };
+}
+
+/** Null after help or a list; undefined, and said, where the command is wrong. */
+function plan(args: readonly string[]): Plan | null | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      search: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+    },
+  });
+  if (values.list) {
+    for (const { name, about, quick } of MUTANTS)
+      say(`${name}${quick ? ' (quick)' : ''}: ${about}`);
+    return null;
+  }
+  const known = [...MUTANTS, CONTROL];
+  const unknown = positionals.filter((name) => !known.some((mutant) => mutant.name === name));
+  if (unknown.length > 0) {
+    const near = known.filter(({ name }) => name.includes(unknown[0]?.split('-')[0] ?? '?'));
+    const hint = near.length > 0 ? `; like it: ${near.map(({ name }) => name).join(', ')}` : '';
+    process.stderr.write(
+      `there is no mutant "${unknown.join('", "')}"${hint} (--list shows all)\n`,
+    );
+    return undefined;
+  }
+  const asked =
+    positionals.length > 0
+      ? positionals.flatMap((name) => known.filter((mutant) => mutant.name === name))
+      : MUTANTS.filter(({ quick }) => quick === true || !values.quick);
+  const all = positionals.length > 0 ? asked : [controlOf(asked), ...asked];
+  return { mutants: all, effort: values.quick ? QUICK : FULL, withSuites: !values.search };
+}
+
+async function main(): Promise<number> {
+  let made: Plan | null | undefined;
+  try {
+    made = plan(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 2;
+  }
+  if (made === null) return 0;
+  if (made === undefined) return 2;
+  const tree = new Tree(join(import.meta.dirname, '../..'));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      tree.close();
+      process.exit(1);
+    });
+  }
+  let good = 0;
+  try {
+    for (const one of made.mutants) good += Number(await judge(tree, one, made));
+  } finally {
+    tree.close();
+  }
+  say(`${good} passed, ${made.mutants.length - good} failed`);
+  return good === made.mutants.length ? 0 : 1;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,130 @@
+// What each method runs in the copy of the tree, and how it says after how much it found something.
+
+import { globSync } from 'node:fs';
+import { METHOD_NAMES, type MethodName, type Mutant } from './mutant.ts';
+
+export interface Effort {
+  readonly walks: number;
+  readonly registerWalks: number;
+  readonly searchSeconds: number;
+  readonly seeds: number;
+  readonly seedMinutes: number;
+  /** Longest time of one command. */
+  readonly secondsMax: number;
+}
+
+export const FULL: Effort = {
+  walks: 3_000,
+  registerWalks: 2_000,
+  searchSeconds: 120,
+  seeds: 40,
+  seedMinutes: 8,
+  secondsMax: 900,
+};
+
+export const QUICK: Effort = {
+  walks: 200,
+  registerWalks: 300,
+  searchSeconds: 20,
+  seeds: 0,
+  seedMinutes: 1,
+  secondsMax: 120,
+};
+
+/** One command: `node` with these arguments. */
+export interface Run {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+interface Method {
+  /** True where the tests were written by hand for the rule: no search, no chance. */
+  readonly suite: boolean;
+  readonly runs: (effort: Effort, mutant: Pick<Mutant, 'sim'>, root: string) => readonly Run[];
+  /** After how many seeds, states or stops, from what was printed. */
+  readonly count: (output: string) => string;
+}
+
+const found = (output: string, pattern: RegExp, words: (groups: readonly string[]) => string) => {
+  const match = pattern.exec(output);
+  return match === null ? '' : words(match.slice(1));
+};
+
+/** The name of the first test that failed. */
+const failed = (output: string): string =>
+  found(output, /^\s*✖ (.*?) \([\d.]+ms\)/m, ([name = '']) => `“${name}”`);
+
+function suite(...patterns: readonly string[]): Method {
+  return {
+    suite: true,
+    runs: (_effort, _mutant, root) => [
+      { args: ['--test', ...globSync([...patterns], { cwd: root }).sort()], env: {} },
+    ],
+    count: failed,
+  };
+}
+
+function search(...scopes: readonly string[]): Method {
+  return {
+    suite: false,
+    runs: ({ searchSeconds }) =>
+      scopes.map((scope) => ({
+        args: ['sim/explore/main.ts', '--seconds', `${searchSeconds}`, '--found', scope],
+        env: {},
+      })),
+    count: (output) =>
+      found(output, /^(\S+) .*violated, (\d+) states/m, ([scope, states]) => {
+        return `${states} states of ${scope}`;
+      }),
+  };
+}
+
+const env = (name: string, value: number): Run['env'] => ({ [name]: `${value}` });
+
+export const METHODS: Readonly<Record<MethodName, Method>> = {
+  'protocol suite': suite('test/chain/*.test.ts', 'protocol/**/!(random).test.ts'),
+  'log suite': suite('log/!(crash).test.ts'),
+  'controller suite': suite('operator/controller/**/*.test.ts'),
+  'client suite': suite('client/*.test.ts', 'test/client/*.test.ts'),
+  'replica suite': suite('replica/**/*.test.ts', 'test/replica/*.test.ts'),
+  'chain walks': {
+    suite: false,
+    runs: ({ walks }) => [{ args: ['sim/explore/chain.test.ts'], env: env('WALKS', walks) }],
+    count: (output) =>
+      found(output, /seed (\d+), step (\d+)/, ([seed, step]) => `${seed} walks, step ${step}`),
+  },
+  'register walks': {
+    suite: false,
+    runs: ({ registerWalks }) => [
+      { args: ['protocol/paxos/random.test.ts'], env: env('SEEDS', registerWalks) },
+    ],
+    count: (output) => found(output, /SEED=(\d+)/, ([seed]) => `${seed} walks`) || failed(output),
+  },
+  'chain search': search('chain-pair', 'chain-read', 'chain-join', 'chain-losses'),
+  'register search': search('register'),
+  'lease search': search('lease', 'lease-skew'),
+  'crash points': {
+    suite: false,
+    runs: () => [
+      { args: ['log/crash.test.ts'], env: {} },
+      { args: ['test/crash/volume.test.ts'], env: {} },
+    ],
+    count: (output) => found(output, /stop (\d+) \(/, ([stop]) => `stop ${stop}`) || failed(output),
+  },
+  simulation: {
+    suite: false,
+    runs: ({ seeds, seedMinutes }, { sim = [] }) => {
+      if (seeds === 0) return [];
+      const flags = ['--seeds', `${seeds}`, '--from', '1', '--failures', '1'];
+      const args = ['sim/main.ts', ...flags, '--budget', `${seedMinutes}m`, ...sim];
+      return [{ args, env: {} }];
+    },
+    count: (output) =>
+      found(output, /seed (\d+): FAILED (\S+)/, ([seed, by]) => `${seed} seeds, by ${by}`),
+  },
+};
+
+/** The methods that a mutant names, cheapest first. */
+export function methodsOf({ by }: Pick<Mutant, 'by'>, withSuites: boolean): readonly MethodName[] {
+  return METHOD_NAMES.filter((name) => by.includes(name) && (withSuites || !METHODS[name].suite));
+}

@@ -1,0 +1,115 @@
+// Wrong versions of the register and of what the controllers decide with it.
+
+import { type Mutant, mutant } from './mutant.ts';
+
+const BY = ['protocol suite', 'register walks', 'register search', 'simulation'] as const;
+const DECIDE = ['controller suite', 'simulation'] as const;
+const quick = { quick: true };
+
+export const REGISTER: readonly Mutant[] = [
+  mutant(
+    'answer-before-saved',
+    'an acceptor promises what its disk may forget',
+    BY,
+    {
+      file: 'protocol/paxos/acceptor.ts',
+      search: 'state.held.push({ save: state.issued, request: input.request, answer });',
+      replace: 'state.held.push({ save: 0, request: input.request, answer });',
+    },
+    quick,
+  ),
+  mutant('promise-not-saved', 'an acceptor forgets its promises at a restart', BY, {
+    file: 'protocol/paxos/acceptor.ts',
+    search:
+      "  save([{ kind: 'register', version: version.record.set.version, key, state: after }]);",
+    replace:
+      '  const { version: number } = version.record.set;\n' +
+      "  const kept = body.kind === 'accept' ? after : { ...after, promised: before.promised };\n" +
+      "  save([{ kind: 'register', version: number, key, state: kept }]);",
+  }),
+  mutant('lower-ballot-accepted', 'an acceptor breaks its promise', BY, {
+    file: 'protocol/paxos/acceptor.ts',
+    search: "if (order < 0 || (order === 0 && body.kind === 'prepare')) {",
+    replace: "if (order === 0 && body.kind === 'prepare') {",
+  }),
+  mutant(
+    'accepted-value-ignored',
+    'a proposer overwrites what may have been chosen',
+    BY,
+    {
+      file: 'protocol/paxos/proposer.ts',
+      search: 'if (compareBallots(answer.accepted, state.found.accepted) > 0) {',
+      replace: 'if (compareBallots(answer.accepted, state.found.accepted) > 1e9) {',
+    },
+    quick,
+  ),
+  mutant('value-guessed-after-a-timeout', 'silence after a proposal counts as success', BY, {
+    file: 'protocol/paxos/proposer.ts',
+    search: "  const proposed = state.phase === 'accept';\n",
+    replace:
+      "  const proposed = state.phase === 'accept';\n  if (proposed) {\n" +
+      "    return over(state, { kind: 'chosen', before: state.found.value, value: state.proposed });\n" +
+      '  }\n',
+  }),
+  mutant('less-than-a-majority', 'half of the acceptors decide', BY, {
+    file: 'protocol/paxos/messages.ts',
+    search: 'Math.floor(count / 2) + 1',
+    replace: 'Math.floor(count / 2)',
+  }),
+  mutant('sealed-set-serves', 'a set that was replaced goes on deciding', BY, {
+    file: 'protocol/paxos/acceptor.ts',
+    search: "  if (version.record.mode === 'sealed') return wrongSet(state, body.set);\n",
+    replace: '',
+  }),
+  mutant('read-under-a-promise', 'a read believes a value that is being replaced', BY, {
+    file: 'protocol/paxos/proposer.ts',
+    search: '    if (compareBallots(promised, accepted) > 0) continue;\n',
+    replace: '    compareBallots(promised, accepted);\n',
+  }),
+  mutant(
+    'joiner-promoted-early',
+    'a joining member serves before it has what the epoch began with',
+    DECIDE,
+    {
+      file: 'operator/controller/decide/succession.ts',
+      search: 'return entry !== undefined && entry.durableLsn >= headReport.startLsn;',
+      replace: 'return entry !== undefined || configuration.joining !== null;',
+    },
+    quick,
+  ),
+  {
+    name: 'survivor-by-name',
+    about: 'a member survives by its name, on a volume that was wiped',
+    by: DECIDE,
+    sim: ['--kind', 'anything', '--faults', 'wipe,crash,kill'],
+    edits: [
+      {
+        file: 'operator/controller/decide/succession.ts',
+        search: '(member) => !latest.serving.some((known) => sameMember(known, member)),',
+        replace: '(member) => !latest.serving.some((known) => known.id === member.id),',
+      },
+      {
+        file: 'operator/controller/decide/standing.ts',
+        search: 'if (Math.max(facts.incarnation, facts.generation) > member.incarnation) {',
+        replace: 'if (facts.id !== member.id) {',
+      },
+    ],
+  },
+  mutant(
+    'old-copy-accepted',
+    'a volume that is older than what its disk acknowledged goes on alone',
+    DECIDE,
+    {
+      file: 'operator/controller/decide/succession.ts',
+      search: '  if (floor === null || report.epoch > floor.epoch) return true;',
+      replace: '  if (floor !== undefined || report.epoch > 0) return true;',
+    },
+    quick,
+  ),
+  mutant('shrink-without-proof', 'members that never answered a wedge serve on', DECIDE, {
+    file: 'operator/controller/decide/decide.ts',
+    search:
+      '  if (wedgedFor === null || (proved.length < kept.length && !(late && proved.length > 0))) {',
+    replace: '  if (late && proved.length < 0) {',
+  }),
+];
