@@ -18,7 +18,9 @@ import { journalMethods } from '../../transport/methods.ts';
 import type { AppendAnswer, AppendCall, ReadAnswer } from '../../transport/public.ts';
 import { type Sheep, Shepherd, until } from './shepherd.ts';
 
-export const CALL = { timeout: micros(5_000_000) };
+export const CALL = { timeout: micros(30_000_000) };
+/** On a busy machine a connection that is slow to answer is not dead. */
+export const PATIENT = { keepAliveTimeout: micros(20_000_000) };
 
 export interface Housed {
   readonly name: string;
@@ -44,7 +46,7 @@ export class House {
 
   static async open(): Promise<House> {
     const directory = await mkdtemp(join(tmpdir(), 'journal-replica-'));
-    const network = grpcNetwork({ clock: nodeClock, logger: silent });
+    const network = grpcNetwork({ clock: nodeClock, logger: silent, limits: PATIENT });
     const shepherd = new Shepherd(network);
     const at = await shepherd.serve();
     return new House(directory, network, shepherd, at);
@@ -57,7 +59,7 @@ export class House {
     disk: Disk = nodeDisk,
   ): Promise<Housed> {
     const directory = join(this.directory, name);
-    const network = grpcNetwork({ clock: nodeClock, logger: silent });
+    const network = grpcNetwork({ clock: nodeClock, logger: silent, limits: PATIENT });
     const replica = await startReplica({
       clock: nodeClock,
       random: nodeRandom(),
@@ -104,7 +106,8 @@ export class House {
     for (const housed of [...this.housed.values()]) await this.stop(housed);
     await this.shepherd.close();
     await this.network.close();
-    await rm(this.directory, { recursive: true, force: true });
+    // What a replica still writes when its time to stop is over is not waited for there.
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 20 });
   }
 
   append(

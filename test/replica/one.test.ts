@@ -120,7 +120,7 @@ describe('one replica alone', () => {
     await until('the next record came', () => got().length === 2);
     assert.deepEqual(got(), ['two', 'three']);
     const told = answers.length;
-    await until('progress came', () => answers.length > told, 2_000);
+    await until('progress came', () => answers.length > told);
     assert.equal(answers.at(-1)?.nextLsn, 4);
     abort.abort();
     await assert.rejects(reading, refused('CANCELLED', /./));

@@ -14,7 +14,7 @@ import { nodeClock } from '../../io/node.ts';
 import { tooOld } from '../../replica/main.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import { journalMethods } from '../../transport/methods.ts';
-import { CALL, call } from './house.ts';
+import { CALL, call, PATIENT } from './house.ts';
 import { eventually, Shepherd, until } from './shepherd.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -53,14 +53,14 @@ describe('the process of a replica', () => {
 
   before(async () => {
     directory = await mkdtemp(join(tmpdir(), 'journal-process-'));
-    network = grpcNetwork({ clock: nodeClock, logger: silent });
+    network = grpcNetwork({ clock: nodeClock, logger: silent, limits: PATIENT });
     shepherd = new Shepherd(network);
     controllers = await shepherd.serve();
   });
   after(async () => {
     await shepherd.close();
     await network.close();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 20 });
   });
 
   const flags = (name: string, listen: string): string[] => [
@@ -78,7 +78,7 @@ describe('the process of a replica', () => {
         (answer) => answer.status,
         () => 0,
       );
-    await eventually('it is ready', async () => (await status('/readyz')) === 200, 20_000);
+    await eventually('it is ready', async () => (await status('/readyz')) === 200, 60_000);
     assert.equal(await status('/livez'), 200);
     assert.equal(await status('/nothing'), 404);
 
@@ -101,7 +101,8 @@ describe('the process of a replica', () => {
     const begun = Date.now();
     one.child.kill('SIGTERM');
     assert.equal(await one.ended, 0, one.said.join(''));
-    assert.ok(Date.now() - begun < 2_000, `${Date.now() - begun} ms`);
+    // A second, and what a busy machine adds to it.
+    assert.ok(Date.now() - begun < 5_000, `${Date.now() - begun} ms`);
   });
 
   test('a taken port and a directory of another member are refused by name', async () => {

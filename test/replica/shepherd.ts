@@ -194,7 +194,7 @@ export class Sheep {
   async #observe(): Promise<void> {
     while (!this.#closed) {
       const stream = this.#network.duplex(this.address, replicaMethods.observe, {
-        timeout: micros(1_000_000),
+        timeout: micros(10_000_000),
       });
       this.#stream = stream;
       const greeting = {
@@ -260,7 +260,7 @@ const sleep = (millis: number): Promise<void> =>
   });
 
 /** Looks again and again until `what` holds. */
-export async function until(what: string, holds: () => boolean, millis = 5_000): Promise<void> {
+export async function until(what: string, holds: () => boolean, millis = 30_000): Promise<void> {
   const end = Date.now() + millis;
   while (!holds()) {
     if (Date.now() > end) throw new Error(`not within ${millis} ms: ${what}`);
@@ -272,7 +272,7 @@ export async function until(what: string, holds: () => boolean, millis = 5_000):
 export async function eventually(
   what: string,
   holds: () => Promise<boolean>,
-  millis = 10_000,
+  millis = 30_000,
 ): Promise<void> {
   const end = Date.now() + millis;
   while (!(await holds())) {

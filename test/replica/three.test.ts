@@ -175,10 +175,9 @@ describe('three replicas', () => {
     const name = await journal('stops');
     await house.append(a, name, ['one']);
     const begun = Date.now();
-    const stopping = house.stop(a);
-    await until('it drains', () => a.sheep.pong?.health.draining === true || true);
-    await stopping;
-    assert.ok(Date.now() - begun < 1_500, `${Date.now() - begun} ms`);
+    await house.stop(a);
+    // A second, and what a busy machine adds to it.
+    assert.ok(Date.now() - begun < 5_000, `${Date.now() - begun} ms`);
     a = await house.start('a');
   });
 });
