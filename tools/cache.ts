@@ -27,18 +27,21 @@ export const isThere = (path: string): boolean =>
  * finds it made. `make` must put it there in one step (rename it into place).
  */
 export async function once(path: string, make: () => Promise<void>): Promise<void> {
+  if (isThere(path)) return;
+  await alone(path, async () => {
+    if (!isThere(path)) await make();
+  });
+}
+
+/** Runs `work` while no other process of this machine runs any for the same path. */
+export async function alone<T>(path: string, work: () => Promise<T>): Promise<T> {
   const lock = `${path}.lock`;
   mkdirSync(dirname(path), { recursive: true });
-  while (!isThere(path)) {
-    if (!take(lock)) {
-      await sleep(POLL_MILLIS);
-      continue;
-    }
-    try {
-      if (!isThere(path)) await make();
-    } finally {
-      rmSync(lock, { force: true });
-    }
+  while (!take(lock)) await sleep(POLL_MILLIS);
+  try {
+    return await work();
+  } finally {
+    rmSync(lock, { force: true });
   }
 }
 

@@ -4,7 +4,12 @@
 // for a look afterwards; `npm run cluster -- down` removes it then.
 
 import { after, before, describe } from 'node:test';
+import { build } from '../../tools/build.ts';
+import { installOperator } from './cases/cluster.ts';
+import { faultCases } from './cases/faults.ts';
 import { labCases } from './cases/lab.ts';
+import { manifestCases } from './cases/manifests.ts';
+import { userCases } from './cases/user.ts';
 import { Lab } from './lab/lab.ts';
 import { obstacle } from './lab/packages.ts';
 
@@ -28,4 +33,14 @@ describe('a Kubernetes of three zones', { skip: why ?? false }, () => {
   });
 
   describe('the lab itself', () => labCases(theLab));
+
+  describe('the operator', () => {
+    before(async () => {
+      const helm = (await build(['helm'], say)).get('helm') ?? '';
+      await installOperator(theLab(), helm, say);
+    });
+    describe('wrong manifests', () => manifestCases(theLab));
+    describe('a user', () => userCases(theLab));
+    describe('faults', () => faultCases(theLab));
+  });
 });

@@ -4,15 +4,17 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { cacheFolder, isThere, keyOf, once } from '../../../tools/cache.ts';
+import { alone, cacheFolder, isThere, keyOf, once } from '../../../tools/cache.ts';
 import { run } from './commands.ts';
 
 export type Say = (line: string) => void;
@@ -23,6 +25,8 @@ export const PROJECT_IMAGE = 'localhost/journal:lab';
 const TRUSTED = '/etc/ssl/certs/ca-certificates.crt';
 const SUITE = 'bookworm';
 const BUILD_MILLIS_MAX = 600_000;
+/** Another run may be about to use an older archive. */
+const KEPT_MILLIS = 3_600_000;
 const root = join(import.meta.dirname, '..', '..', '..');
 
 /** buildah with a store of its own in the cache, so that nobody else's images are touched. */
@@ -145,22 +149,32 @@ async function addNpm(folder: string): Promise<void> {
 }
 
 /** Builds the project's own image by its Dockerfile and answers an archive of it. */
-export async function projectImage(say: Say): Promise<string> {
+export function projectImage(say: Say): Promise<string> {
+  return alone(join(cacheFolder(), 'images', 'project'), () => buildProject(say));
+}
+
+async function buildProject(say: Say): Promise<string> {
   const { base, builder } = await baseImages(say);
-  const folder = mkdtempSync(join(tmpdir(), 'journal-image-'));
-  try {
-    const idFile = join(folder, 'id');
-    const args = ['--build-arg', `BASE=${base}`, '--build-arg', `BUILDER=${builder}`];
-    const how = ['--isolation', 'chroot', '--pull-never', '--layers', '--iidfile', idFile];
-    await build('bud', '--quiet', ...how, ...args, '--tag', PROJECT_IMAGE, root);
-    const id = readFileSync(idFile, 'utf8')
-      .trim()
-      .replace(/^sha256:/, '');
-    return await archive('project', id.slice(0, 16), async (path) => {
-      say('packing the image of the project');
-      await build('push', '--quiet', id, `docker-archive:${path}:${PROJECT_IMAGE}`);
-    });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const how = ['--isolation', 'chroot', '--pull-never', '--layers', '--quiet'];
+  const args = ['--build-arg', `BASE=${base}`, '--build-arg', `BUILDER=${builder}`];
+  const one = (...rest: readonly string[]) => build('bud', ...how, ...args, ...rest, root);
+  // The stage has a name, so that the tidying below leaves it to the next build.
+  await one('--target', 'build', '--tag', 'localhost/journal-build:lab');
+  const id = (await one('--tag', PROJECT_IMAGE)).trim();
+  const path = await archive('project', id.slice(0, 16), async (made) => {
+    say('packing the image of the project');
+    await build('push', '--quiet', id, `docker-archive:${made}:${PROJECT_IMAGE}`);
+  });
+  await build('rmi', '--prune', '--force');
+  for (const old of archivesBesides(path)) rmSync(old, { force: true });
+  return path;
+}
+
+/** Archives of the project's image that no run of the last hour has made. */
+function archivesBesides(path: string): string[] {
+  const folder = dirname(path);
+  return readdirSync(folder)
+    .filter((name) => name.startsWith('project-'))
+    .map((name) => join(folder, name))
+    .filter((other) => other !== path && Date.now() - statSync(other).mtimeMs > KEPT_MILLIS);
 }

@@ -1,0 +1,99 @@
+// Brings the operator and a JournalCluster onto the lab, as a user would, and looks at it.
+
+import { join } from 'node:path';
+import { type KubeObject, record } from '../lab/api.ts';
+import { run, until } from '../lab/commands.ts';
+import { PROJECT_IMAGE, projectImage, type Say } from '../lab/images.ts';
+import { isReady, type Lab } from '../lab/lab.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const OPERATOR_NAMESPACE = 'journal-system';
+const READY_MILLIS_MAX = 120_000;
+
+/** Builds the project's image, brings it to every node and installs the operator by its chart. */
+export async function installOperator(lab: Lab, helm: string, say: Say): Promise<void> {
+  await lab.importImage(await projectImage(say));
+  const [repository = '', tag = ''] = PROJECT_IMAGE.split(/:(?=[^:/]+$)/);
+  const image = { repository, tag, pullPolicy: 'Never' };
+  const values = Object.entries(image).flatMap(([name, value]) => [
+    '--set',
+    `image.${name}=${value}`,
+  ]);
+  const install = ['install', 'journal-operator', join(root, 'charts', 'journal-operator')];
+  const where = ['--namespace', OPERATOR_NAMESPACE, '--create-namespace'];
+  const command = [helm, '--kubeconfig', lab.kubeconfig, ...install, ...where, ...values];
+  await run(lab.inside(command), { env: helmEnvironment(lab) });
+  await lab.kubectl([
+    ...['--namespace', OPERATOR_NAMESPACE, 'rollout', 'status', 'deployment/journal-operator'],
+    `--timeout=${READY_MILLIS_MAX / 1_000}s`,
+  ]);
+}
+
+/** Helm keeps its files in the lab's folder, not in the home of whoever runs the tests. */
+export const helmEnvironment = (lab: Lab): NodeJS.ProcessEnv => ({
+  ...process.env,
+  HELM_CACHE_HOME: join(lab.state.folder, 'helm'),
+  HELM_CONFIG_HOME: join(lab.state.folder, 'helm'),
+  HELM_DATA_HOME: join(lab.state.folder, 'helm'),
+});
+
+export interface Spec {
+  readonly [field: string]: unknown;
+}
+
+export const journalCluster = (namespace: string, name: string, spec: Spec): unknown => ({
+  apiVersion: 'journal.dev/v1alpha1',
+  kind: 'JournalCluster',
+  metadata: { name, namespace },
+  spec: { imagePullPolicy: 'Never', ...spec },
+});
+
+export const clusterPath = (namespace: string, name: string): string =>
+  `/apis/journal.dev/v1alpha1/namespaces/${namespace}/journalclusters/${name}`;
+
+/** Waits until it is Ready and every member serves; answers it, and how long that took. */
+export async function whole(
+  lab: Lab,
+  namespace: string,
+  name: string,
+  millisMax = READY_MILLIS_MAX,
+): Promise<{ readonly cluster: KubeObject; readonly millis: number }> {
+  const begun = performance.now();
+  let seen = '';
+  try {
+    const cluster = await until(`${namespace}/${name} is whole`, millisMax, async () => {
+      const found = await lab.api.get(clusterPath(namespace, name));
+      seen = JSON.stringify(found?.status, null, 1);
+      return found !== undefined && isReady(found) && isWhole(found) ? found : undefined;
+    });
+    return { cluster, millis: performance.now() - begun };
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}\n${seen}`);
+  }
+}
+
+/** All replicas serve, of those asked for. */
+function isWhole({ status }: KubeObject): boolean {
+  const [serving, asked] = String(status?.memberSummary).split('/');
+  return serving === asked && Number(serving) > 0;
+}
+
+export function replicasOf({ status }: KubeObject): readonly Readonly<Record<string, unknown>>[] {
+  return Array.isArray(status?.replicas) ? status.replicas.map(record) : [];
+}
+
+export function conditionOf({ status }: KubeObject, type: string) {
+  const conditions = Array.isArray(status?.conditions) ? status.conditions.map(record) : [];
+  return conditions.find((one) => one.type === type);
+}
+
+/** The pods of the replicas, each on the node of its zone. */
+export function replicaPods(
+  lab: Lab,
+  namespace: string,
+  name: string,
+): Promise<readonly KubeObject[]> {
+  const labels = `journal.dev/cluster=${name},app.kubernetes.io/component=replica`;
+  const query = `labelSelector=${encodeURIComponent(labels)}`;
+  return lab.api.list(`/api/v1/namespaces/${namespace}/pods?${query}`);
+}

@@ -1,0 +1,104 @@
+// What a user does first: install, apply ten lines, wait, and append from a pod of their own.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { until } from '../lab/commands.ts';
+import { PROJECT_IMAGE } from '../lab/images.ts';
+import type { Lab } from '../lab/lab.ts';
+import { whole } from './cluster.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const READY_MILLIS_MAX = 30_000;
+const POD_MILLIS_MAX = 60_000;
+
+export const NAMESPACE = 'shop';
+export const CLUSTER = 'orders';
+
+/** A pod with the tool and the client Secret of a cluster, which does nothing by itself. */
+const userPod = (namespace: string, cluster: string): unknown => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'user', namespace },
+  spec: {
+    automountServiceAccountToken: false,
+    terminationGracePeriodSeconds: 1,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 65_532,
+      fsGroup: 65_532,
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    containers: [
+      {
+        name: 'user',
+        image: PROJECT_IMAGE,
+        imagePullPolicy: 'Never',
+        command: ['node', '-e', 'setInterval(() => {}, 1e9)'],
+        env: [
+          { name: 'JOURNAL_ENDPOINTS', value: `${cluster}.${namespace}.svc:7400` },
+          { name: 'JOURNAL_TLS_CA', value: '/tls/ca.crt' },
+          { name: 'JOURNAL_TLS_CERT', value: '/tls/tls.crt' },
+          { name: 'JOURNAL_TLS_KEY', value: '/tls/tls.key' },
+        ],
+        volumeMounts: [{ name: 'tls', mountPath: '/tls' }],
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+      },
+    ],
+    volumes: [{ name: 'tls', secret: { secretName: `${cluster}-client`, defaultMode: 0o440 } }],
+  },
+});
+
+export function userCases(theLab: () => Lab): void {
+  /** The tool, in the user's pod. */
+  const journal = (args: readonly string[], input = ''): Promise<string> => {
+    const exec = ['--namespace', NAMESPACE, 'exec', '--stdin', 'user', '--'];
+    return theLab().kubectl([...exec, 'node', '/app/cli/main.ts', ...args], { input });
+  };
+
+  test('the smallest example is Ready within 30 s', async (context) => {
+    const lab = theLab();
+    const labels = ['enforce', 'warn'].map(
+      (mode) => `pod-security.kubernetes.io/${mode}=restricted`,
+    );
+    await lab.kubectl(['create', 'namespace', NAMESPACE]);
+    await lab.kubectl(['label', 'namespace', NAMESPACE, ...labels]);
+    const example = readFileSync(join(root, 'examples', 'minimal.yaml'), 'utf8');
+    const policy = '  imagePullPolicy: Never\n';
+    await lab.kubectl(['--namespace', NAMESPACE, 'apply', '-f', '-'], {
+      input: example.replace(/^spec:\n/m, (line) => line + policy),
+    });
+    const { cluster, millis } = await whole(lab, NAMESPACE, CLUSTER);
+    context.diagnostic(`Ready and whole ${Math.round(millis / 1_000)} s after apply`);
+    assert.equal(cluster.status?.memberSummary, '3/3');
+    assert.ok(millis < READY_MILLIS_MAX, `it took ${millis} ms`);
+  });
+
+  test('`kubectl get` shows what there is', async () => {
+    const table = await theLab().kubectl(['--namespace', NAMESPACE, 'get', 'journalclusters']);
+    assert.match(table, /^NAME\s+READY\s+MODE\s+JOURNALS\s+MEMBERS\s+AGE\n/);
+    assert.match(table, /^orders\s+True\s+chain\s+0\s+3\/3\s/m);
+  });
+
+  test('a pod of the user appends and reads with the client Secret', async () => {
+    const lab = theLab();
+    await lab.apply(userPod(NAMESPACE, CLUSTER));
+    await until('the pod of the user runs', POD_MILLIS_MAX, async () =>
+      (await lab.pod(NAMESPACE, 'user')).status?.phase === 'Running' ? true : undefined,
+    );
+    await journal(['create', 'first']);
+    const acknowledged = await journal(['append', 'first'], 'one\ntwo\nthree\n');
+    assert.match(acknowledged, /^1\t\S+\n2\t\S+\n3\t\S+\n$/);
+    assert.equal(await journal(['read', 'first', '--raw']), 'one\ntwo\nthree\n');
+    assert.equal((await journal(['tail', 'first'])).trim(), '3');
+  });
+
+  test('a client without a certificate is refused', async () => {
+    const script = 'JOURNAL_TLS_CERT= JOURNAL_TLS_KEY= exec node /app/cli/main.ts tail first';
+    const exec = ['--namespace', NAMESPACE, 'exec', 'user', '--', 'sh', '-c', script];
+    const { code, stdout } = await theLab().tryKubectl(exec);
+    assert.notEqual(code, 0);
+    assert.equal(stdout, '');
+  });
+}
