@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Client, JournalError } from '../../client/index.ts';
 import { Cluster, kill, output, pause, startJournal } from './cluster.ts';
 
-const WAIT = { timeout: 120_000 };
+const WAIT = { timeout: 300_000 };
 
 let cluster: Cluster;
 let client: Client;

@@ -12,7 +12,7 @@ import { Links } from './links.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const main = join(root, 'cli', 'main.ts');
-const READY_MILLIS_MAX = 30_000;
+const READY_MILLIS_MAX = 60_000;
 const POLL_MILLIS = 20;
 
 export interface ClusterOptions {
@@ -183,7 +183,7 @@ export class Cluster {
     journal: string,
     wanted: (status: JournalStatus) => boolean,
     what: string,
-    millisMax = 30_000,
+    millisMax = 90_000,
   ): Promise<JournalStatus> {
     const end = performance.now() + millisMax;
     await using client = this.connect({ timeoutMillis: 2_000 });

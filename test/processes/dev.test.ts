@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cluster, isAlive, journal, kill, pause } from './cluster.ts';
 
-const WAIT = { timeout: 120_000 };
+const WAIT = { timeout: 300_000 };
 
 describe('dev', () => {
   let cluster: Cluster;

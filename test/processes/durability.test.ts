@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { type Client, JournalError } from '../../client/index.ts';
 import { Cluster, kill, pause } from './cluster.ts';
 
-const WAIT = { timeout: 120_000 };
+const WAIT = { timeout: 300_000 };
 
 async function withCluster(
   options: Parameters<typeof Cluster.start>[0],

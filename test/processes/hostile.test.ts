@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Client, JournalError } from '../../client/index.ts';
 import { Cluster, pause } from './cluster.ts';
 
-const WAIT = { timeout: 120_000 };
+const WAIT = { timeout: 300_000 };
 
 describe('bad input', () => {
   let cluster: Cluster;
