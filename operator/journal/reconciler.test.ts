@@ -101,7 +101,7 @@ test('a cluster gets its objects, is formatted once, and then nothing is written
   await reconciler.close();
 });
 
-test('certificates name roles and the Service, and every one belongs to the authority', async () => {
+test('certificates name roles and the Service, and belong to the authority', async () => {
   const { pass, get } = await begin();
   await pass(2);
   const pem = (name: string, key: string): string =>
