@@ -1,6 +1,6 @@
 // The checksum of everything that lies on a disk: CRC-32 as zlib has it, in native code.
 //
-// docs/decisions/0006-crc-32-of-zlib.md says why it is not CRC-32C.
+// docs/decisions/0009-crc-32-of-zlib.md says why it is not CRC-32C.
 
 import { crc32 as native } from 'node:zlib';
 

@@ -228,7 +228,7 @@ export class VolumeWriter implements Writer {
     const bytes = frames.reduce((sum, frame) => sum + frameBytes(frame), 0);
     this.#pendingSyncSince = this.clock.now();
     try {
-      if (this.#rollNext || !store.fits(bytes)) await store.closeActive();
+      if (this.#rollNext || store.isOutgrown || !store.fits(bytes)) await store.closeActive();
       this.#rollNext = false;
       const segment = store.active ?? (await store.openNext());
       const offset = segment.end;
@@ -236,8 +236,8 @@ export class VolumeWriter implements Writer {
       await store.sync(segment);
       segment.moveTo(end);
       this.#wrote(bytes);
-      const { segmentBytes } = store.options;
-      if (end > segmentBytes / 2 && this.#space.hasRoom(2 * segmentBytes)) store.prepareSpare();
+      const twoSegments = 2 * store.options.segmentBytes;
+      if (store.wantsSpare && this.#space.hasRoom(twoSegments)) store.prepareSpare();
       return { segment, offset };
     } catch (error) {
       // Nothing of what is written counts yet, and the same place is written again later.

@@ -69,6 +69,8 @@ export class Segment {
   durableEnd: number;
   /** Its name is not durable yet. */
   fresh: boolean;
+  /** Filled with zeros before: a sync has no length to keep. */
+  prepared = false;
   readonly #disk: Disk;
   #file: Promise<DiskFile> | null = null;
 

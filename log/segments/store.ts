@@ -30,6 +30,8 @@ export interface StoreOptions {
 }
 
 const SPARE_CHUNK_BYTES = 1024 * 1024;
+/** A segment that was not filled with zeros before is worth a spare from here on. */
+const SPARE_AFTER = 1024 * 1024;
 const NOTHING = new Uint8Array(0);
 
 export class SegmentStore {
@@ -42,6 +44,7 @@ export class SegmentStore {
   #nextStart = 0;
   #nextNumber = 1;
   #spare: Promise<boolean> | null = null;
+  #spareReady = false;
   #stopped = false;
   /** Closed segments whose places are loaded, the longest unused one first. */
   readonly #loaded = new Map<number, number>();
@@ -75,9 +78,18 @@ export class SegmentStore {
     return bytes <= room || active.end === HEADER_BYTES;
   }
 
-  /** Room that needs no new blocks from the file system, about. */
-  get preparedBytes(): number {
-    return this.#spare === null ? 0 : this.options.segmentBytes;
+  /** The active segment grows with every write, which makes each sync dear, and a better waits. */
+  get isOutgrown(): boolean {
+    return this.#spareReady && this.active !== null && !this.active.prepared;
+  }
+
+  /** Whether a spare is worth its bytes now: an idle volume makes none. */
+  get wantsSpare(): boolean {
+    const { active } = this;
+    if (active === null || this.#spare !== null) return false;
+    const { segmentBytes } = this.options;
+    const enough = active.prepared ? segmentBytes / 2 : Math.min(SPARE_AFTER, segmentBytes / 2);
+    return active.end > enough;
   }
 
   /** A new segment to write to. Its header is not synced, and neither is its name. */
@@ -91,11 +103,14 @@ export class SegmentStore {
     const path = layout.segment(header.number);
     const spare = this.#spare;
     this.#spare = null;
+    this.#spareReady = false;
     // What is in the way was left by an attempt that found the disk full: no frame counts in it.
     await disk.remove(path);
-    if (spare !== null && (await spare)) await disk.rename(layout.spare, path);
+    const prepared = spare !== null && (await spare);
+    if (prepared) await disk.rename(layout.spare, path);
     else await (await disk.create(path)).close();
     const segment = new Segment(disk, path, header, new SegmentIndex(), HEADER_BYTES, true);
+    segment.prepared = prepared;
     if (withHeader) await this.writeHeader(segment);
     this.segments.set(header.number, segment);
     this.#nextNumber += 1;
@@ -150,10 +165,14 @@ export class SegmentStore {
   /** Makes the next segment ready in the background, zero-filled, unless one is. */
   prepareSpare(): void {
     if (this.#spare !== null || this.#stopped) return;
-    this.#spare = this.#fillSpare().catch((error: unknown) => {
+    const spare = this.#fillSpare().catch((error: unknown) => {
       const { logger, layout } = this.options;
       logger.warn({ file: layout.spare, error: String(error) }, 'no segment was preallocated');
       return false;
+    });
+    this.#spare = spare;
+    void spare.then((ready) => {
+      if (this.#spare === spare) this.#spareReady = ready;
     });
   }
 
