@@ -1,6 +1,7 @@
 // What the log costs: appends of whole batches, a sync a group, on the disk below a directory.
 //
-//   node bench/log.bench.ts [--seconds 5] [--records 64] [--size 256] [--journals 1] [--directory D]
+//   node bench/log.bench.ts [--seconds 5] [--records 64] [--size 256] [--journals 1]
+//                           [--outstanding 64] [--directory D]
 //
 // As many batches are outstanding as `--outstanding` says; each is encoded anew from its records,
 // as a head does it. The plain line writes and syncs the same bytes without any log around them.

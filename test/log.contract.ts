@@ -36,7 +36,9 @@ export function testVolume(under: VolumeUnderTest): void {
     test(`${under.name}: ${what}`, () => under.run(body));
   };
   testAppends(check);
+  testReads(check);
   testChanges(check);
+  testBases(check);
   if (under.durable) testReopen(check);
 }
 
@@ -84,7 +86,9 @@ function testAppends(check: Check): void {
     assert.deepEqual([one.durableLsn, two.durableLsn], [1, 7]);
     await volume.close();
   });
+}
 
+function testReads(check: Check): void {
   check('an append that does not extend breaks a rule', async (open) => {
     const volume = await open();
     const log = volume.create(ONE);
@@ -173,7 +177,9 @@ function testChanges(check: Check): void {
     await volume.sync();
     await volume.close();
   });
+}
 
+function testBases(check: Check): void {
   check('an installed base replaces the log, never by an older one', async (open) => {
     const volume = await open();
     const source = volume.create(ONE);

@@ -45,7 +45,8 @@ export async function crashAt(
       await judgeAndGoOn(lived, disk);
     });
   } catch (error) {
-    const where = `stop ${stop} (${trail.at(-1)}), ${mode}, seed ${seed}, second ${second ?? 'none'}`;
+    const how = `${mode}, seed ${seed}, second ${second ?? 'none'}`;
+    const where = `stop ${stop} (${trail.at(-1)}), ${how}`;
     throw new Error(`${where}\n  ${trail.join('\n  ')}`, { cause: error });
   }
   return hit;
