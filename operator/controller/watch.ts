@@ -177,6 +177,8 @@ export class Watch {
     const seen = this.observer.find(store);
     if (seen === undefined) return;
     for (const journal of journals ?? seen.reports.keys()) {
+      // A deleted journal has no survivors to choose.
+      if (this.catalog.configuration(journal)?.deleted === true) continue;
       const floor = seen.reports.get(journal)?.report.floor ?? null;
       if (floor !== null) this.#parts.group.floors.note(journal, store, floor);
     }

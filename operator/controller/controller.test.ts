@@ -1,0 +1,169 @@
+// Three controllers of one process, on real disks and real connections: formatted once, started,
+// asked for what replicas and operators ask, killed and started again.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { silent } from '../../io/logger.ts';
+import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
+import { DEFAULT_SETTINGS } from '../../protocol/configuration.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import { journalId, lsn, memberId, micros, storeId, zone } from '../../protocol/types.ts';
+import type { RegisterAnswer, RegisterChange } from '../../transport/control.ts';
+import { grpcNetwork } from '../../transport/grpc.ts';
+import { controllerMethods } from '../../transport/methods.ts';
+import { type Controller, startController } from './controller.ts';
+import { formatController } from './format.ts';
+
+const CLUSTER = 'c'.repeat(32);
+const STORE = storeId('a'.repeat(32));
+const IDS = ['c1', 'c2', 'c3'];
+const root = mkdtempSync(join(tmpdir(), 'journal-controllers-'));
+const network = grpcNetwork({ clock: nodeClock, logger: silent });
+const running = new Map<string, Controller>();
+const timeout = micros(10_000_000);
+
+after(async () => {
+  await Promise.all([...running.values()].map((one) => one.close()));
+  await network.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+const ports = await Promise.all(IDS.map(freePort));
+const set = IDS.map((id, at) => ({ id, address: `127.0.0.1:${ports[at]}` }));
+const directoryOf = (id: string): string => join(root, id);
+const grants = [{ member: 'a', zone: 'x' }];
+const format = (id: string) =>
+  formatController(nodeDisk, directoryOf(id), { cluster: CLUSTER, id, set, grants });
+
+async function start(id: string): Promise<Controller> {
+  const controller = await startController({
+    clock: nodeClock,
+    random: nodeRandom(),
+    disk: nodeDisk,
+    network,
+    logger: silent,
+    config: {
+      directory: directoryOf(id),
+      listen: set.find((seat) => seat.id === id)?.address ?? '',
+      advertise: '',
+      zone: 'x',
+      cluster: CLUSTER,
+      id,
+      pid: 1,
+      version: 'test',
+    },
+  });
+  running.set(id, controller);
+  return controller;
+}
+
+const change = (id: string, request: RegisterChange): Promise<RegisterAnswer> =>
+  network.call(
+    set.find((seat) => seat.id === id)?.address ?? '',
+    controllerMethods.change,
+    request,
+    { timeout },
+  );
+
+const startOf = (startId: string): RegisterChange => ({
+  kind: 'start',
+  store: STORE,
+  startId,
+  member: 'a',
+  zone: 'x',
+  address: '127.0.0.1:1',
+});
+
+const is = (code: string) => (error: unknown) =>
+  error instanceof JournalError && error.code === code;
+
+test('a directory that was not formatted is refused', async () => {
+  mkdirSync(directoryOf('empty'));
+  await assert.rejects(start('empty'), is('NOT_FOUND'));
+});
+
+test('a directory is formatted once', async () => {
+  for (const id of IDS) await format(id);
+  await assert.rejects(format('c1'), is('INVALID_ARGUMENT'));
+});
+
+test('no controller serves alone, two do, and the third joins them', async () => {
+  const first = await start('c1');
+  await assert.rejects(change('c1', startOf('s')), is('UNAVAILABLE'));
+  assert.notEqual(first.unready(), '');
+  const second = await start('c2');
+  await Promise.all([first.started, second.started]);
+  assert.equal(first.unready(), '');
+  await (await start('c3')).started;
+});
+
+test('only a granted volume may be formatted and started, each start has its own number', async () => {
+  const early = await change('c1', startOf('early'));
+  assert.equal(early.kind === 'refused' && early.code, 'PERMISSION_DENIED');
+  const grant = { kind: 'format', store: STORE, member: memberId('a'), zone: zone('x') } as const;
+  assert.deepEqual(await change('c2', grant), { kind: 'formatted', cluster: CLUSTER });
+  assert.deepEqual(await change('c3', grant), { kind: 'formatted', cluster: CLUSTER });
+  const other = await change('c1', { ...grant, store: storeId('b'.repeat(32)) });
+  assert.equal(other.kind === 'refused' && other.code, 'PERMISSION_DENIED');
+  const one = { kind: 'started', incarnation: 1, startId: 's1' };
+  assert.deepEqual(await change('c1', startOf('s1')), one);
+  assert.deepEqual(await change('c2', startOf('s1')), one, 'a lost answer is asked for again');
+  const two = { kind: 'started', incarnation: 2, startId: 's2' };
+  assert.deepEqual(await change('c3', startOf('s2')), two);
+});
+
+test('a journal needs members that answer, and its settings must be within their ranges', async () => {
+  const create = {
+    kind: 'createJournal',
+    journal: journalId('d'.repeat(32)),
+    name: 'orders',
+    settings: DEFAULT_SETTINGS,
+    firstLsn: lsn(1),
+  } as const;
+  const refused = await change('c1', create);
+  assert.equal(refused.kind === 'refused' && refused.code, 'UNDER_REPLICATED');
+  const settings = { ...DEFAULT_SETTINGS, minReplicas: 4 };
+  await assert.rejects(change('c1', { ...create, settings }), (error: Error) =>
+    /minReplicas is 4, allowed is a whole number from 1 to 3/.test(error.message),
+  );
+  const none = await change('c1', { kind: 'deleteJournal', name: 'orders' });
+  assert.equal(none.kind === 'refused' && none.code, 'NOT_FOUND');
+});
+
+test('a member is let in by an operator', async () => {
+  const address = set[0]?.address ?? '';
+  const request = { kind: 'memberAdd', member: 'b', zone: 'y' } as const;
+  const { done } = await network.call(address, controllerMethods.admin, request, { timeout });
+  assert.match(done.join(), /member b is let in, in zone y/);
+  const grant = { store: storeId('b'.repeat(32)), member: memberId('b'), zone: zone('y') };
+  const formatted = await change('c2', { kind: 'format', ...grant });
+  assert.equal(formatted.kind, 'formatted');
+});
+
+test('everything is there after a restart of all', async () => {
+  await Promise.all([...running.values()].map((one) => one.close()));
+  running.clear();
+  const again = await Promise.all(IDS.map(start));
+  await Promise.all(again.map(({ started }) => started));
+  const third = await change('c2', startOf('s3'));
+  assert.deepEqual(third, { kind: 'started', incarnation: 3, startId: 's3' });
+  const status = again[0]?.status();
+  assert.equal(status?.cluster, CLUSTER);
+  assert.deepEqual(
+    status?.processes.map(({ kind, id }) => `${kind} ${id}`),
+    ['replica a', 'controller c1', 'controller c2', 'controller c3'],
+  );
+});
