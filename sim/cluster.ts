@@ -151,6 +151,10 @@ export class Cluster implements Scene {
     });
   }
 
+  asking(): boolean {
+    return this.#asked > 0;
+  }
+
   async #insist(request: AdminRequest): Promise<void> {
     for (let left = ASKED_TIMES; left > 0; left -= 1) {
       try {

@@ -31,6 +31,8 @@ export interface Scene {
   answers(): boolean;
   /** What an operator asks of the cluster, again and again until it is done. */
   ask(request: AdminRequest): void;
+  /** Something that was asked is not answered yet. */
+  asking(): boolean;
   /** Starts a second process on the machine's volume, elsewhere; the result ends it. */
   mountTwice(machine: Machine): () => void;
 }
@@ -45,6 +47,8 @@ interface Kind {
   readonly latent?: boolean;
   /** Takes a whole copy of the data away. */
   readonly loses?: boolean;
+  /** Not while another of these is under way on the same machine: an operator waits for the one. */
+  readonly alone?: boolean;
   readonly begin: Fault;
 }
 
@@ -251,11 +255,11 @@ const KINDS: readonly Kind[] = [
   { name: 'fullDisk', on: 'replica', begin: fullDisk },
   { name: 'rot', on: 'replica', latent: true, begin: rot },
   { name: 'misdirect', on: 'replica', latent: true, begin: misdirect },
-  { name: 'wipe', on: 'replica', loses: true, begin: wipe },
-  { name: 'oldCopy', on: 'replica', loses: true, begin: oldCopy },
-  { name: 'leave', on: 'replica', begin: leave },
+  { name: 'wipe', on: 'replica', loses: true, alone: true, begin: wipe },
+  { name: 'oldCopy', on: 'replica', loses: true, alone: true, begin: oldCopy },
+  { name: 'leave', on: 'replica', alone: true, begin: leave },
   { name: 'moveHead', on: 'replica', begin: moveHead },
-  { name: 'mountTwice', on: 'replica', loses: true, begin: mountTwice },
+  { name: 'mountTwice', on: 'replica', loses: true, alone: true, begin: mountTwice },
 ];
 
 export const FAULT_NAMES: readonly string[] = KINDS.map(({ name }) => name);
@@ -279,6 +283,7 @@ export class Faults {
   readonly #sick: Machine;
   readonly #ending = new Map<number, () => void>();
   readonly #troubled = new Map<Machine, number>();
+  readonly #alone = new Set<Machine>();
   #number = 0;
   #stopped = false;
 
@@ -327,6 +332,10 @@ export class Faults {
     const kind = this.#dice.pick(this.#drawn);
     const victim = this.#victim(kind);
     if (victim === null) return;
+    if (kind.alone === true) {
+      if (this.#alone.has(victim) || this.#scene.asking()) return;
+      this.#alone.add(victim);
+    }
     const { world } = this.#scene;
     const lasts = this.#dice.spread(...LASTS);
     const number = this.#number;
@@ -338,6 +347,7 @@ export class Faults {
     const over = (): void => {
       if (!this.#ending.delete(number)) return;
       end();
+      if (kind.alone === true) this.#alone.delete(victim);
       this.#trouble(victim, -1);
     };
     this.#ending.set(number, over);

@@ -6,7 +6,14 @@
 import type { AppendRequest, ChainEffect, ChainReply } from '../../protocol/chain/messages.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
-import { type BatchHeader, higher, type Lsn, lastLsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
+import {
+  type BatchHeader,
+  higher,
+  type Lsn,
+  lastLsn,
+  NO_LSN,
+  type StoreId,
+} from '../../protocol/types.ts';
 import { type ChainWorldState, feed, type Site } from './chain-world.ts';
 
 interface KeyFact {

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { chainScope } from './chain-scope.ts';
 import type { ChainScope } from './chain-world.ts';
+import { leaseScope } from './lease-scope.ts';
 import { registerScope } from './register-scope.ts';
 import { type Scope, search } from './search.ts';
 
@@ -75,6 +76,16 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     '2 members, 3 epochs, 2 records, 1 crash, 1 old copy or lost end',
     { epochs: 3, appends: 2, crashes: 1, losses: 1 },
     false,
+  ),
+  lease: entry(
+    '2 clients, a lease of 2 ticks, 4 records, clocks that agree',
+    true,
+    leaseScope('lease', { nodes: 2, lease: 2, slack: 0, skew: 0, records: 4, flying: 1 }),
+  ),
+  'lease-skew': entry(
+    '2 clients, a lease of 1 tick and a slack of 2, 3 records, clocks 1 tick apart',
+    true,
+    leaseScope('lease-skew', { nodes: 2, lease: 1, slack: 2, skew: 1, records: 3, flying: 1 }),
   ),
   register: entry(
     '3 acceptors, 2 proposers, 2 ballots, 1 crash',
