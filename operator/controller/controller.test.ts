@@ -110,7 +110,7 @@ test('no controller serves alone, two do, and the third joins them', async () =>
   await (await start('c3')).started;
 });
 
-test('only a granted volume may be formatted and started, each start has its own number', async () => {
+test('only a granted volume is formatted and started, each start has its own number', async () => {
   const early = await change('c1', startOf('early'));
   assert.equal(early.kind === 'refused' && early.code, 'PERMISSION_DENIED');
   const grant = { kind: 'format', store: STORE, member: memberId('a'), zone: zone('x') } as const;
@@ -125,7 +125,7 @@ test('only a granted volume may be formatted and started, each start has its own
   assert.deepEqual(await change('c3', startOf('s2')), two);
 });
 
-test('a journal needs members that answer, and its settings must be within their ranges', async () => {
+test('a journal needs members that answer, and settings within their ranges', async () => {
   const create = {
     kind: 'createJournal',
     journal: journalId('d'.repeat(32)),
