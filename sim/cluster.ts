@@ -51,6 +51,7 @@ export class Cluster implements Scene {
   #ghosts = 0;
   /** What an operator asked and has no answer to yet. */
   #asked = 0;
+  #orders: Promise<void> = Promise.resolve();
   readonly #dice: Dice;
 
   constructor(world: World, shape: ClusterShape) {
@@ -146,9 +147,12 @@ export class Cluster implements Scene {
 
   ask(request: AdminRequest): void {
     this.#asked += 1;
-    void this.#insist(request).finally(() => {
-      this.#asked -= 1;
-    });
+    // One after another: a repeated order must not overtake the one that takes it back.
+    this.#orders = this.#orders
+      .then(() => this.#insist(request))
+      .finally(() => {
+        this.#asked -= 1;
+      });
   }
 
   asking(): boolean {

@@ -106,11 +106,11 @@ export function openWalk(seed: number): Walker {
   const truth = new ChainTruth(world);
   const clients = new ChainClients(truth, random, random() < 0.3);
   const weights = mix(random);
-  // One site hears of new configurations late: a zombie.
-  const slow = Math.floor(random() * SCOPE.stores);
+  // Some sites hear of new configurations late: zombies, alone or in company.
+  const slow = world.sites.map(() => random() < 0.35);
   const spiteful = random() < 0.25;
   const weight = (action: ChainAction): number => {
-    const held = action.kind === 'configure' && action.site === slow ? 0.002 : 1;
+    const held = action.kind === 'configure' && slow[action.site] ? 0.002 : 1;
     return weights[action.kind] * held * (spiteful ? spite(world, action) : 1);
   };
   const step = (): ChainAction | null => {
