@@ -58,6 +58,8 @@ export const TIMING = {
   reorderMemory: millis(5_000),
   /** The controllers next in rank wait this long each before they act as well. */
   rank: millis(250),
+  /** And this long for one that was seen to act. */
+  others: millis(500),
   gossip: millis(200),
   /** A controller that did not gossip for this long does not count. */
   gossipFresh: millis(700),

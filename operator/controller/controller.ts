@@ -156,6 +156,7 @@ class RunningController implements Controller {
       metadata: this.#metadata,
       onOpen: () => this.#serve(),
       onHint: (key) => this.#watch?.catalog.touch(key),
+      onOther: (key) => this.#watch?.reconfigurer.othersAct(key),
       onSet: () => this.#watch?.onSet(),
       onGossip: (gossip) => this.#opened().watch.gossip.take(gossip),
       onFailed: (error) => this.#crash(error),

@@ -41,6 +41,8 @@ export interface GroupParts {
   readonly metadata: Metadata;
   readonly onOpen: () => void;
   readonly onHint: (key: string) => void;
+  /** Another controller is about to change a register. */
+  readonly onOther: (key: string) => void;
   readonly onSet: (set: AcceptorSet) => void;
   readonly onGossip: (gossip: Gossip) => Gossip;
   readonly onFailed: (error: Error) => void;
@@ -103,17 +105,21 @@ export class Group {
 
   static async open(parts: GroupParts): Promise<Group> {
     const { home, metadata, logger, random, onFailed } = parts;
+    const nonce = random.hex(16);
     const acceptor = new Acceptor({
       id: home.id,
       store: home.store,
       metadata,
       logger,
       onAccepted: (key) => parts.onHint(key),
+      onPrepared: (key, proposer) => {
+        if (proposer !== `${home.store}.${nonce}`) parts.onOther(key);
+      },
       onFailed,
     });
     const set = acceptor.newest ?? contactsOf(metadata);
     const peers = set.seats.map(({ id }) => id).filter((id) => id !== home.id);
-    const nonces = await Nonces.draw(metadata, random.hex(16), peers);
+    const nonces = await Nonces.draw(metadata, nonce, peers);
     return new Group(parts, nonces, acceptor);
   }
 

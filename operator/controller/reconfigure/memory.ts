@@ -24,6 +24,8 @@ export interface Memory {
   readonly probing: Set<StoreId>;
   /** The same step has been due since: controllers further back in rank wait longer. */
   due: { readonly step: string; readonly at: Micros } | null;
+  /** When another controller was last seen to begin a change of this journal. */
+  othersAt: Micros;
   /** When trouble began, to know how long a reconfiguration took; null while all is well. */
   troubleAt: Micros | null;
   /** A change of the register is under way. */
@@ -46,6 +48,7 @@ export function freshMemory(now: Micros): Memory {
     learn: null,
     probing: new Set(),
     due: null,
+    othersAt: ZERO,
     troubleAt: null,
     busy: false,
     note: '',

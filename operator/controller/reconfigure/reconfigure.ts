@@ -32,7 +32,7 @@ import { mergeFloors } from '../floors.ts';
 import type { Gossiper } from '../gossip.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Observer } from '../observer.ts';
-import { decodeConfiguration, encode, journalKey } from '../register/records.ts';
+import { decodeConfiguration, encode, journalKey, journalOfKey } from '../register/records.ts';
 import { enough, type Register } from '../register/register.ts';
 import type { FloorEntry, VerdictKind } from '../register/wire.ts';
 import { freshMemory, type Memory, turnPage } from './memory.ts';
@@ -89,6 +89,13 @@ export class Reconfigurer {
   situation(world: World, configuration: Configuration): Situation {
     const memory = this.memories.get(configuration.journal) ?? freshMemory(world.now);
     return situate(world, configuration, memory);
+  }
+
+  /** Another controller begins to change this register: who is not first in rank lets it. */
+  othersAct(key: string): void {
+    const journal = journalOfKey(key);
+    const memory = journal === null ? undefined : this.memories.get(journal);
+    if (memory !== undefined) memory.othersAt = this.#parts.clock.now();
   }
 
   /** What decisions are made from has changed; `null`: for all journals. */
@@ -221,7 +228,9 @@ export class Reconfigurer {
     }
     const step = `${decision.kind} ${epoch}`;
     if (memory.due?.step !== step) memory.due = { step, at: now };
-    return now - memory.due.at < this.#parts.gossip.rank() * TIMING.rank;
+    const rank = this.#parts.gossip.rank();
+    if (rank > 0 && now - memory.othersAt < TIMING.others) return true;
+    return now - memory.due.at < rank * TIMING.rank;
   }
 
   #act(decision: Decision, situation: Situation, memory: Memory, now: Micros): void {

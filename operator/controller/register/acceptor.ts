@@ -77,6 +77,8 @@ export interface AcceptorParts {
   readonly logger: Logger;
   /** A new value was accepted here: worth reading, since it may be decided. */
   readonly onAccepted: (key: string) => void;
+  /** Somebody begins to change a register. */
+  readonly onPrepared: (key: string, proposer: string) => void;
   /** The disk gave up. */
   readonly onFailed: (error: Error) => void;
 }
@@ -138,6 +140,7 @@ export class Acceptor {
       const request = this.#requests;
       this.#waiting.set(request, resolve);
       this.#rejecting.set(request, reject);
+      if (body.kind === 'prepare') this.#parts.onPrepared(body.key, body.ballot.proposer);
       const before = body.kind === 'accept' ? acceptedHere(this.#state, body.key) : null;
       this.#carryOut(stepAcceptor(this.#state, { kind: 'request', request, body }));
       // A value confirmed as it is is no news: readers do that, and would wake each other.

@@ -31,6 +31,9 @@ import {
 import { choice, fields, flag, list, nullable, parse, text, whole } from './decode.ts';
 
 export const journalKey = (journal: JournalId): string => `journal/${journal}`;
+/** The journal whose configuration a key holds; null for any other key. */
+export const journalOfKey = (key: string): JournalId | null =>
+  key.startsWith('journal/') ? journalId(key.slice('journal/'.length)) : null;
 export const nameKey = (name: string): string => `name/${name}`;
 export const nodeKey = (store: StoreId): string => `node/${store}`;
 export const memberKey = (member: string): string => `member/${member}`;

@@ -64,6 +64,7 @@ class World {
       metadata,
       logger: silent,
       onAccepted: () => undefined,
+      onPrepared: () => undefined,
       onFailed: (error) => {
         throw error;
       },

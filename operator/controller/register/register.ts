@@ -52,8 +52,9 @@ export interface Changed {
 }
 
 const PAUSE_MIN = 10_000;
-const PAUSE_MAX = 250_000;
-const READ_ATTEMPTS = 3;
+const PAUSE_MAX = 2_000_000;
+const READ_PAUSE = 20_000;
+const READ_ATTEMPTS = 6;
 const BATCH_MAX = 512;
 const QUEUE_MAX = 20_000;
 
@@ -123,6 +124,7 @@ export class Register {
     let reasons = '';
     for (;;) {
       this.#round += 1;
+      const began = clock.now();
       const outcome = await this.#attempt(key, update);
       if (outcome.kind === 'chosen') return outcome;
       if (outcome.kind === 'moved') {
@@ -135,12 +137,16 @@ export class Register {
         reasons = outcome.reasons.join(', ');
         if (outcome.absent) await this.#carryOn();
       }
-      if (this.#closed || clock.now() + wait >= deadline) {
+      // Two that take turns as fast as they can may outbid each other for ever: the pause must be
+      // long enough, at random, for the other one to get through meanwhile.
+      wait = Math.min(PAUSE_MAX, Math.max(wait, 2 * (clock.now() - began)));
+      const pause = this.#parts.random.below(Math.round(wait));
+      if (this.#closed || clock.now() + pause >= deadline) {
         const message = `register ${key} was not changed: ${reasons || 'its set is moving'}`;
         throw new JournalError('UNAVAILABLE', message, {}, sent ? 'unknown' : 'none');
       }
-      await this.#pause(wait / 2 + this.#parts.random.below(wait));
-      wait = Math.min(PAUSE_MAX, wait * 2);
+      await this.#pause(pause);
+      wait *= 2;
     }
   }
 
@@ -149,7 +155,7 @@ export class Register {
    * end, a few times; one that was left behind is ended by a change that changes nothing.
    */
   async read(key: string, timeout: Micros = TIMING.register): Promise<string | null> {
-    let wait = PAUSE_MIN;
+    let wait = READ_PAUSE;
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt += 1) {
       const judged = await this.#readOnce(key);
       if (judged.kind === 'value') return judged.value;
