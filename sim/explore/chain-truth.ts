@@ -62,6 +62,8 @@ export class ChainTruth {
   readonly #calls = new Map<number, Call>();
   /** Every append that was ever asked for, by the checksum that stands for its records. */
   readonly #bodies = new Map<number, AppendRequest>();
+  /** The newest request for each. */
+  readonly #sent = new Map<number, number>();
   /** Positions of what was appended under each idempotence key. */
   readonly #once = new Map<string, Lsn>();
   /** Refusals that were proven true, and answers that were found right. */
@@ -94,6 +96,7 @@ export class ChainTruth {
     if (store === undefined) return;
     const request = world.nextRequest;
     world.nextRequest += 1;
+    if (append !== null) this.#sent.set(append.bodyCrc, request);
     this.#calls.set(request, { store, append, key, from: this.facts.length - 1 });
     const body = append ?? ({ kind: 'key', key } as const);
     feed(world, at, { kind: 'request', request, body });
@@ -172,8 +175,10 @@ export class ChainTruth {
     const { append } = call;
     if (!PROVES_NOTHING_LANDED.has(code)) return;
     const name = nameOf(append);
+    // Who sends again takes no answer to what was sent before.
     const landed = name !== null && this.#once.has(name);
-    invariant(!landed, 'what landed is not refused', () => `${code} ${name}`);
+    const newest = this.#sent.get(append.bodyCrc) === request;
+    invariant(!landed || !newest, 'what landed is not refused', () => `${code} ${name}`);
     if (code !== 'CONDITION_FAILED' && code !== 'FENCED') return;
     const failed = since.some((fact) => !holds(append, fact));
     invariant(failed, '"no" is said from what is committed', () => reply.refusal.message);

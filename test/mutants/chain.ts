@@ -32,6 +32,11 @@ export const CHAIN: readonly Mutant[] = [
         search: '!sameMember(from, here.successor) || !state.synced) return;',
         replace: '!sameMember(from, here.successor)) return;',
       },
+      {
+        file: 'protocol/chain/epoch.ts',
+        search: '  state.startLsn = state.synced ? state.shape.endLsn : null;',
+        replace: '  state.startLsn = state.shape.endLsn;',
+      },
     ],
   },
   mutant(

@@ -3,14 +3,15 @@
 //   npm run mutants [-- NAME…]        all mutants, or these; `control` is the code as it is
 //   npm run mutants -- --quick        the ones that are caught in seconds, as CI runs them
 //   npm run mutants -- --search       without the tests that were written for a rule by hand
+//   npm run mutants -- --by 'chain walks' …   by this method alone
 //   npm run mutants -- --list         what there is
 //
 // Exit code 0: every mutant was caught and the code as it is was not; 1: a hole; 2: wrong use.
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Effort, FULL, METHODS, methodsOf, QUICK } from './methods.ts';
-import { METHOD_NAMES, type Mutant } from './mutant.ts';
+import { type Effort, FULL, METHODS, QUICK } from './methods.ts';
+import { METHOD_NAMES, type MethodName, type Mutant } from './mutant.ts';
 import { MUTANTS } from './table.ts';
 import { Tree } from './tree.ts';
 
@@ -30,7 +31,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 interface Plan {
   readonly mutants: readonly Mutant[];
   readonly effort: Effort;
-  readonly withSuites: boolean;
+  /** What may be tried; each mutant names its own among them. */
+  readonly methods: readonly MethodName[];
 }
 
 type Verdict =
@@ -40,7 +42,7 @@ type Verdict =
 
 async function attempt(tree: Tree, mutant: Mutant, plan: Plan): Promise<Verdict> {
   const tried: string[] = [];
-  for (const name of methodsOf(mutant, plan.withSuites)) {
+  for (const name of plan.methods.filter((one) => mutant.by.includes(one))) {
     const method = METHODS[name];
     let seconds = 0;
     for (const run of method.runs(plan.effort, mutant, tree.root)) {
@@ -87,6 +89,8 @@ function controlOf(mutants: readonly Mutant[]): Mutant {
   return { ...CONTROL, by };
 }
 
+const isSuite = (name: MethodName): boolean => METHODS[name].suite;
+
 /** Null after help or a list; undefined, and said, where the command is wrong. */
 function plan(args: readonly string[]): Plan | null | undefined {
   const { values, positionals } = parseArgs({
@@ -95,6 +99,7 @@ function plan(args: readonly string[]): Plan | null | undefined {
     options: {
       quick: { type: 'boolean', default: false },
       search: { type: 'boolean', default: false },
+      by: { type: 'string', multiple: true, default: [] },
       list: { type: 'boolean', default: false },
     },
   });
@@ -104,6 +109,12 @@ function plan(args: readonly string[]): Plan | null | undefined {
     return null;
   }
   const known = [...MUTANTS, CONTROL];
+  const by = METHOD_NAMES.filter((name) => values.by.includes(name));
+  if (by.length < values.by.length) {
+    const there = METHOD_NAMES.map((name) => `"${name}"`).join(', ');
+    process.stderr.write(`--by is "${values.by.join('", "')}", allowed are ${there}\n`);
+    return undefined;
+  }
   const unknown = positionals.filter((name) => !known.some((mutant) => mutant.name === name));
   if (unknown.length > 0) {
     const near = known.filter(({ name }) => name.includes(unknown[0]?.split('-')[0] ?? '?'));
@@ -118,7 +129,9 @@ function plan(args: readonly string[]): Plan | null | undefined {
       ? positionals.flatMap((name) => known.filter((mutant) => mutant.name === name))
       : MUTANTS.filter(({ quick }) => quick === true || !values.quick);
   const all = positionals.length > 0 ? asked : [controlOf(asked), ...asked];
-  return { mutants: all, effort: values.quick ? QUICK : FULL, withSuites: !values.search };
+  const methods =
+    by.length > 0 ? by : METHOD_NAMES.filter((name) => !values.search || !isSuite(name));
+  return { mutants: all, effort: values.quick ? QUICK : FULL, methods };
 }
 
 async function main(): Promise<number> {

@@ -1,7 +1,7 @@
 // What each method runs in the copy of the tree, and how it says after how much it found something.
 
 import { globSync } from 'node:fs';
-import { METHOD_NAMES, type MethodName, type Mutant } from './mutant.ts';
+import type { MethodName, Mutant } from './mutant.ts';
 
 export interface Effort {
   readonly walks: number;
@@ -123,8 +123,3 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       found(output, /seed (\d+): FAILED (\S+)/, ([seed, by]) => `${seed} seeds, by ${by}`),
   },
 };
-
-/** The methods that a mutant names, cheapest first. */
-export function methodsOf({ by }: Pick<Mutant, 'by'>, withSuites: boolean): readonly MethodName[] {
-  return METHOD_NAMES.filter((name) => by.includes(name) && (withSuites || !METHODS[name].suite));
-}
