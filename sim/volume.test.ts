@@ -16,7 +16,7 @@ import { Dice } from './random.ts';
 import { type Actor, World } from './world.ts';
 
 const JOURNALS = ['aa', 'bb', 'cc'].map((name) => journalId(name.repeat(16)));
-const SEEDS = 40;
+const SEEDS = 25;
 const LIVES = 6;
 
 /** What one journal must hold: batches that were appended, and how far they are surely durable. */
@@ -154,12 +154,14 @@ class Life {
   async live(): Promise<void> {
     this.actor = this.world.birth('life');
     const box: { error?: unknown } = {};
-    const events = this.dice.spread(5, 3_000);
+    const events = this.dice.spread(5, 1_000);
     const life = async (): Promise<void> => {
       const volume = await this.open();
       for (const log of volume.journals()) await this.judge(log);
-      for (const [journal, { durableLsn }] of this.expected) {
-        assert.ok(durableLsn === 0 || volume.find(journalId(journal)), `${journal} is gone`);
+      for (const [journal, expected] of this.expected) {
+        if (volume.find(journalId(journal)) !== undefined) continue;
+        assert.equal(expected.durableLsn, 0, `${journal} is gone`);
+        expected.batches = [];
       }
       await this.work(volume);
     };
