@@ -159,7 +159,18 @@ export class Client implements AsyncDisposable {
   /** Settings, members, positions and cursors of a journal. NOT_FOUND. */
   async describeJournal(name: string, options: CallOptions = {}): Promise<JournalDescription> {
     checked(() => checkName(name));
-    return await this.#ask(journalMethods.describeJournal, { journal: name }, options);
+    // Cursors are answered by the head alone.
+    return await within(this.#world, this.#defaults, options, (deadline) =>
+      ask(this.#world, {
+        method: journalMethods.describeJournal,
+        request: { journal: name },
+        journal: name,
+        preference: 'head',
+        writes: false,
+        patience: QUICK_MICROS,
+        deadline,
+      }),
+    );
   }
 
   /** Every process and journal of the cluster, as far as they can be reached. */
