@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { adminCommand } from './admin.ts';
 import { appendCommand } from './append.ts';
+import { backupCommand, restoreCommand } from './backup/backup.ts';
 import { benchCommand } from './bench.ts';
 import { completionCommand } from './completion.ts';
 import { cursorCommand } from './cursor.ts';
@@ -49,7 +50,17 @@ export function buildProgram(): Command {
       [appendCommand(), subscribeCommand(), readCommand(), tailCommand(), trimCommand()],
     ],
     ['Journals:', [createCommand(), listCommand(), describeCommand(), deleteCommand()]],
-    ['Work with:', [cursorCommand(), leadCommand(), exportCommand(), importCommand()]],
+    [
+      'Work with:',
+      [
+        cursorCommand(),
+        leadCommand(),
+        exportCommand(),
+        importCommand(),
+        backupCommand(),
+        restoreCommand(),
+      ],
+    ],
     ['Look after:', [statusCommand(), adminCommand(), volumeCommand(), benchCommand()]],
     ['Tool:', [versionCommand(), completionCommand(buildProgram)]],
   ];

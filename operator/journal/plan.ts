@@ -5,12 +5,13 @@
 // cannot be asked nothing is taken away.
 
 import type { KubeObject } from '../kube/api.ts';
-import { listAt, numberAt, textAt } from '../kube/fields.ts';
+import { conditionOf, listAt, numberAt, textAt } from '../kube/fields.ts';
 import { account } from '../manifests/account.ts';
 import { budget } from '../manifests/budget.ts';
 import { claim } from '../manifests/claim.ts';
 import { namesOf } from '../manifests/common.ts';
 import { authorization } from '../manifests/configmap.ts';
+import { backupJob, restoreJob } from '../manifests/cronjob.ts';
 import { formatJob } from '../manifests/job.ts';
 import { podMonitor } from '../manifests/monitor.ts';
 import type { Process } from '../manifests/pod.ts';
@@ -25,6 +26,8 @@ import type { Settled } from './settle.ts';
 import { type Action, type Plan, type Progress, waiting, working } from './steps.ts';
 import { claimState, find, isFine, podsOf, type World } from './world.ts';
 
+const BACKUPS_DEFAULT = 7;
+
 const STEADY: Progress = { kind: 'steady' };
 
 export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
@@ -37,6 +40,7 @@ export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
     grants(world, ledger) ??
     letGo(world, ledger, settled) ??
     lost(world, ledger) ??
+    restore(world, ledger, settled) ??
     journals(world, settled) ??
     roll(world, ledger);
   if (later === null) {
@@ -70,10 +74,15 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
     wanted.push(networkPolicy(settled, 'controller', operatorNamespace));
   }
   if (settled.podMonitor) wanted.push(podMonitor(settled));
+  const { backup } = world.cluster.spec;
+  if (backup !== undefined) {
+    wanted.push(backupJob(settled, { ...backup, keep: backup.keep ?? BACKUPS_DEFAULT }));
+  }
   for (const process of processesOf(ledger)) {
     wanted.push(processService(settled, process));
     // A claim that is lost is not made again: what came in its place would be empty.
-    if (claimState(world, process) !== 'lost') wanted.push(claim(settled, process));
+    const present = find(world, 'PersistentVolumeClaim', namesOf(settled.name).claim(process.id));
+    if (claimState(world, process) !== 'lost') wanted.push(claim(settled, process, present));
   }
   return [
     ...wanted.flatMap((object) => ensure(world, object)),
@@ -89,6 +98,7 @@ function obsolete(world: World, settled: Settled): readonly Action[] {
     [!settled.networkPolicy.enabled, 'NetworkPolicy', names.replicas],
     [!settled.networkPolicy.enabled, 'NetworkPolicy', names.controllers],
     [!settled.podMonitor, 'PodMonitor', settled.name],
+    [world.cluster.spec.backup === undefined, 'CronJob', names.backup],
   ];
   return gone.flatMap(([unwanted, kind, name]) => {
     const object = unwanted ? find(world, kind, name) : undefined;
@@ -209,6 +219,23 @@ function lost(world: World, ledger: Ledger): Plan | null {
     `the volume of ${entry.id} is lost, and too few others serve to replace it by itself: bring ` +
     `the volume back, or annotate with journal.dev/replace=${entry.id} to give it up`;
   return { actions: [], progress: { kind: 'stalled', reason: 'VolumeLost', message } };
+}
+
+/** Before any journal is made: a restore leaves alone what is there. */
+function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  const wish = world.cluster.spec.restore;
+  if (wish === undefined || ledger.restored) return null;
+  const job = find(world, 'Job', namesOf(settled.name).restore);
+  const progress = working('Restoring', `importing ${wish.path} of claim ${wish.claimName}`);
+  if (job === undefined) return { actions: ensure(world, restoreJob(settled, wish)), progress };
+  if ((numberAt(job, 'status', 'succeeded') ?? 0) > 0) {
+    const why = `restored ${wish.path}`;
+    const done: Action = { kind: 'ledger', ledger: { ...ledger, restored: true }, why };
+    return { actions: [done, { kind: 'delete', object: job, why }], progress };
+  }
+  if (conditionOf(job, 'Failed') !== 'True') return { actions: [], progress };
+  const message = `Job ${job.metadata.name} failed: its logs say why; correct that, then delete the Job`;
+  return { actions: [], progress: { kind: 'stalled', reason: 'RestoreFailed', message } };
 }
 
 function journals(world: World, settled: Settled): Plan | null {

@@ -1,0 +1,84 @@
+// Backups: a CronJob that exports every journal onto a volume, and the Job that brings one back.
+//
+// Both are clients like any other, with the certificate of clients.
+
+import { CLIENT_PORT, type Settled } from '../journal/settle.ts';
+import type { KubeObject } from '../kube/api.ts';
+import { COMPONENT_LABEL, labelsFor, made, namesOf } from './common.ts';
+import { containerSecurity, podBase } from './pod.ts';
+
+const FOLDER = '/backups';
+const TLS = '/etc/journal/tls';
+
+export interface Backup {
+  readonly schedule: string;
+  readonly claimName: string;
+  readonly keep: number;
+}
+
+export function backupJob(settled: Settled, { schedule, claimName, keep }: Backup): KubeObject {
+  const args = ['backup', `${FOLDER}/${settled.name}`, '--keep', String(keep)];
+  const spec = {
+    schedule,
+    timeZone: 'Etc/UTC',
+    concurrencyPolicy: 'Forbid',
+    startingDeadlineSeconds: 3_600,
+    successfulJobsHistoryLimit: 3,
+    failedJobsHistoryLimit: 3,
+    suspend: settled.hibernate,
+    jobTemplate: {
+      spec: { backoffLimit: 3, template: template(settled, 'backup', claimName, args, false) },
+    },
+  };
+  return made(settled, 'CronJob', namesOf(settled.name).backup, { spec });
+}
+
+/** Never again once it succeeded: the ledger remembers. */
+export function restoreJob(
+  settled: Settled,
+  { claimName, path }: { readonly claimName: string; readonly path: string },
+): KubeObject {
+  const args = ['restore', `${FOLDER}/${path}`];
+  const spec = { backoffLimit: 10, template: template(settled, 'restore', claimName, args, true) };
+  return made(settled, 'Job', namesOf(settled.name).restore, { spec });
+}
+
+function template(
+  settled: Settled,
+  component: 'backup' | 'restore',
+  claimName: string,
+  args: readonly string[],
+  readOnly: boolean,
+) {
+  const endpoints = `${settled.name}.${settled.namespace}.svc:${CLIENT_PORT}`;
+  const secure = settled.tls.enabled;
+  const files = ['--tls-ca', `${TLS}/ca.crt`, '--tls-cert', `${TLS}/tls.crt`];
+  const tls = secure ? [...files, '--tls-key', `${TLS}/tls.key`] : [];
+  const secretName = namesOf(settled.name).clientSecret;
+  return {
+    metadata: { labels: { ...labelsFor(settled.name), [COMPONENT_LABEL]: component } },
+    spec: {
+      ...podBase(settled, {}),
+      restartPolicy: 'OnFailure',
+      containers: [
+        {
+          name: component,
+          image: settled.image,
+          imagePullPolicy: settled.imagePullPolicy,
+          args: [...args, '--endpoints', endpoints, '--timeout', '60s', ...tls],
+          securityContext: containerSecurity,
+          volumeMounts: [
+            { name: 'backups', mountPath: FOLDER, ...(readOnly ? { readOnly } : {}) },
+            { name: 'tmp', mountPath: '/tmp' },
+            ...(secure ? [{ name: 'tls', mountPath: TLS, readOnly: true }] : []),
+          ],
+        },
+      ],
+      volumes: [
+        { name: 'backups', persistentVolumeClaim: { claimName } },
+        { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
+        ...(secure ? [{ name: 'tls', secret: { secretName, defaultMode: 0o440 } }] : []),
+      ],
+    },
+  };
+}
