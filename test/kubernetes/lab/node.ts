@@ -8,7 +8,10 @@ import { API_ADDRESS, nodeAddress, PODS, podRange } from './network.ts';
 
 const READY_MILLIS_MAX = 60_000;
 
-/** Folders of the machine that programs write to wherever they are told to: each node has its own. */
+/**
+ * Folders of the machine that programs write to wherever they are told to: each node has its own.
+ * They are in memory, like the node's images, which are unpacked three times and thrown away soon.
+ */
 const OWN = ['/run/netns', '/run/containerd', '/var/lib/cni', '/var/log/containers'];
 
 export class LabNode {
@@ -55,7 +58,9 @@ export class LabNode {
   /** A process that does nothing but keep the namespaces. */
   async #hold(): Promise<void> {
     const mounts = [
-      ...OWN.map((path) => `mkdir -p ${path} && mount -t tmpfs -o mode=755 own ${path}`),
+      ...[...OWN, this.#file('containerd')].map(
+        (path) => `mkdir -p ${path} && mount -t tmpfs -o mode=755 own ${path}`,
+      ),
       `mkdir -p /var/lib/kubelet && mount --bind ${this.#file('kubelet')} /var/lib/kubelet`,
       'mount --make-rshared /',
       `touch ${this.#file('held')}`,
