@@ -3,7 +3,7 @@
 // allowed, before anything is opened.
 
 import { parseArgs } from 'node:util';
-import { KIB, MIB } from '../protocol/configuration.ts';
+import { DEFAULT_SETTINGS, type JournalSettings, KIB, MIB } from '../protocol/configuration.ts';
 import {
   label,
   type MemberId,
@@ -28,6 +28,8 @@ export interface ReplicaConfig {
   /** The cluster that this replica must belong to; empty for the one that its directory names. */
   readonly cluster: string;
   readonly limits: ReplicaLimits;
+  /** What journals get that are created without it; protocol/configuration.ts says the rest. */
+  readonly defaults?: Pick<JournalSettings, 'replicationFactor' | 'minReplicas'>;
   /** What `status` shows; the process fills them in. */
   readonly pid: number;
   readonly version: string;
@@ -107,6 +109,8 @@ const FLAGS = [
   flag('tls-key', 'FILE', '', 'key of this member'),
   flag('tls-server-name', 'NAME', '', 'name in certificates of those dialled by an IP address'),
   flag('authorization', 'FILE', '', 'roles by certificate name; needs --tls-ca'),
+  flag('replication-factor', 'COUNT', `${DEFAULT_SETTINGS.replicationFactor}`, 'of new journals'),
+  flag('min-replicas', 'COUNT', `${DEFAULT_SETTINGS.minReplicas}`, 'of new journals'),
   flag('log-level', 'LEVEL', 'info', 'debug, info, warn or error'),
   flag('queue-bytes', 'BYTES', `${DEFAULT_LIMITS.queueBytesMax}`, 'appends that may wait'),
   flag('queue-requests', 'COUNT', `${DEFAULT_LIMITS.queueRequestsMax}`, 'requests that may wait'),
@@ -193,6 +197,10 @@ function build(
       cluster:
         cluster === '' ? '' : checked('cluster', cluster, (given) => label('cluster', given)),
       limits,
+      defaults: {
+        replicationFactor: count('replication-factor', text, 1, 5),
+        minReplicas: count('min-replicas', text, 1, 5),
+      },
       ...about,
     },
     probeListen: text('probe-listen') === '' ? '' : address('probe-listen', text('probe-listen')),

@@ -137,7 +137,8 @@ export class Engine {
   }
 
   #serve(asker: Asker, reader: Reader): readonly Handler[] {
-    const { world, access, controllers, volume } = this.#parts;
+    const { world, access, controllers, volume, config } = this.#parts;
+    const { defaults = {} } = config;
     const directory = new Directory(world.clock, controllers, this.journals);
     const refusing = (host: Host): JournalError | null => this.#retention.refusing(host);
     const { metrics } = this;
@@ -145,7 +146,7 @@ export class Engine {
     const subscriptions = this.#subscriptions;
     return [
       ...dataHandlers({ ...world, access, asker, directory, reader, appends, subscriptions }),
-      ...adminHandlers({ ...world, access, controllers, directory }),
+      ...adminHandlers({ ...world, access, controllers, directory, defaults }),
       this.#links.handler(),
       fetchHandler({ ...world, access, find: (journal) => this.journals.find(journal) }),
       this.control.handler(),

@@ -37,6 +37,8 @@ export interface AdminParts {
   readonly access: Access;
   readonly controllers: Controllers;
   readonly directory: Directory;
+  /** For journals that are created without them; else those of protocol/configuration.ts. */
+  readonly defaults: Partial<JournalSettings>;
 }
 
 export function adminHandlers(parts: AdminParts): readonly Handler[] {
@@ -62,7 +64,7 @@ class AdminService {
     const { name, ifAbsent, firstLsn } = request;
     access(context, 'admin', name);
     this.#log(context, { kind: 'createJournal', ...request });
-    const settings = settle(request.settings);
+    const settings = settle(request.settings, this.#parts.defaults);
     const journal = journalId(random.hex(16));
     const change = { kind: 'createJournal', journal, name, settings, firstLsn } as const;
     try {
@@ -139,10 +141,13 @@ function unexpected(answer: RegisterAnswer): JournalError {
 }
 
 /** The settings of a new journal: what was left out follows what was given. */
-function settle(given: Partial<JournalSettings>): JournalSettings {
-  const { replicationFactor = DEFAULT_SETTINGS.replicationFactor } = given;
-  const minReplicas =
-    given.minReplicas ?? Math.min(DEFAULT_SETTINGS.minReplicas, replicationFactor);
+function settle(
+  given: Partial<JournalSettings>,
+  defaults: Partial<JournalSettings>,
+): JournalSettings {
+  const usual = { ...DEFAULT_SETTINGS, ...defaults };
+  const { replicationFactor = usual.replicationFactor } = given;
+  const minReplicas = given.minReplicas ?? Math.min(usual.minReplicas, replicationFactor);
   if (minReplicas > replicationFactor) {
     throw invalid('min_replicas', minReplicas, `at most replication_factor, ${replicationFactor}`);
   }
