@@ -135,11 +135,17 @@ function flags(settled: Settled, { component, id, zone }: Process, template: Pod
     ...['--zone', zone, '--data', `${DATA}/${component}`, '--cluster', settled.clusterId],
     ...['--listen', listen, '--advertise', `$(POD_IP):${portOf(component)}`],
     ...['--probe-listen', `0.0.0.0:${PROBE_PORT}`],
-    ...(component === 'replica' ? ['--controllers', controllersAddress(settled)] : []),
+    ...(component === 'replica' ? replicaFlags(settled) : []),
     ...(settled.tls.enabled ? tlsFlags(settled) : []),
     ...['--log-level', template.logLevel ?? 'info'],
   ];
 }
+
+const replicaFlags = (settled: Settled): readonly string[] => [
+  ...['--controllers', controllersAddress(settled)],
+  ...['--replication-factor', String(settled.replicationFactor)],
+  ...['--min-replicas', String(settled.minReplicas)],
+];
 
 const tlsFlags = (settled: Settled): readonly string[] => [
   ...['--tls-ca', `${TLS}/ca.crt`, '--tls-cert', `${TLS}/tls.crt`, '--tls-key', `${TLS}/tls.key`],

@@ -65,5 +65,8 @@ function inputsOf(settled: Settled, { component, id, zone }: Process): string {
   const template = component === 'replica' ? settled.podTemplate : settled.controllerTemplate;
   const { image, imagePullPolicy, imagePullSecrets, clusterId, tls } = settled;
   const wishes = { id, zone, clusterId, image, imagePullPolicy, imagePullSecrets, template };
-  return JSON.stringify({ ...wishes, tls: tls.enabled, spread: settled.zones.length > 0 });
+  const { replicationFactor, minReplicas } = settled;
+  const copies = component === 'replica' ? { replicationFactor, minReplicas } : {};
+  const spread = settled.zones.length > 0;
+  return JSON.stringify({ ...wishes, tls: tls.enabled, spread, ...copies });
 }
