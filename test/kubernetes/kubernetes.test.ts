@@ -8,6 +8,7 @@ import { build } from '../../tools/build.ts';
 import { installOperator } from './cases/cluster.ts';
 import { faultCases } from './cases/faults.ts';
 import { labCases } from './cases/lab.ts';
+import { lifeCases } from './cases/life.ts';
 import { manifestCases } from './cases/manifests.ts';
 import { userCases } from './cases/user.ts';
 import { Lab } from './lab/lab.ts';
@@ -42,5 +43,6 @@ describe('a Kubernetes of three zones', { skip: why ?? false }, () => {
     describe('wrong manifests', () => manifestCases(theLab));
     describe('a user', () => userCases(theLab));
     describe('faults', () => faultCases(theLab));
+    describe('life', () => lifeCases(theLab));
   });
 });
