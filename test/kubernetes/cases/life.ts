@@ -59,6 +59,13 @@ const uids = async (lab: Lab): Promise<readonly string[]> =>
   (await replicaPods(lab, NAMESPACE, CLUSTER)).map(({ metadata }) => metadata.uid ?? '');
 
 export function lifeCases(theLab: () => Lab): void {
+  changes(theLab);
+  absences(theLab);
+  endings(theLab);
+}
+
+/** The spec is changed under load. */
+function changes(theLab: () => Lab): void {
   test('members are scaled from 3 to 5 and back', { timeout: 600_000 }, async (context) => {
     const lab = theLab();
     const scale = (members: number): Promise<string> =>
@@ -109,7 +116,10 @@ export function lifeCases(theLab: () => Lab): void {
       await wholeWith(lab, 3);
     });
   });
+}
 
+/** Something is not there for a while. */
+function absences(theLab: () => Lab): void {
   test('without an operator pods come back and appends go on', async () => {
     const lab = theLab();
     const operators = (count: number): Promise<string> =>
@@ -144,7 +154,10 @@ export function lifeCases(theLab: () => Lab): void {
     await wholeWith(lab, 3);
     assert.equal(await firstRecords(lab), 'one\ntwo\nthree\n');
   });
+}
 
+/** The cluster is deleted. */
+function endings(theLab: () => Lab): void {
   test('volumes that were kept are adopted', { timeout: 600_000 }, async () => {
     const lab = theLab();
     const cluster = ['--namespace', NAMESPACE, `journalcluster/${CLUSTER}`];
