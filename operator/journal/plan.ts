@@ -234,7 +234,8 @@ function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
     return { actions: [done, { kind: 'delete', object: job, why }], progress };
   }
   if (conditionOf(job, 'Failed') !== 'True') return { actions: [], progress };
-  const message = `Job ${job.metadata.name} failed: its logs say why; correct that, then delete the Job`;
+  const { name } = job.metadata;
+  const message = `Job ${name} failed: its logs say why; correct that, then delete the Job`;
   return { actions: [], progress: { kind: 'stalled', reason: 'RestoreFailed', message } };
 }
 
