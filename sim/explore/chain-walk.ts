@@ -2,6 +2,7 @@
 // slow member, its own clients, and some have an adversary that strikes where it hurts.
 
 import { type Configuration, findMember } from '../../protocol/configuration.ts';
+import { ChainReplay } from '../spec/chain-replay.ts';
 import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
 import { checkWorld, describeWorld } from './chain-checks.ts';
 import { ChainClients } from './chain-clients.ts';
@@ -95,6 +96,7 @@ function isCold(world: ChainWorldState, next: Configuration): boolean {
 export interface Walker {
   readonly world: ChainWorldState;
   readonly truth: ChainTruth;
+  readonly replay: ChainReplay;
   /** Takes one step; null where nothing can happen any more. */
   step(): ChainAction | null;
 }
@@ -104,6 +106,7 @@ export function openWalk(seed: number): Walker {
   const minReplicas = random() < 0.5 ? 1 : 2;
   const world = openChainWorld({ ...SCOPE, minReplicas });
   const truth = new ChainTruth(world);
+  const replay = new ChainReplay(world);
   const clients = new ChainClients(truth, random, random() < 0.3);
   const weights = mix(random);
   // Some sites hear of new configurations late: zombies, alone or in company.
@@ -118,9 +121,10 @@ export function openWalk(seed: number): Walker {
     if (action === null) return null;
     if (action.kind === 'append') clients.act(action.site);
     else applyChain(world, action);
+    replay.step();
     return action;
   };
-  return { world, truth, step };
+  return { world, truth, replay, step };
 }
 
 function pick(
@@ -142,6 +146,8 @@ export interface WalkResult {
   readonly epoch: number;
   readonly reads: number;
   readonly looked: ChainTruth['looked'];
+  /** Actions of the model that were replayed. */
+  readonly replayed: ReadonlyMap<string, number>;
 }
 
 /** Throws with the seed, the last steps and the state where anything is wrong. */
@@ -163,5 +169,7 @@ export function walk(seed: number, steps: number): WalkResult {
   }
   const reads = world.used.reads - world.asked.length;
   const { looked } = truth;
-  return { acknowledged: world.acknowledged.size, epoch: latest(world).epoch, reads, looked };
+  const { epoch } = latest(world);
+  const replayed = walker.replay.taken;
+  return { acknowledged: world.acknowledged.size, epoch, reads, looked, replayed };
 }

@@ -1,0 +1,190 @@
+// Replays each step of an explored chain against the transcription of its model.
+//
+// After a step the sites are compared with what the model last knew of them: each difference must
+// be an action that the model allows, and so must every acknowledgement, commit and read answer.
+
+import type { ChainEffect } from '../../protocol/chain/messages.ts';
+import { type Configuration, order } from '../../protocol/configuration.ts';
+import { type BatchHeader, lastLsn, type StoreId } from '../../protocol/types.ts';
+import type { ChainWorldState, Site } from '../explore/chain-world.ts';
+import {
+  CHAIN_ACTIONS,
+  type Entry,
+  type Log,
+  len,
+  type SpecConfiguration,
+  type SpecNode,
+  type SpecState,
+  UNMODELLED,
+} from './chain.ts';
+
+const actions = CHAIN_ACTIONS;
+const name = (store: StoreId): string => `${Number(store)}`;
+
+const entry = (header: BatchHeader): Entry => ({
+  lsn: lastLsn(header),
+  epoch: header.epoch,
+  id: `${header.firstLsn}.${header.epoch}.${header.bodyCrc}`,
+});
+const same = (one: Log, other: readonly BatchHeader[]): boolean =>
+  one.length === other.length &&
+  one.every(({ lsn, epoch, id }, at) => {
+    const header = other[at];
+    if (header === undefined || lastLsn(header) !== lsn || header.epoch !== epoch) return false;
+    return id === `${header.firstLsn}.${epoch}.${header.bodyCrc}`;
+  });
+
+function configuration(given: Configuration): SpecConfiguration {
+  const inc = new Map(order(given).map(({ store, incarnation }) => [name(store), incarnation]));
+  return {
+    order: order(given).map(({ store }) => name(store)),
+    serving: given.serving.map(({ store }) => name(store)),
+    inc,
+  };
+}
+
+export class ChainReplay {
+  /** Actions that were replayed, by name. */
+  readonly taken = new Map<string, number>();
+  readonly #world: ChainWorldState;
+  readonly #state: SpecState;
+  #effects: { readonly store: StoreId; readonly effect: ChainEffect }[] = [];
+
+  constructor(world: ChainWorldState) {
+    this.#world = world;
+    const nodes = world.sites.map(({ store, incarnation }): [string, SpecNode] => [
+      name(store),
+      { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0, inc: incarnation },
+    ]);
+    this.#state = {
+      cfgs: world.decided.map(configuration),
+      nodes: new Map(nodes),
+      start: new Map(),
+      hist: new Map(),
+      ackd: new Map(),
+      committed: new Map(),
+    };
+    const before = world.observe;
+    world.observe = (store, effect) => {
+      before?.(store, effect);
+      this.#effects.push({ store, effect });
+    };
+  }
+
+  /** Call after each step of the world. */
+  step(): void {
+    const effects = this.#effects;
+    this.#effects = [];
+    const { decided, sites } = this.#world;
+    for (const next of decided.slice(this.#state.cfgs.length)) {
+      this.#take('Reconfig', () => actions.Reconfig(this.#state, configuration(next)));
+    }
+    for (const site of sites) this.#compare(site);
+    for (const { store, effect } of effects) this.#effect(name(store), effect);
+  }
+
+  #take(action: string, act: () => void): void {
+    act();
+    this.taken.set(action, (this.taken.get(action) ?? 0) + 1);
+  }
+
+  #node(n: string): SpecNode {
+    const node = this.#state.nodes.get(n);
+    if (node === undefined) throw new Error(`no node ${n}`);
+    return node;
+  }
+
+  // ── Differences ─────────────────────────────────────────────────────────────────────────────
+
+  #compare(site: Site): void {
+    const n = name(site.store);
+    const node = this.#node(n);
+    const { state, record } = site;
+    if (state === null) {
+      if (node.live) this.#take('Crash', () => actions.Crash.crash(this.#state, n));
+      return;
+    }
+    if (site.incarnation !== node.inc) {
+      const ep = record?.epoch ?? 0;
+      const mark = record?.markLsn ?? 0;
+      const volume = { inc: site.incarnation, ep, mark, disk: site.durable.map(entry) };
+      this.#take('Crash', () => actions.Crash.restart(this.#state, n, volume));
+    }
+    const epoch = record?.epoch ?? 0;
+    const adopts = state.live && (!node.live || node.ep !== epoch);
+    // What it wrote before it left the old epoch belongs to that.
+    if (!adopts) this.#compareLog(n, node, site);
+    this.#compareDisk(n, node, site);
+    if (adopts) {
+      this.#take('Adopt', () => actions.Adopt(this.#state, n, epoch, record?.markLsn ?? 0));
+      this.#compareLog(n, node, site);
+    } else if (record?.retired === true && epoch > node.ep) {
+      this.#take('Retire', () => actions.Retire(this.#state, n, epoch, record.markLsn));
+    } else if (epoch > node.ep) {
+      // Adopted on the disk, and left at once for an epoch that is being saved.
+      this.#take('Adopt', () => actions.Adopt(this.#state, n, epoch, record?.markLsn ?? 0));
+    }
+    // It left its epoch for one that its disk does not know yet: to the model it may do nothing.
+    if (!state.live) Object.assign(node, { live: false, synced: false });
+    if (record !== null && record.epoch === node.ep) node.mark = record.markLsn;
+  }
+
+  #compareLog(n: string, node: SpecNode, { state, written }: Site): void {
+    if (state === null) return;
+    const grown = node.live && state.live && state.synced;
+    if (same(node.log, written) && (!grown || node.synced)) return;
+    const log = written.map(entry);
+    const leads = this.#state.cfgs[node.ep - 1]?.order[0] === n;
+    if (node.live && leads) {
+      for (const one of log.slice(node.log.length)) {
+        this.#take('Append_', () => actions.Append_(this.#state, n, one));
+      }
+    } else if (grown || (node.live && node.synced)) {
+      this.#take('Recv', () => actions.Recv(this.#state, n, node.ep, log));
+    } else if (node.live) {
+      this.#take('SyncPart', () => UNMODELLED.syncPart(this.#state, n, log));
+    } else {
+      this.#take('LearnerFetch', () => UNMODELLED.learnerFetch(this.#state, n, log));
+    }
+  }
+
+  #compareDisk(n: string, node: SpecNode, { durable }: Site): void {
+    if (same(node.disk, durable)) return;
+    this.#take('FsyncAck', () => actions.FsyncAck.fsync(this.#state, n, durable.map(entry)));
+  }
+
+  // ── Effects ─────────────────────────────────────────────────────────────────────────────────
+
+  #effect(n: string, effect: ChainEffect): void {
+    const node = this.#node(n);
+    const leads = node.live && this.#state.cfgs[node.ep - 1]?.order[0] === n;
+    if (effect.kind === 'commit') {
+      const lsn = effect.committedLsn;
+      if (!leads) {
+        this.#take('LearnCommit', () => UNMODELLED.learnCommit(this.#state, n, lsn));
+        return;
+      }
+      // What the head has on its own disk needs no message.
+      const own = Math.min(lsn, len(node.disk));
+      this.#take('FsyncAck', () => actions.FsyncAck.ack(this.#state, n, node.ep, own));
+      this.#take('Commit', () => actions.Commit(this.#state, n, lsn));
+    } else if (effect.kind === 'reply' && effect.reply.kind === 'readIndex' && leads) {
+      const { committedLsn } = effect.reply;
+      this.#take('RdStart', () => actions.RdStart(this.#state, n, committedLsn));
+    } else if (effect.kind === 'send' && effect.body.kind === 'ack') {
+      for (const { store, durableLsn, barrier } of effect.body.entries) {
+        const e = node.ep;
+        if (name(store) !== n) this.#relayed(name(store), e, durableLsn);
+        else this.#take('FsyncAck', () => actions.FsyncAck.ack(this.#state, n, e, durableLsn));
+        if (name(store) !== n || barrier === 0) continue;
+        this.#take('RdAck', () => actions.RdAck(this.#state, n, e));
+      }
+    }
+  }
+
+  /** What is passed on was said. */
+  #relayed(n: string, e: number, lsn: number): void {
+    const said = this.#state.ackd.get(`${e} ${n}`)?.lsn ?? 0;
+    if (said < lsn) throw new Error(`an acknowledgement of ${lsn} by ${n} was passed on, not said`);
+  }
+}

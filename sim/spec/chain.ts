@@ -1,0 +1,305 @@
+// ChainReconfig.tla in short: the same variables, the same actions under the same names, each as a
+// guard and a change. A step that its guard does not allow throws with the action's name.
+//
+// Where the code does in parts what the model does at once, an action takes the part as argument:
+// FsyncAck here syncs or acknowledges up to a position. LearnerFetch, SyncPart and LearnCommit are
+// no actions of the model: what a learner copies, a sync that stopped half way, and what others
+// than heads believe to be committed; their guards keep them from doing what the model forbids.
+
+export interface Entry {
+  /** Last position of its batch. */
+  readonly lsn: number;
+  readonly epoch: number;
+  /** Tells one batch from another of the same place. */
+  readonly id: string;
+}
+
+export type Log = readonly Entry[];
+
+export interface SpecConfiguration {
+  readonly order: readonly string[];
+  readonly serving: readonly string[];
+  readonly inc: ReadonlyMap<string, number>;
+}
+
+export interface SpecNode {
+  ep: number;
+  live: boolean;
+  synced: boolean;
+  log: Log;
+  disk: Log;
+  mark: number;
+  inc: number;
+}
+
+export interface SpecState {
+  /** Of epoch i + 1 at i. */
+  readonly cfgs: SpecConfiguration[];
+  readonly nodes: Map<string, SpecNode>;
+  readonly start: Map<number, number>;
+  /** By epoch and node: the longest log put on the wire, and the highest acknowledgement. */
+  readonly hist: Map<string, Log>;
+  readonly ackd: Map<string, { readonly lsn: number; readonly epoch: number }>;
+  readonly committed: Map<number, string>;
+}
+
+export class SpecViolation extends Error {
+  readonly action: string;
+
+  constructor(action: string, why: string) {
+    super(`the spec does not allow ${action}: ${why}`);
+    this.name = 'SpecViolation';
+    this.action = action;
+  }
+}
+
+function guard(holds: boolean, action: string, why: string): void {
+  if (!holds) throw new SpecViolation(action, why);
+}
+
+export const len = (log: Log): number => log.at(-1)?.lsn ?? 0;
+export const isPrefix = (one: Log, other: Log): boolean =>
+  one.length <= other.length && one.every(({ id }, at) => id === other[at]?.id);
+const upTo = (log: Log, lsn: number): Log => log.filter((entry) => entry.lsn <= lsn);
+const key = (e: number, n: string): string => `${e} ${n}`;
+
+function nodeOf(state: SpecState, n: string): SpecNode {
+  const node = state.nodes.get(n);
+  if (node === undefined) throw new SpecViolation('Init', `there is no node ${n}`);
+  return node;
+}
+
+function configurationOf(state: SpecState, e: number, action: string): SpecConfiguration {
+  const found = state.cfgs[e - 1];
+  if (found === undefined) throw new SpecViolation(action, `epoch ${e} was not decided`);
+  return found;
+}
+
+const latest = (state: SpecState): number => state.cfgs.length;
+const headOf = (state: SpecState, e: number): string | undefined => state.cfgs[e - 1]?.order[0];
+const ackedLsn = (state: SpecState, e: number, n: string): number =>
+  state.ackd.get(key(e, n))?.lsn ?? 0;
+
+// ── The control plane ─────────────────────────────────────────────────────────────────────────
+
+function syncEvidence(state: SpecState, j: string): boolean {
+  const e = latest(state);
+  const start = state.start.get(e);
+  const node = nodeOf(state, j);
+  if (start === undefined) return false;
+  return state.ackd.has(key(e, j)) && ackedLsn(state, e, j) >= start
+    ? start > 0 || node.ep >= e
+    : false;
+}
+
+function aboveFloor(state: SpecState, n: string): boolean {
+  const { disk, ep, mark } = nodeOf(state, n);
+  if (len(disk) < mark) return false;
+  for (let e = 1; e <= latest(state); e += 1) {
+    const floor = state.ackd.get(key(e, n));
+    if (floor === undefined || floor.lsn === 0 || ep > e) continue;
+    const held = disk.find(({ lsn }) => lsn === floor.lsn);
+    if (ep !== e || held?.epoch !== floor.epoch) return false;
+  }
+  return true;
+}
+
+function reconfig(state: SpecState, next: SpecConfiguration): void {
+  const cur = configurationOf(state, latest(state), 'Reconfig');
+  const members = new Set(next.order);
+  const joining = next.order.slice(next.serving.length);
+  guard(members.size === next.order.length, 'Reconfig', 'a node is named twice');
+  guard(next.serving.length > 0 && joining.length <= 1, 'Reconfig', 'nobody serves, or two join');
+  const kept = next.serving.every((n) => {
+    const same = next.inc.get(n) === cur.inc.get(n);
+    if (cur.serving.includes(n)) return same;
+    return cur.order.includes(n) && same && syncEvidence(state, n);
+  });
+  const [only = ''] = next.serving;
+  const cold =
+    next.serving.length === 1 &&
+    cur.serving.includes(only) &&
+    next.inc.get(only) === nodeOf(state, only).inc &&
+    nodeOf(state, only).inc > (cur.inc.get(only) ?? 0) &&
+    aboveFloor(state, only);
+  guard(
+    kept || cold,
+    'Reconfig',
+    `${next.serving.join()} are no survivors of ${cur.serving.join()}`,
+  );
+  state.cfgs.push(next);
+}
+
+function adopt(state: SpecState, n: string, e: number, mark: number): void {
+  const action = `Adopt(${n}, ${e})`;
+  const node = nodeOf(state, n);
+  const cfg = configurationOf(state, e, action);
+  guard(e > node.ep, action, `it is in epoch ${node.ep}`);
+  guard(
+    cfg.order.includes(n) && cfg.inc.get(n) === node.inc,
+    action,
+    'its incarnation is not named',
+  );
+  guard(mark <= len(node.disk), action, `its mark is ${mark}, its disk ends at ${len(node.disk)}`);
+  const leads = headOf(state, e) === n;
+  Object.assign(node, { ep: e, live: true, synced: leads, mark });
+  if (!leads) return;
+  state.start.set(e, len(node.log));
+  state.hist.set(key(e, n), node.log);
+}
+
+function retire(state: SpecState, n: string, e: number, mark: number): void {
+  const action = `Retire(${n}, ${e})`;
+  const node = nodeOf(state, n);
+  guard(node.ep > 0 && e > node.ep, action, `it is in epoch ${node.ep}`);
+  const named = configurationOf(state, e, action).order.includes(n);
+  guard(!named, action, 'its disk is named');
+  Object.assign(node, { ep: e, mark, live: false, synced: false });
+}
+
+// ── The data ──────────────────────────────────────────────────────────────────────────────────
+
+function append(state: SpecState, n: string, entry: Entry): void {
+  const action = `Append_(${n})`;
+  const node = nodeOf(state, n);
+  guard(node.live && headOf(state, node.ep) === n, action, 'it is no head');
+  guard(entry.epoch === node.ep, action, `an entry of epoch ${entry.epoch} in ${node.ep}`);
+  node.log = [...node.log, entry];
+  state.hist.set(key(node.ep, n), node.log);
+}
+
+function predecessorHist(state: SpecState, n: string, e: number): Log | undefined {
+  const order = state.cfgs[e - 1]?.order ?? [];
+  const p = order[order.indexOf(n) - 1];
+  return p === undefined ? undefined : state.hist.get(key(e, p));
+}
+
+/** Its log is now `log`, which came from its predecessor in epoch e. */
+function recv(state: SpecState, n: string, e: number, log: Log): void {
+  const action = `Recv(${n}, ${e})`;
+  const node = nodeOf(state, n);
+  const start = state.start.get(e);
+  guard(node.live && node.ep === e, action, `it is in epoch ${node.ep}`);
+  guard(start !== undefined, action, 'the epoch has not started');
+  guard(len(log) >= (start ?? 0), action, `it ends at ${len(log)}, the epoch starts at ${start}`);
+  const sent = predecessorHist(state, n, e);
+  guard(sent !== undefined && isPrefix(log, sent), action, 'its predecessor never sent this');
+  if (node.synced) guard(isPrefix(node.log, log), action, 'a synced log only grows');
+  Object.assign(node, { log, synced: true });
+  state.hist.set(key(e, n), log);
+}
+
+/** The disk now holds `disk`: more of the log, or less of what it held. */
+function fsync(state: SpecState, n: string, disk: Log): void {
+  const node = nodeOf(state, n);
+  const cut = isPrefix(disk, node.disk);
+  guard(cut || isPrefix(disk, node.log), `FsyncAck(${n})`, 'its disk holds what its log does not');
+  node.disk = disk;
+}
+
+/** Acknowledged up to `lsn`, by a message of epoch e. */
+function ack(state: SpecState, n: string, e: number, lsn: number): void {
+  const action = `FsyncAck(${n})`;
+  const node = nodeOf(state, n);
+  guard(node.live && node.ep === e, action, `it says so in epoch ${e}, and is in ${node.ep}`);
+  guard(node.synced || lsn === 0, action, 'it is not synced');
+  const held = upTo(node.log, lsn);
+  const durable = len(held) === lsn && isPrefix(held, node.disk);
+  guard(durable, action, `${lsn} is not on its disk, which ends at ${len(node.disk)}`);
+  if (lsn < ackedLsn(state, e, n)) return;
+  state.ackd.set(key(e, n), { lsn, epoch: held.at(-1)?.epoch ?? 0 });
+}
+
+function commit(state: SpecState, n: string, lsn: number): void {
+  const action = `Commit(${n})`;
+  const node = nodeOf(state, n);
+  guard(node.live && headOf(state, node.ep) === n, action, 'it is no head');
+  for (const m of configurationOf(state, node.ep, action).order) {
+    const acked = ackedLsn(state, node.ep, m);
+    guard(acked >= lsn, action, `${m} has acknowledged ${acked} of ${lsn}`);
+  }
+  for (const entry of upTo(node.log, lsn)) {
+    const known = state.committed.get(entry.lsn);
+    guard(known === undefined || known === entry.id, action, `${entry.lsn} is committed twice`);
+    state.committed.set(entry.lsn, entry.id);
+  }
+}
+
+/** The process is gone; `disk` is what a crash, or a copy that was put back, left. */
+function crash(state: SpecState, n: string): void {
+  Object.assign(nodeOf(state, n), { live: false, synced: false });
+}
+
+/** It starts again from its volume. */
+function restart(
+  state: SpecState,
+  n: string,
+  volume: { readonly inc: number; readonly ep: number; readonly mark: number; readonly disk: Log },
+): void {
+  const node = nodeOf(state, n);
+  guard(volume.inc > node.inc, `Crash(${n})`, 'a start has an incarnation of its own');
+  Object.assign(node, { ...volume, log: volume.disk, live: false, synced: false });
+}
+
+// ── Reads ─────────────────────────────────────────────────────────────────────────────────────
+
+function rdAck(state: SpecState, n: string, e: number): void {
+  const { live, ep } = nodeOf(state, n);
+  guard(live && ep === e, `RdAck(${n})`, `it answers a barrier of ${e}, and is in ${ep}`);
+}
+
+/** The head answers a read with `lsn`. */
+function rdStart(state: SpecState, n: string, lsn: number): void {
+  const { ep, live } = nodeOf(state, n);
+  const start = state.start.get(ep) ?? Number.POSITIVE_INFINITY;
+  guard(live && headOf(state, ep) === n, `RdStart(${n})`, 'it is no head');
+  guard(lsn >= start, `RdStart(${n})`, `${lsn} is committed, the epoch starts at ${start}`);
+}
+
+// ── Not in the model ──────────────────────────────────────────────────────────────────────────
+
+/** A member that is not synced yet has cut its log, or taken a part of what it lacks. */
+function syncPart(state: SpecState, n: string, log: Log): void {
+  const node = nodeOf(state, n);
+  const sent = predecessorHist(state, n, node.ep);
+  const cut = isPrefix(log, node.log);
+  const part = sent !== undefined && isPrefix(log, sent);
+  guard(cut || part, `SyncPart(${n})`, 'it took what its predecessor never sent');
+  node.log = log;
+}
+
+/** A learner holds what it had, cut, or what is committed. */
+function learnerFetch(state: SpecState, n: string, log: Log): void {
+  const node = nodeOf(state, n);
+  guard(!node.live, `LearnerFetch(${n})`, 'it is a member');
+  const good = log.every(
+    ({ lsn, id }, at) => node.log[at]?.id === id || state.committed.get(lsn) === id,
+  );
+  guard(good, `LearnerFetch(${n})`, 'it took what is not committed');
+  node.log = log;
+}
+
+function learnCommit(state: SpecState, n: string, lsn: number): void {
+  for (const entry of upTo(nodeOf(state, n).log, lsn)) {
+    const same = state.committed.get(entry.lsn) === entry.id;
+    guard(same, `LearnCommit(${n})`, `${entry.lsn} was committed by no head`);
+  }
+}
+
+/** By their names in the model: Snapshot copies a volume and changes nothing here. */
+export const CHAIN_ACTIONS = {
+  Reconfig: reconfig,
+  Adopt: adopt,
+  Retire: retire,
+  Append_: append,
+  Recv: recv,
+  FsyncAck: { fsync, ack },
+  Commit: commit,
+  Crash: { crash, restart },
+  Snapshot: () => undefined,
+  RdStart: rdStart,
+  RdAck: rdAck,
+} as const;
+
+/** What the code does and the model leaves out. */
+export const UNMODELLED = { syncPart, learnerFetch, learnCommit } as const;
