@@ -1,5 +1,6 @@
 // A real Kubernetes of three nodes in three zones on this machine, with the means to hurt it.
 
+import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from '../../../tools/build.ts';
@@ -67,6 +68,7 @@ export class Lab {
     const tools = await build(TOOLS, say);
     await removeStale(say);
     const state = newState(ZONES, kept);
+    if (!kept) keep(state);
     try {
       const lab = new Lab(state, tools);
       await lab.#start(volumes);
@@ -192,6 +194,12 @@ export class Lab {
     writeFileSync(path, text);
     return path;
   }
+}
+
+/** Sees to it that a lab goes when its owner is killed; in no group of the lab, which it ends. */
+function keep({ folder }: LabState): void {
+  const keeper = join(import.meta.dirname, 'keeper.ts');
+  spawn(process.execPath, [keeper, folder], { detached: true, stdio: 'ignore' }).unref();
 }
 
 /** Whether the object's condition `Ready` is true. */

@@ -97,8 +97,11 @@ export class Network {
 
   async down(): Promise<void> {
     for (const node of [undefined, ...this.#nodes]) {
-      const name = this.#name(node);
-      if (existsSync(`/run/netns/${name}`)) await ip('netns', 'delete', name);
+      const path = `/run/netns/${this.#name(node)}`;
+      if (!existsSync(path)) continue;
+      // Another process may be removing the same lab.
+      const { stderr } = await attempt(['ip', 'netns', 'delete', this.#name(node)]);
+      if (existsSync(path)) throw new Error(`${path} stays: ${stderr}`);
     }
   }
 
