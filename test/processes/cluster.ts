@@ -241,6 +241,16 @@ export class Cluster {
     return member.startsWith('controller') ? this.members + number : number;
   }
 
+  /** No bytes between a member and anybody else, until `links.heal`. */
+  cutOff(member: string): void {
+    const self = this.indexOf(member);
+    for (let other = 0; other < this.members + this.controllers; other += 1) {
+      if (other === self) continue;
+      this.links?.cut(self, other);
+      this.links?.cut(other, self);
+    }
+  }
+
   journal(args: readonly string[], input: string | Buffer = ''): Promise<Ended> {
     return journal(args, input, { JOURNAL_ENDPOINTS: this.endpoints.join(',') });
   }

@@ -1,11 +1,12 @@
-// The hand tool against a real cluster: every command, its output, its exit code.
+// Everything else that the hand tool does: journals, leases, status, and what it refuses.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Cluster, type Ended, journal, output, pause, startJournal } from './cluster.ts';
+import { Cluster, journal } from './cluster.ts';
+import { json, lines, toolOf } from './tool.ts';
 
 let cluster: Cluster;
 before(async () => {
@@ -13,177 +14,7 @@ before(async () => {
 });
 after(() => cluster?.close());
 
-const run = (args: string, input: string | Buffer = ''): Promise<Ended> =>
-  cluster.journal(args.split(' '), input);
-
-async function done(args: string, input: string | Buffer = ''): Promise<string> {
-  const { code, stdout, stderr } = await run(args, input);
-  assert.equal(code, 0, `journal ${args}: ${stderr}`);
-  return stdout;
-}
-
-async function fails(args: string, code: number, words: RegExp, input = ''): Promise<Ended> {
-  const ended = await run(args, input);
-  assert.equal(ended.code, code, `journal ${args}: ${ended.stderr}`);
-  assert.match(ended.stderr, words);
-  assert.equal(ended.stderr.includes('    at '), false, `a stack trace: ${ended.stderr}`);
-  return ended;
-}
-
-const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
-const json = (text: string): Record<string, unknown>[] =>
-  lines(text).map((line): Record<string, unknown> => JSON.parse(line));
-
-describe('append, read, tail', () => {
-  test('each line is a record, acknowledged in order with LSN and time', async () => {
-    await done('create orders');
-    const acks = lines(await done('append orders', 'one\ntwo\n\nfour'));
-    assert.equal(acks.length, 4);
-    for (const [at, ack] of acks.entries()) {
-      assert.match(
-        ack,
-        new RegExp(`^${at + 1}\\t\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{6}Z$`),
-      );
-    }
-    assert.equal(await done('tail orders'), '4\n');
-    assert.equal(await done('read orders --raw'), 'one\ntwo\n\nfour\n');
-    assert.equal(await done('read orders --raw0 --from 2 --limit 2'), 'two\0\0');
-    const last = json(await done('read orders --last 1 --json'));
-    assert.equal(last[0]?.lsn, 4);
-    assert.equal(last[0]?.data, 'four');
-    assert.equal(typeof last[0]?.timestampMicros, 'number');
-  });
-
-  test('JSON goes in as it comes out, bytes and keys included', async () => {
-    await done('create json');
-    const input = '{"key":"k","data":"text"}\n{"dataBase64":"/wA="}\n';
-    assert.equal(json(await done('append json --json', input)).length, 2);
-    const out = json(await done('read json --json'));
-    assert.equal(out[0]?.key, 'k');
-    assert.equal(out[1]?.dataBase64, '/wA=');
-    assert.equal('data' in (out[1] ?? {}), false);
-    await done('create json2');
-    await done('append json2 --json', await done('read json --json'));
-    assert.equal(await done('read json2 --raw'), await done('read json --raw'));
-  });
-
-  test('-q says it once, and an empty input is nothing', async () => {
-    await done('create quiet');
-    assert.equal(await done('append quiet -q', 'a\nb\n'), 'appended 2 records, LSN 1 to 2\n');
-    const summary = json(await done('append quiet -q --json', '{"data":"c"}'));
-    assert.deepEqual(summary, [{ records: 1, firstLsn: 3, lastLsn: 3 }]);
-    assert.equal(await done('append quiet', ''), '');
-    assert.equal(await done('tail quiet'), '3\n');
-  });
-
-  test('a large input passes in order', async () => {
-    await done('create large');
-    const input = Array.from({ length: 20_000 }, (_, at) => `line ${at}`).join('\n');
-    assert.equal(lines(await done('append large', `${input}\n`)).length, 20_000);
-    assert.equal(await done('read large --raw'), `${input}\n`);
-  });
-
-  test('a slow input is acknowledged while it is still open', async () => {
-    await done('create slow');
-    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
-    const child = startJournal(['append', 'slow'], env);
-    const ended = output(child);
-    child.stdin.write('first\n');
-    const [ack] = await new Promise<Buffer[]>((resolve) =>
-      child.stdout.once('data', (piece: Buffer) => resolve([piece])),
-    );
-    assert.match(String(ack), /^1\t/);
-    child.stdin.end('second\n');
-    assert.match((await ended).stdout, /\n2\t/);
-  });
-});
-
-describe('conditions', () => {
-  test('one atomic batch, only where the tail is as expected', async () => {
-    await done('create cond');
-    await done('append cond --expect-tail 0', 'a\nb\n');
-    await fails('append cond --expect-tail 1', 3, /tail/i, 'c\n');
-    assert.equal(await done('tail cond'), '2\n');
-    await fails('append cond --expect-tail 2', 2, /at least 1/, '');
-    const { stderr } = await fails(
-      'append cond --expect-tail 7 --json',
-      3,
-      /CONDITION/,
-      '{"data":"c"}',
-    );
-    const [error] = json(stderr);
-    assert.deepEqual(Object.keys(error ?? {}), ['error']);
-  });
-
-  test('by key, and by fence', async () => {
-    await done('create keys');
-    await done('append keys --key k', 'a\n');
-    await done('append keys --key k --expect-key k=1', 'b\n');
-    await fails('append keys --key k --expect-key k=1', 3, /./, 'c\n');
-    await done('append keys --expect-key other=0', 'd\n');
-    await fails('append keys --fence k=99', 3, /./, 'e\n');
-    assert.equal(await done('read keys --raw'), 'a\nb\nd\n');
-  });
-
-  test('the same command under an idempotency key appends nothing twice', async () => {
-    await done('create once');
-    const input = Array.from({ length: 2_500 }, (_, at) => `line ${at}\n`).join('');
-    const first = await done('append once --idempotency-key job-7', input);
-    assert.equal(await done('append once --idempotency-key job-7', input), first);
-    assert.equal(await done('tail once'), '2500\n');
-    await fails('append once --idempotency-key job-7', 1, /idempotency|other/i, 'something else\n');
-  });
-});
-
-describe('subscribe', () => {
-  test('from a position to the end, and no further', async () => {
-    await done('create sub');
-    await done('append sub', 'a\nb\nc\n');
-    assert.equal(await done('subscribe sub --from 2 --until-end --raw'), 'b\nc\n');
-    assert.equal(await done('subscribe sub --last 1 --until-end --raw'), 'c\n');
-    assert.equal(await done('subscribe sub --until-end --raw'), '');
-    assert.equal(await done('subscribe sub --from first --limit 2 --raw'), 'a\nb\n');
-  });
-
-  test('a cursor remembers', async () => {
-    await done('create remembered');
-    await done('append remembered', 'a\nb\nc\n');
-    const args = 'subscribe remembered --cursor c --from first --raw';
-    assert.equal(await done(`${args} --limit 2`), 'a\nb\n');
-    assert.equal(await done(`${args} --until-end`), 'c\n');
-    assert.match(await done('cursor list remembered'), /^c\t[3-9]\t/);
-    await done('cursor set remembered c 1');
-    assert.equal(await done(`${args} --until-end`), 'b\nc\n');
-    await fails('trim remembered --through 1000000', 2, /1000000/);
-    await done('cursor set remembered c 1');
-    await fails('trim remembered --through 2', 1, /cursor/);
-    assert.match(await done('trim remembered --through 2 --force'), /^3\n$/);
-    await done('cursor delete remembered c');
-    assert.equal(await done('cursor list remembered'), '');
-    await fails('cursor delete remembered c', 6, /c/);
-  });
-
-  test('^C ends it cleanly, and so does a reader that goes away', async () => {
-    await done('create followed');
-    await done('append followed', 'a\n');
-    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
-    for (const end of ['SIGINT', 'SIGTERM'] as const) {
-      const child = startJournal(['subscribe', 'followed', '--from', '1', '--raw'], env);
-      const ended = output(child);
-      await new Promise((resolve) => child.stdout.once('data', resolve));
-      child.kill(end);
-      const { code, stdout, stderr } = await ended;
-      assert.deepEqual([code, stdout, stderr], [0, 'a\n', '']);
-    }
-    const child = startJournal(['subscribe', 'followed', '--from', '1', '--raw'], env);
-    const ended = output(child);
-    await new Promise((resolve) => child.stdout.once('data', resolve));
-    child.stdout.destroy();
-    await pause(100);
-    await done('append followed', 'b\n');
-    assert.deepEqual([(await ended).code, (await ended).stderr], [0, '']);
-  });
-});
+const { done, fails } = toolOf(() => cluster);
 
 describe('journals', () => {
   test('create, list, describe, delete', async () => {
@@ -280,6 +111,8 @@ describe('lead', () => {
 });
 
 describe('wrong usage', () => {
+  before(() => done('create orders'));
+
   test('names field, given and allowed, with exit code 2', async () => {
     await fails('nonsense', 2, /nonsense/);
     await fails('read', 2, /journal/);

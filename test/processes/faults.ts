@@ -1,0 +1,175 @@
+// The faults that real processes suffer here, and how one run of them is judged.
+//
+// FAULT_ROUNDS of each (10 by default, 50 in a soak). The history is judged always, the pause only
+// against a generous ceiling here: FAULT_PAUSE_MILLIS says another one.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { Cluster, kill, pause } from './cluster.ts';
+import { finalsOf } from './finals.ts';
+import { judge, Load } from './load.ts';
+
+export const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 10);
+const PAUSE_MILLIS_MAX = Number(process.env.FAULT_PAUSE_MILLIS ?? 5_000);
+const LOAD = { writers: 8, subscribers: 3, pauseMillis: 10 } as const;
+
+export interface Fault {
+  readonly name: string;
+  /** How long it lasts; a kill is over at once. */
+  readonly millis: number;
+  /** Does harm to one member and answers how to end it. */
+  begin(cluster: Cluster, member: string, next: string): Promise<() => void>;
+}
+
+const nothing = (): void => {};
+
+const killed: Fault = {
+  name: 'kill -9',
+  millis: 500,
+  begin: async (cluster, member) => {
+    kill(await cluster.pidOf(member), 'SIGKILL');
+    return nothing;
+  },
+};
+
+const stopped: Fault = {
+  name: 'SIGSTOP',
+  millis: 1_500,
+  begin: async (cluster, member) => {
+    const pid = await cluster.pidOf(member);
+    kill(pid, 'SIGSTOP');
+    return () => kill(pid, 'SIGCONT');
+  },
+};
+
+const held: Fault = {
+  name: 'a disk that holds every sync for 2 s',
+  millis: 2_000,
+  begin: async (cluster, member) => {
+    const pid = await cluster.pidOf(member);
+    cluster.hold(pid, 2_000);
+    return () => cluster.release(pid);
+  },
+};
+
+const cutOneWay: Fault = {
+  name: 'a link cut one way',
+  millis: 1_500,
+  begin: async (cluster, member, next) => {
+    cluster.links?.cut(cluster.indexOf(member), cluster.indexOf(next));
+    return () => cluster.links?.heal();
+  },
+};
+
+const cutBothWays: Fault = {
+  name: 'a link cut both ways',
+  millis: 1_500,
+  begin: async (cluster, member, next) => {
+    cluster.links?.cut(cluster.indexOf(member), cluster.indexOf(next));
+    cluster.links?.cut(cluster.indexOf(next), cluster.indexOf(member));
+    return () => cluster.links?.heal();
+  },
+};
+
+const cutOff: Fault = {
+  name: 'a member cut off from all',
+  millis: 1_500,
+  begin: async (cluster, member) => {
+    cluster.cutOff(member);
+    return () => cluster.links?.heal();
+  },
+};
+
+export const processFaults: readonly Fault[] = [killed, stopped, held];
+export const linkFaults: readonly Fault[] = [cutOneWay, cutBothWays, cutOff];
+
+const TIMEOUT = { timeout: 1_800_000 };
+
+/** One test for each fault: under load, once the chain is whole again, on each place in turn. */
+export function testFaults(title: string, faults: readonly Fault[]): void {
+  describe(title, TIMEOUT, () => {
+    let cluster: Cluster;
+    before(async () => {
+      cluster = await Cluster.start({ faults: true, links: true });
+    });
+    after(() => cluster?.close());
+    for (const [at, fault] of faults.entries()) {
+      test(fault.name, TIMEOUT, (context) => oneByOne(cluster, `faults-${at}`, fault, context));
+    }
+  });
+}
+
+async function oneByOne(
+  cluster: Cluster,
+  journal: string,
+  fault: Fault,
+  context: TestContext,
+): Promise<void> {
+  await using client = cluster.connect();
+  await client.createJournal(journal);
+  await cluster.whole(journal);
+  const load = Load.start(cluster, journal, LOAD);
+  const gaps: number[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const { members } = await cluster.whole(journal);
+    const member = members[round % members.length]?.id ?? '';
+    const next = members[(round + 1) % members.length]?.id ?? '';
+    load.mark();
+    const end = await fault.begin(cluster, member, next);
+    await pause(fault.millis);
+    end();
+    await cluster.whole(journal);
+    gaps.push(load.longestGapMillis);
+  }
+  await judgeRun(cluster, journal, load, context);
+  const worst = Math.max(...gaps);
+  context.diagnostic(`longest pause of each fault in ms: ${gaps.map(Math.round).join(' ')}`);
+  assert.ok(worst < PAUSE_MILLIS_MAX, `appends paused for ${worst} ms\n${cluster.logs()}`);
+}
+
+/** All faults at random moments, one on top of the other: judged for safety alone. */
+export async function atRandom(cluster: Cluster, context: TestContext): Promise<void> {
+  const journal = 'at-random';
+  await using client = cluster.connect();
+  await client.createJournal(journal);
+  const { members } = await cluster.whole(journal);
+  const load = Load.start(cluster, journal, LOAD);
+  const all = [...processFaults, ...linkFaults];
+  const ends: Promise<void>[] = [];
+  const one = async (): Promise<void> => {
+    const fault = pick(all);
+    const end = await fault.begin(cluster, pick(members).id, pick(members).id);
+    await pause(fault.millis * Math.random());
+    end();
+  };
+  for (let round = 0; round < ROUNDS; round += 1) {
+    ends.push(one().catch(() => {}));
+    await pause(1_000 * Math.random());
+  }
+  await Promise.all(ends);
+  cluster.links?.heal();
+  await cluster.whole(journal);
+  await judgeRun(cluster, journal, load, context);
+}
+
+function pick<Value>(values: readonly Value[]): Value {
+  const value = values[Math.floor(Math.random() * values.length)];
+  if (value === undefined) throw new Error('there is nothing to pick from');
+  return value;
+}
+
+/** Ends the load and judges what everybody saw and what every member holds. */
+async function judgeRun(
+  cluster: Cluster,
+  journal: string,
+  load: Load,
+  context: TestContext,
+): Promise<void> {
+  const history = await load.stop(cluster);
+  const finals = await finalsOf(cluster, journal);
+  const { wrong, checked } = judge({ ...history, finals });
+  context.diagnostic(`${load.appended} appends, ${checked} checks`);
+  assert.deepEqual(wrong, []);
+  assert.equal(finals.length, cluster.members, 'every member is read at the end');
+  assert.ok(load.appended > 10 * ROUNDS, `only ${load.appended} appends were acknowledged`);
+}
