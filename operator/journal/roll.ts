@@ -26,7 +26,8 @@ export function roll(world: World, ledger: Ledger): Plan | null {
   const stuck = notBack(world, ledger);
   const outdated = candidates(world, ledger);
   const [first] = outdated;
-  if (first === undefined) return stuck;
+  // One with the newest template does not run: no other may follow it.
+  if (first === undefined || stuck?.progress.kind === 'stalled') return stuck;
   const wrong = gate(world, ledger, first);
   if (wrong !== null) {
     const message = `${first} waits to be restarted (${outdated.length} left): ${wrong}`;
@@ -77,9 +78,10 @@ const isWell = (world: World, id: string): boolean =>
 
 /** Somebody who should serve and does not, though its template is the newest. */
 export function notBack(world: World, { replicas, controllers }: Ledger): Plan | null {
-  const away = [...replicas, ...controllers].find(
-    ({ id, leaving }) => leaving === '' && !isWell(world, id),
+  const all = [...replicas, ...controllers].filter(
+    ({ id, leaving }) => leaving === '' && !isWell(world, id) && !isOutdated(world, id),
   );
+  const away = all.find(({ id }) => podTrouble(world, id) !== '') ?? all[0];
   if (away === undefined) return null;
   const trouble = podTrouble(world, away.id);
   if (trouble !== '' && isOld(world, podOf(world, away.id))) {

@@ -129,8 +129,10 @@ export function podTrouble(world: World, id: string): string {
   const reason = textAt(container, 'state', 'waiting', 'reason') ?? '';
   if (!['', 'ContainerCreating', 'PodInitializing'].includes(reason)) {
     const ended = numberAt(container, 'lastState', 'terminated', 'exitCode');
-    const code = ended === undefined ? '' : `, it ended with code ${ended}`;
-    return `${reason}: ${textAt(container, 'state', 'waiting', 'message') ?? ''}${code}`;
+    const said = textAt(container, 'state', 'waiting', 'message');
+    return [reason, said, ended === undefined ? undefined : `it ended with code ${ended}`]
+      .filter((part) => part !== undefined)
+      .join(': ');
   }
   return '';
 }
