@@ -18,7 +18,7 @@ const LOADS = [
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '5' } } });
 const cluster = await Cluster.start();
 try {
-  console.log('bytes  records  outstanding  result');
+  console.log('bytes    records  at once  result');
   for (const [at, { size, records, outstanding }] of LOADS.entries()) {
     const journal = `bench-${at}`;
     await cluster.journal(['create', journal]);
@@ -26,8 +26,8 @@ try {
     const args = ['bench', 'append', '--journal', journal, '--json', '--seconds', values.seconds];
     args.push('--size', `${size}`, '--records', `${records}`, '--outstanding', `${outstanding}`);
     const { stdout, stderr, code } = await cluster.journal(args);
-    const load = `${String(size).padEnd(7)}${String(records).padEnd(9)}${String(outstanding).padEnd(13)}`;
-    console.log(`${load}${code === 0 ? stdout.trim() : `failed: ${stderr.trim()}`}`);
+    const cells = [size, records, outstanding].map((cell) => String(cell).padEnd(9));
+    console.log(`${cells.join('')}${code === 0 ? stdout.trim() : `failed: ${stderr.trim()}`}`);
   }
 } finally {
   await cluster.close();

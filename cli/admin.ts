@@ -1,9 +1,9 @@
 // `admin`: what only an operator does. The controllers carry it out and log it.
 
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { silent } from '../io/logger.ts';
 import { nodeClock, nodeRandom } from '../io/node.ts';
-import { journalName, memberId, storeId, zone } from '../protocol/types.ts';
+import { journalName, memberId, zone } from '../protocol/types.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import type { AdminRequest } from '../transport/public.ts';
 import { addresses, type ConnectionFlags, connected, tlsOf, withClient } from './connection.ts';
@@ -126,19 +126,24 @@ interface RecoverFlags extends ConnectionFlags {
   readonly yes?: boolean;
 }
 
+function clusterId(text: string): string {
+  if (/^[0-9a-f]{32}$/.test(text)) return text;
+  throw new InvalidArgumentError('Allowed are 32 lowercase hex digits.');
+}
+
 function recoverCommand(): Command {
   const made = command(
     'recover-controllers',
     'Rebuilds the registers from the volumes of the members, when a majority of controllers is ' +
-      'lost for good. The new controllers were formatted with --recovery; --endpoints names every ' +
-      'member that is to be read.',
+      'lost for good. The new controllers were formatted with --recovery; --endpoints names ' +
+      'every member that is to be read.',
     'journal admin recover-controllers --cluster 0123456789abcdef0123456789abcdef \\',
     '  --controllers 10.0.0.4:7404,10.0.0.5:7404,10.0.0.6:7404',
   );
   return connected(made)
     .addOption(
       new Option('--cluster <id>', '32 hex digits, as `volume inspect` shows them')
-        .argParser((text) => String(storeId(text)))
+        .argParser(clusterId)
         .makeOptionMandatory(),
     )
     .addOption(

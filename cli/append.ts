@@ -4,8 +4,8 @@
 // input; what arrives meanwhile is the next batch. Each batch has an idempotency key of its own,
 // `ID@OFFSET`, with the number of records before it:
 //
-// - Where a person chose ID, batches are cut from the input alone, by records and bytes, so that the
-//   same command cuts the same ones and duplicates nothing.
+// - Where a person chose ID, batches are cut from the input alone, by records and bytes, so that
+//   the same command cuts the same ones and duplicates nothing.
 // - Otherwise ID is drawn, and batches are cut by what has arrived, so that a slow input is
 //   acknowledged at once. If the command then ends with records whose fate is open, the key that it
 //   prints says where it was, `ID@OFFSET+RECORDS`: the records before OFFSET are acknowledged and

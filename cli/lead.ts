@@ -55,7 +55,7 @@ async function lead(name: string, words: readonly string[], flags: LeadFlags): P
   const [file, ...args] = words;
   if (file === undefined) throw new UsageError('the command is missing, allowed is a command');
   return withClient(flags, async ({ client, signal }) => {
-    // ^C ends the campaign; once the command runs, it has to be gone before the lease is given back.
+    // ^C ends the campaign; once the command runs, it has to be gone before the lease goes back.
     const campaign = new AbortController();
     const give = (): void => campaign.abort(signal.reason);
     signal.addEventListener('abort', give);

@@ -21,8 +21,8 @@ test('each code of the protocol ends with the exit code of the manual', () => {
   assert.equal(by(EXIT.damaged), 'DAMAGED');
   assert.equal(
     by(EXIT.unavailable),
-    'CANCELLED DEADLINE_EXCEEDED DISK_FULL NOT_HEAD NO_SURVIVOR OVERLOADED SEQUENCE_GAP STALE_EPOCH ' +
-      'UNAVAILABLE UNDER_REPLICATED',
+    'CANCELLED DEADLINE_EXCEEDED DISK_FULL NOT_HEAD NO_SURVIVOR OVERLOADED SEQUENCE_GAP ' +
+      'STALE_EPOCH UNAVAILABLE UNDER_REPLICATED',
   );
 });
 

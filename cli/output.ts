@@ -1,4 +1,4 @@
-// What a command writes and how it ends: data on stdout, the rest on stderr, one exit code a meaning.
+// What a command writes and how it ends: data on stdout, the rest on stderr, a code a meaning.
 
 import { CommanderError } from 'commander';
 import { type ErrorCode, type ErrorDetails, JournalError } from '../protocol/errors.ts';
@@ -34,7 +34,7 @@ export class Interrupted extends Error {
   }
 }
 
-/** How records are written: a line of columns, JSON, or their bytes with a newline or a NUL after. */
+/** How records are written: columns, JSON, or their bytes with a newline or a NUL after. */
 export type Format = 'text' | 'json' | 'raw' | 'raw0';
 
 /** The command line asks for what cannot be; the message names field, given and allowed. */

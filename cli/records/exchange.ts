@@ -2,8 +2,8 @@
 //
 //   {"format":"journal-export","version":1,"journal":"orders","firstLsn":1,"settings":{…}}
 //   {"lsn":1,"timestampMicros":1767225600000000,"data":"hello"}         as `read --json` writes it
-//   {"check":{"records":1,"throughLsn":1,"sha256":"…"}}                 every 1,000 records or 1 MiB
-//   {"end":{"records":1,"throughLsn":1,"endLsn":1,"sha256":"…"}}        the last line, and always there
+//   {"check":{"records":1,"throughLsn":1,"sha256":"…"}}           every 1,000 records or 1 MiB
+//   {"end":{"records":1,"throughLsn":1,"endLsn":1,"sha256":"…"}}  the last line, always there
 //
 // Each sha256 is over all bytes of the file before its own line, and then the JSON of what its line
 // says beside it, in this order. Records are given out only once

@@ -85,8 +85,8 @@ function escaped(character: string): string {
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /**
- * Reads a record from a line of JSON, as `--json` writes it: `data` or `dataBase64`, and `key`. What
- * else is there (an LSN and a time, where the line was read from a journal) is left aside.
+ * Reads a record from a line of JSON, as `--json` writes it: `data` or `dataBase64`, and `key`.
+ * What else is there (an LSN and a time, where the line was read from a journal) is left aside.
  */
 export function parseRecordJson(line: string, place: string): NewRecord {
   const fields = objectOf(line, place);

@@ -1,4 +1,4 @@
-// Records survive every format, input is cut by itself alone, and a damaged export is never given out.
+// Records survive every format, input is cut by itself alone, a damaged export is not given out.
 
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
