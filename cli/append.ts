@@ -103,8 +103,10 @@ function append(name: string, flags: AppendFlags): Promise<void> {
 export interface AppendPlan {
   readonly atomic: boolean;
   readonly id: string;
-  /** A person chose the id: batches are cut from the input alone. */
+  /** A person chose the id. */
   readonly chosen: boolean;
+  /** Batches are cut from the input alone: the command may be run again. */
+  readonly whole: boolean;
   /** Records that an earlier run has acknowledged. */
   readonly skip: number;
   /** Records of the batch whose fate is open; 0 for none. */
@@ -133,11 +135,11 @@ export function planOf(
   const [, resumed, skip, open] = RESUME.exec(idempotencyKey ?? '') ?? [];
   if (resumed !== undefined) {
     const counts = { skip: Number(skip), open: Number(open) };
-    return { atomic, id: resumed, chosen: false, ...counts, conditions };
+    return { atomic, id: resumed, chosen: false, whole: true, ...counts, conditions };
   }
   const chosen = idempotencyKey !== undefined;
   const id = idempotencyKey ?? `auto-${nodeRandom().hex(8)}`;
-  return { atomic, id, chosen, skip: 0, open: 0, conditions };
+  return { atomic, id, chosen, whole: chosen, skip: 0, open: 0, conditions };
 }
 
 function fenceOf(environment: string | undefined): KeyAt | undefined {
@@ -176,7 +178,7 @@ class AppendRun {
 
   async stream(input: RecordInput): Promise<void> {
     const { signal } = this.#at;
-    const { skip, open, chosen } = this.#plan;
+    const { skip, open, whole } = this.#plan;
     const skipped = await input.skip(skip, signal);
     if (skipped < skip) throw otherInput(skipped, skip);
     if (open > 0) {
@@ -185,7 +187,7 @@ class AppendRun {
       await this.#append(batch);
     }
     for (;;) {
-      const batch = await this.#next(input, chosen);
+      const batch = await this.#next(input, whole);
       if (batch.length === 0) break;
       await this.#append(batch);
     }

@@ -51,8 +51,9 @@ export class RecordInput {
 
   /**
    * The records of the next batch, empty only at the end. `whole` waits until the cut is full or
-   * the input ends, so that the batches follow from the input alone; otherwise what is there is taken.
-   * A failure of the input shows after the records before it. Rejects where `signal` is aborted.
+   * the input ends, so that the batches follow from the input alone; otherwise what is there is
+   * taken. A failure of the input shows after the records before it. Rejects where `signal` is
+   * aborted.
    */
   async take(cut: Cut, whole: boolean, signal: AbortSignal): Promise<NewRecord[]> {
     while (!this.#ready(cut, whole)) {

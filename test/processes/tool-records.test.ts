@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Cluster, output, pause, startJournal } from './cluster.ts';
+import { Cluster, kill, output, pause, startJournal } from './cluster.ts';
 import { json, lines, toolOf } from './tool.ts';
 
 let cluster: Cluster;
@@ -111,6 +111,39 @@ describe('conditions', () => {
     assert.equal(await done('append once --idempotency-key job-7', input), first);
     assert.equal(await done('tail once'), '2500\n');
     await fails('append once --idempotency-key job-7', 1, /idempotency|other/i, 'something else\n');
+  });
+});
+
+describe('an outcome that nobody knows', () => {
+  test('is exit code 4, and the same command with its key duplicates nothing', async () => {
+    await done('create unknown');
+    await cluster.whole('unknown');
+    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+    const child = startJournal(['append', 'unknown', '--timeout', '2s', '--json'], env);
+    const ended = output(child);
+    const record = (data: string): string => `${JSON.stringify({ data })}\n`;
+    child.stdin.write(record('one'));
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    // Two of three stop: what the head takes it cannot acknowledge.
+    const { members } = await cluster.whole('unknown');
+    const pids = await Promise.all(members.map(({ id }) => cluster.pidOf(id)));
+    const everybody = (await cluster.status()).processes.map(({ pid }) => pid);
+    const others = everybody.filter((pid) => pid !== pids[0]);
+    for (const pid of others) kill(pid, 'SIGSTOP');
+    child.stdin.end(record('two') + record('three'));
+    const { code, stdout, stderr } = await ended;
+    for (const pid of others) kill(pid, 'SIGCONT');
+    assert.equal(code, 4, stderr);
+    assert.equal(json(stdout).length, 1);
+    const [shown] = json(stderr);
+    const error = shown?.error;
+    assert.ok(typeof error === 'object' && error !== null && 'idempotencyKey' in error);
+    const key = String(error.idempotencyKey);
+    assert.match(key, /^auto-[0-9a-f]{16}@1\+[12]$/);
+    const input = record('one') + record('two') + record('three');
+    await done(`append unknown --json --timeout 30s --idempotency-key ${key}`, input);
+    await done(`append unknown --json --timeout 30s --idempotency-key ${key}`, input);
+    assert.equal(await done('read unknown --raw --timeout 30s'), 'one\ntwo\nthree\n');
   });
 });
 
