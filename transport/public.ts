@@ -229,6 +229,7 @@ export type AdminRequest =
       readonly reason: string;
     }
   | { readonly kind: 'moveHead'; readonly journal: string; readonly member: string }
+  /** Ids to take out and ID=HOST:PORT to let in, with commas; either may be empty. */
   | { readonly kind: 'controllerReplace'; readonly remove: string; readonly add: string };
 
 export interface AdminAnswer {

@@ -46,6 +46,9 @@ export interface AdminParts {
 
 type AdminOf<Kind extends AdminRequest['kind']> = Extract<AdminRequest, { kind: Kind }>;
 
+const listOf = (given: string): readonly string[] =>
+  given === '' ? [] : given.split(',').map((one) => one.trim());
+
 const invalid = (message: string): JournalError => new JournalError('INVALID_ARGUMENT', message);
 
 export class Admin {
@@ -218,37 +221,44 @@ export class Admin {
     return { done: [`${to.id} is the head of ${latest.name} in epoch ${next.epoch}`] };
   }
 
-  /** `add` is `id=host:port` of a controller that was formatted to join (`format --join`). */
+  /**
+   * Other acceptors: `add` lists `id=host:port` of controllers that were formatted to join
+   * (`format --join`), `remove` ids, both with commas; what is left are 1, 3 or 5.
+   */
   async #replaceController(request: AdminOf<'controllerReplace'>): Promise<AdminAnswer> {
-    const { register, hello, storeOf, logger } = this.#parts;
-    const [id, address, ...more] = request.add.split('=');
-    if (id === undefined || address === undefined || address === '' || more.length > 0) {
-      throw invalid(`add is ${request.add}, allowed is ID=HOST:PORT`);
-    }
+    const { register, storeOf, logger } = this.#parts;
     const { set } = register;
-    if (set.seats.some((seat) => seat.id === id && seat.address === address)) {
-      return { done: [`${id} at ${address} is in the set already, version ${set.version}`] };
-    }
-    if (!set.seats.some((seat) => seat.id === request.remove)) {
+    const removed = listOf(request.remove);
+    const stranger = removed.find((id) => !set.seats.some((seat) => seat.id === id));
+    if (stranger !== undefined) {
       const allowed = set.seats.map((seat) => seat.id).join(', ');
-      throw invalid(`remove is ${request.remove}, allowed is one of ${allowed}`);
+      throw invalid(`remove is ${stranger}, allowed is one of ${allowed}`);
     }
-    const newcomer = await hello(address);
-    if (newcomer.id !== id) throw invalid(`${newcomer.id} answers at ${address}, not ${id}`);
-    const seats: readonly Seat[] = set.seats.map((seat) =>
-      seat.id === request.remove
-        ? { id, store: newcomer.store, address }
-        : { ...seat, store: seat.store === '' ? storeOf(seat.id) : seat.store },
-    );
+    const newcomers = await Promise.all(listOf(request.add).map((one) => this.#newcomer(one)));
+    const staying = set.seats
+      .filter(({ id }) => !removed.includes(id))
+      .map((seat) => ({ ...seat, store: seat.store === '' ? storeOf(seat.id) : seat.store }));
+    const seats: readonly Seat[] = [...staying, ...newcomers];
     checkSeats(seats);
     const decided: AcceptorSet = await register.replace(seats);
     if (JSON.stringify(decided.seats) !== JSON.stringify(seats)) {
       throw new JournalError('STALE_EPOCH', 'another change of the controllers was ahead');
     }
-    logger.warn({ version: decided.version }, 'a controller was replaced');
-    return {
-      done: [`${id} took the place of ${request.remove}, set version ${decided.version}`],
-    };
+    logger.warn({ version: decided.version }, 'the controllers were changed');
+    const names = (list: readonly string[]): string => (list.length === 0 ? 'none' : list.join());
+    const came = newcomers.map(({ id }) => id);
+    const done = `in: ${names(came)}, out: ${names(removed)}, set version ${decided.version}`;
+    return { done: [`controllers changed: ${done}`] };
+  }
+
+  async #newcomer(given: string): Promise<Seat> {
+    const [id, address, ...more] = given.split('=');
+    if (id === undefined || address === undefined || address === '' || more.length > 0) {
+      throw invalid(`add is ${given}, allowed is ID=HOST:PORT`);
+    }
+    const newcomer = await this.#parts.hello(address);
+    if (newcomer.id !== id) throw invalid(`${newcomer.id} answers at ${address}, not ${id}`);
+    return { id, store: newcomer.store, address };
   }
 
   async #newest(name: string): Promise<Configuration> {

@@ -6,7 +6,7 @@ import { controllerAddress } from '../manifests/pod.ts';
 import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import type { Settled } from './settle.ts';
 import { type Action, type Plan, waiting, working } from './steps.ts';
-import { find, isFine, journalsWith, podOf, processOf, type World } from './world.ts';
+import { find, isFine, isRunning, journalsWith, podOf, processOf, type World } from './world.ts';
 
 export function letGo(world: World, ledger: Ledger, settled: Settled): Plan | null {
   const replica = ledger.replicas.find(({ leaving }) => leaving !== '');
@@ -62,18 +62,17 @@ function letControllerGo(
   const { id, by, leaving } = entry;
   const seated = processOf(world, id) !== undefined;
   if (seated && !entry.removing) {
-    const pod = podOf(world, by);
-    if (pod === undefined) {
+    if (by !== '' && !isRunning(podOf(world, by))) {
       const message = `${id} stays until ${by} is there`;
       return { actions: [], progress: waiting('Replacing', message) };
     }
-    const add = `${by}=${controllerAddress(settled, by)}`;
-    const request = { kind: 'controllerReplace', remove: id, add } as const;
-    const why = `${by} takes the place of ${id}: ${leaving}`;
-    return {
-      actions: [{ kind: 'order', order: { kind: 'admin', request }, why }],
-      progress: working('Replacing', why),
-    };
+    // Those that leave without a successor leave together: the number stays odd.
+    const remove = ledger.controllers
+      .filter((one) => one.id === id || (by === '' && one.leaving !== '' && one.by === ''))
+      .map((one) => one.id);
+    const add = by === '' ? '' : seatOf(settled, by);
+    const why = by === '' ? `${remove.join()} leave: ${leaving}` : `${by} takes the place of ${id}`;
+    return seating({ remove: remove.join(), add }, `${why}: ${leaving}`);
   }
   if (entry.removing) {
     const controllers = ledger.controllers.filter((one) => one !== entry);
@@ -83,6 +82,37 @@ function letControllerGo(
     one === entry ? { ...one, removing: true } : one,
   );
   return out({ ...ledger, controllers }, id);
+}
+
+const seatOf = (settled: Settled, id: string): string => `${id}=${controllerAddress(settled, id)}`;
+
+function seating(
+  { remove, add }: { readonly remove: string; readonly add: string },
+  why: string,
+): Plan {
+  const request = { kind: 'controllerReplace', remove, add } as const;
+  return {
+    actions: [{ kind: 'order', order: { kind: 'admin', request }, why }],
+    progress: working('Replacing', why),
+  };
+}
+
+/** Controllers that came in addition are let in, all together, once their processes run. */
+export function letIn(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  if (world.chain.kind === 'unknown') return null;
+  const successors = ledger.controllers.map(({ by }) => by);
+  const waitingOnes = ledger.controllers.filter(
+    ({ id, leaving, formatted }) =>
+      formatted && leaving === '' && !successors.includes(id) && processOf(world, id) === undefined,
+  );
+  if (waitingOnes.length === 0) return null;
+  const ids = waitingOnes.map(({ id }) => id);
+  const away = ids.find((id) => !isRunning(podOf(world, id)));
+  if (away !== undefined) {
+    return { actions: [], progress: waiting('AddingController', `${away} does not run yet`) };
+  }
+  const add = ids.map((id) => seatOf(settled, id)).join(',');
+  return seating({ remove: '', add }, `letting in ${ids.join(' and ')}`);
 }
 
 /** Noted before anything is deleted, so that nothing of it is made again. */

@@ -28,6 +28,7 @@ export function changeMembership(world: World, ledger: Ledger, settled: Settled)
       ? null
       : (replaceReplica(world, ledger, settled) ??
         replaceController(world, ledger, settled) ??
+        resizeControllers(world, ledger, settled) ??
         shrink(world, ledger, settled)))
   );
 }
@@ -174,6 +175,25 @@ function replaceController(world: World, ledger: Ledger, settled: Settled): Chan
     };
   }
   return null;
+}
+
+/** Two at a time, since their number is odd: the new ones come together, the youngest leave. */
+function resizeControllers(world: World, ledger: Ledger, settled: Settled): Change | null {
+  const staying = ledger.controllers.filter(({ leaving }) => leaving === '');
+  const wanted = settled.controllers;
+  if (staying.length !== ledger.controllers.length || staying.length === wanted) return null;
+  if (!staying.every(({ id }) => isFine(world, id))) return null;
+  if (staying.length < wanted) {
+    const next = newController(newController(ledger, settled, false), settled, false);
+    const came = next.controllers.slice(-2).map(({ id }) => id);
+    return { ledger: next, why: `adding ${came.join(' and ')}: ${wanted} are asked for` };
+  }
+  const leave = staying.slice(-2).map(({ id }) => id);
+  const leaving = `${wanted} controllers are asked for`;
+  const controllers = ledger.controllers.map((one) =>
+    leave.includes(one.id) ? { ...one, leaving } : one,
+  );
+  return { ledger: { ...ledger, controllers }, why: `${leave.join(' and ')} are to leave` };
 }
 
 /** Broken ones first, then from the fullest zone, then the youngest. */

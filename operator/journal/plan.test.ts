@@ -37,10 +37,13 @@ class Scene {
   readonly journals = new Map<string, readonly string[]>();
   readonly leaving = new Set<string>();
   readonly gone = new Set<string>();
-  readonly grants = new Set<string>();
+  /** Controllers that came later, until they are let in. */
+  readonly unseated = new Set<string>();
   spec: Record<string, unknown> = { storage: { size: '1Gi' } };
   annotations: Record<string, string> = {};
   blind = false;
+  /** Numbers up to this one were formatted with the set. */
+  seats = 3;
   uids = 0;
   generation = 1;
 
@@ -78,7 +81,7 @@ class Scene {
     const ids = [...this.running('controller'), ...this.running('replica'), ...this.silent];
     const processes = [...new Set(ids)]
       .sort()
-      .filter((id) => !this.gone.has(id))
+      .filter((id) => !this.gone.has(id) && !this.unseated.has(id))
       .map((id) => ({
         kind: id.startsWith('controller') ? ('controller' as const) : ('replica' as const),
         id,
@@ -164,6 +167,7 @@ class Scene {
         ],
       },
     };
+    if (id.startsWith('controller') && Number(id.split('-')[1]) > this.seats) this.unseated.add(id);
     this.put(pod);
   }
 }
@@ -249,7 +253,10 @@ function order(scene: Scene, { order: asked }: Extract<Action, { kind: 'order' }
   if (request.kind === 'memberRemove' || request.kind === 'memberReplace') {
     scene.leaving.add(request.member);
   }
-  if (request.kind === 'controllerReplace') scene.gone.add(request.remove);
+  if (request.kind === 'controllerReplace') {
+    for (const id of request.remove.split(',')) scene.gone.add(id);
+    for (const one of request.add.split(',')) scene.unseated.delete(one.split('=')[0] ?? '');
+  }
   if (request.kind === 'moveHead') {
     const members = scene.journals.get(request.journal) ?? [];
     scene.journals.set(request.journal, [

@@ -19,7 +19,7 @@ import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
 import { ensure } from './ensure.ts';
-import { letGo } from './leave.ts';
+import { letGo, letIn } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { notBack, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
@@ -38,6 +38,7 @@ export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
     restartIdle(world, ledger) ??
     starting(world, ledger) ??
     grants(world, ledger) ??
+    letIn(world, ledger, settled) ??
     letGo(world, ledger, settled) ??
     lost(world, ledger) ??
     restore(world, ledger, settled) ??

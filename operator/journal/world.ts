@@ -55,6 +55,9 @@ export function isIdle(pod: KubeObject | undefined): boolean {
   return at(container, 'state', 'running') === undefined;
 }
 
+export const isRunning = (pod: KubeObject | undefined): boolean =>
+  pod !== undefined && pod.metadata.deletionTimestamp === undefined && !isIdle(pod);
+
 /** Whether the pod runs an older template than its StatefulSet has; false while that is unknown. */
 export function isOutdated(world: World, id: string): boolean {
   const set = find(world, 'StatefulSet', namesOf(world.cluster.metadata.name).process(id));

@@ -18,14 +18,18 @@ import {
 
 export function formatJob(
   settled: Settled,
-  { controllers, replicas, clusterId }: Ledger,
+  { controllers, replicas, clusterId, formatted }: Ledger,
   { id, zone }: { readonly id: string; readonly zone: string },
 ): KubeObject {
   const names = namesOf(settled.name);
-  const set = controllers.map((one) => `${one.id}=${controllerAddress(settled, one.id)}`);
+  // The first ones are the set; one that comes later is told whom to ask to be let in.
+  const seated = formatted ? controllers.filter((one) => one.formatted) : controllers;
+  const known = formatted ? seated.slice(0, 1) : seated;
+  const set = known.map((one) => `${one.id}=${controllerAddress(settled, one.id)}`);
   const grants = replicas.map((one) => `${one.id}=${one.zone}`);
   const args = ['controller', 'format', '--if-absent', '--data', '/var/lib/journal/controller'];
-  args.push('--cluster', clusterId, '--id', id, '--set', set.join(','), '--grant', grants.join());
+  args.push('--cluster', clusterId, '--id', id, '--set', set.join(','));
+  args.push(...(formatted ? ['--join'] : ['--grant', grants.join(',')]));
   const process: Process = { component: 'controller', id, zone };
   const labels = { ...labelsFor(settled.name), [COMPONENT_LABEL]: 'format', [MEMBER_LABEL]: id };
   const template = settled.controllerTemplate;

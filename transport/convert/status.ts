@@ -106,7 +106,10 @@ function actionIn(action: Action | undefined): plain.AdminRequest {
     }
     case 'controllerReplace': {
       const { remove, add } = action.value;
-      return { kind: 'controllerReplace', remove: given('remove', remove), add: given('add', add) };
+      if (remove === '' && add === '') {
+        throw new RangeViolation('remove and add', '', 'at least one controller');
+      }
+      return { kind: 'controllerReplace', remove, add };
     }
     default:
       throw noChoice(
@@ -114,11 +117,6 @@ function actionIn(action: Action | undefined): plain.AdminRequest {
         'member_add, member_remove, member_replace, force_loss, move_head, controller_replace',
       );
   }
-}
-
-function given(field: string, value: string): string {
-  if (value === '') throw new RangeViolation(field, '', 'a controller');
-  return value;
 }
 
 export const adminAnswerCodec: Codec<plain.AdminAnswer> = codec(

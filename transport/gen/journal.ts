@@ -465,7 +465,9 @@ export interface AdminRequest {
     /** Goes on with one member alone although acknowledged records may be lost. */
     { $case: "forceLoss"; value: ForceLoss }
     | { $case: "moveHead"; value: MoveHead }
-    | { $case: "controllerReplace"; value: ControllerReplace }
+    | //
+    /** Ids to take out and ID=HOST:PORT to let in, with commas; either may be empty. */
+    { $case: "controllerReplace"; value: ControllerReplace }
     | undefined;
 }
 
