@@ -48,6 +48,8 @@ export class ChainReplay {
   readonly taken = new Map<string, number>();
   readonly #world: ChainWorldState;
   readonly #state: SpecState;
+  /** By epoch and node: the number of the next request when each barrier was drawn. */
+  readonly #drawn = new Map<string, number[]>();
   #effects: { readonly store: StoreId; readonly effect: ChainEffect }[] = [];
 
   constructor(world: ChainWorldState) {
@@ -63,6 +65,7 @@ export class ChainReplay {
       hist: new Map(),
       ackd: new Map(),
       committed: new Map(),
+      got: new Map(),
     };
     const before = world.observe;
     world.observe = (store, effect) => {
@@ -79,7 +82,10 @@ export class ChainReplay {
     for (const next of decided.slice(this.#state.cfgs.length)) {
       this.#take('Reconfig', () => actions.Reconfig(this.#state, configuration(next)));
     }
-    for (const site of sites) this.#compare(site);
+    for (const site of sites) {
+      this.#compare(site);
+      this.#noteBarrier(name(site.store), site);
+    }
     for (const { store, effect } of effects) this.#effect(name(store), effect);
   }
 
@@ -170,16 +176,32 @@ export class ChainReplay {
       this.#take('Commit', () => actions.Commit(this.#state, n, lsn));
     } else if (effect.kind === 'reply' && effect.reply.kind === 'readIndex' && leads) {
       const { committedLsn } = effect.reply;
-      this.#take('RdStart', () => actions.RdStart(this.#state, n, committedLsn));
+      const barrier = this.#drawnAfter(n, node.ep, effect.request);
+      this.#take('RdStart', () => actions.RdStart(this.#state, n, committedLsn, barrier));
     } else if (effect.kind === 'send' && effect.body.kind === 'ack') {
       for (const { store, durableLsn, barrier } of effect.body.entries) {
         const e = node.ep;
         if (name(store) !== n) this.#relayed(name(store), e, durableLsn);
         else this.#take('FsyncAck', () => actions.FsyncAck.ack(this.#state, n, e, durableLsn));
         if (name(store) !== n || barrier === 0) continue;
-        this.#take('RdAck', () => actions.RdAck(this.#state, n, e));
+        this.#take('RdAck', () => actions.RdAck(this.#state, n, e, barrier));
       }
     }
+  }
+
+  /** The first barrier that the head drew after a request came. */
+  #drawnAfter(n: string, e: number, request: number): number {
+    const drawn = this.#drawn.get(`${e} ${n}`) ?? [];
+    const at = drawn.findIndex((next) => next > request);
+    return at < 0 ? Number.POSITIVE_INFINITY : at;
+  }
+
+  #noteBarrier(n: string, { state }: Site): void {
+    if (state === null || !state.live) return;
+    const place = `${state.record?.epoch ?? 0} ${n}`;
+    const drawn = this.#drawn.get(place) ?? [0];
+    this.#drawn.set(place, drawn);
+    while (drawn.length <= state.barrier) drawn.push(this.#world.nextRequest);
   }
 
   /** What is passed on was said. */

@@ -41,6 +41,8 @@ export interface SpecState {
   readonly hist: Map<string, Log>;
   readonly ackd: Map<string, { readonly lsn: number; readonly epoch: number }>;
   readonly committed: Map<number, string>;
+  /** By epoch and node: the greatest barrier that it answered. */
+  readonly got: Map<string, number>;
 }
 
 export class SpecViolation extends Error {
@@ -243,17 +245,28 @@ function restart(
 
 // ── Reads ─────────────────────────────────────────────────────────────────────────────────────
 
-function rdAck(state: SpecState, n: string, e: number): void {
+/** It answers all barriers of epoch e up to `barrier`. */
+function rdAck(state: SpecState, n: string, e: number, barrier: number): void {
   const { live, ep } = nodeOf(state, n);
   guard(live && ep === e, `RdAck(${n})`, `it answers a barrier of ${e}, and is in ${ep}`);
+  const seen = Math.max(barrier, state.got.get(key(e, n)) ?? 0);
+  state.got.set(key(e, n), seen);
 }
 
-/** The head answers a read with `lsn`. */
-function rdStart(state: SpecState, n: string, lsn: number): void {
+/** The head answers a read with `lsn`: all have answered `barrier`, drawn after it was asked. */
+function rdStart(state: SpecState, n: string, lsn: number, barrier: number): void {
   const { ep, live } = nodeOf(state, n);
   const start = state.start.get(ep) ?? Number.POSITIVE_INFINITY;
   guard(live && headOf(state, ep) === n, `RdStart(${n})`, 'it is no head');
   guard(lsn >= start, `RdStart(${n})`, `${lsn} is committed, the epoch starts at ${start}`);
+  for (const m of configurationOf(state, ep, 'RdStart').order) {
+    const got = state.got.get(key(ep, m)) ?? 0;
+    guard(
+      m === n || got >= barrier,
+      `RdAck(${m})`,
+      `the barrier is ${barrier}, it answered ${got}`,
+    );
+  }
 }
 
 // ── Not in the model ──────────────────────────────────────────────────────────────────────────

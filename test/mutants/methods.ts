@@ -97,8 +97,10 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
     suite: false,
     runs: ({ registerWalks }) => [
       { args: ['protocol/paxos/random.test.ts'], env: env('SEEDS', registerWalks) },
+      { args: ['sim/spec/spec.test.ts'], env: env('WALKS', registerWalks) },
     ],
-    count: (output) => found(output, /SEED=(\d+)/, ([seed]) => `${seed} walks`) || failed(output),
+    count: (output) =>
+      found(output, /(?:SEED=|seed )(\d+)/, ([seed]) => `${seed} walks`) || failed(output),
   },
   'chain search': search('chain-pair', 'chain-read', 'chain-join', 'chain-losses'),
   'register search': search('register'),

@@ -1,0 +1,87 @@
+// The code's steps are steps of the models, every action is replayed, and what is wrong is named.
+
+import { deepStrictEqual, ok, throws } from 'node:assert/strict';
+import { test } from 'node:test';
+import { epoch } from '../../protocol/types.ts';
+import { generator, openWalk, walk } from '../explore/chain-walk.ts';
+import { latest } from '../explore/chain-world.ts';
+import { CHAIN_ACTIONS, SpecViolation } from './chain.ts';
+import { ChainReplay } from './chain-replay.ts';
+import { REGISTER_ACTIONS } from './register.ts';
+import { walkRegister } from './register-replay.ts';
+
+const CHAIN_WALKS = 25;
+const REGISTER_WALKS = Number(process.env.WALKS ?? 300);
+
+test('random walks of the chain replay every action of ChainReconfig', () => {
+  const taken = new Set<string>();
+  for (let seed = 10_001; seed <= 10_000 + CHAIN_WALKS; seed += 1) {
+    for (const action of walk(seed, 1_500).replayed.keys()) taken.add(action);
+  }
+  // A copy of a volume changes no node.
+  const wanted = Object.keys(CHAIN_ACTIONS).filter((action) => action !== 'Snapshot');
+  deepStrictEqual(
+    wanted.filter((action) => !taken.has(action)),
+    [],
+  );
+});
+
+test('random walks of the register replay every action of ConfigRegister', () => {
+  const taken = new Set<string>();
+  let chosen = 0;
+  for (let seed = 1; seed <= REGISTER_WALKS; seed += 1) {
+    const result = walkRegister(seed, generator(seed));
+    chosen += result.chosen;
+    for (const action of result.taken.keys()) taken.add(action);
+  }
+  ok(chosen > REGISTER_WALKS, `only ${chosen} values were chosen`);
+  deepStrictEqual(
+    Object.keys(REGISTER_ACTIONS).filter((action) => !taken.has(action)),
+    [],
+  );
+});
+
+function stepsOf(seed: number, change: (at: number, walker: ReturnType<typeof openWalk>) => void) {
+  const walker = openWalk(seed);
+  for (let at = 0; at < 400; at += 1) {
+    change(at, walker);
+    walker.step();
+  }
+}
+
+const names = (action: string) => (error: unknown) =>
+  error instanceof SpecViolation && error.action.startsWith(action);
+
+test('a configuration of strangers is refused by the name of the action', () => {
+  throws(
+    () =>
+      stepsOf(3, (at, { world }) => {
+        const stranger = world.sites[3];
+        const now = latest(world);
+        if (at !== 50 || stranger === undefined) return;
+        const [member] = now.serving;
+        if (member === undefined) return;
+        const serving = [{ ...member, store: stranger.store }];
+        world.decided.push({ ...now, epoch: epoch(now.epoch + 1), serving, joining: null });
+      }),
+    names('Reconfig'),
+  );
+});
+
+test('a batch that appears on a disk out of nowhere is refused', () => {
+  throws(
+    () =>
+      stepsOf(4, (at, { world }) => {
+        const site = world.sites.find(({ durable }) => durable.length > 1);
+        const last = site?.durable.at(-1);
+        if (at < 200 || site === undefined || last === undefined) return;
+        site.durable[site.durable.length - 1] = { ...last, bodyCrc: 7 };
+      }),
+    names('FsyncAck'),
+  );
+});
+
+test('a replay that was never told anything has taken no action', () => {
+  const { world } = openWalk(5);
+  deepStrictEqual(new ChainReplay(world).taken.size, 0);
+});
