@@ -158,9 +158,7 @@ function dense(history: History, journal: string, say: Say): void {
     let end = baseLsn;
     let epoch = 0;
     for (const batch of batches) {
-      const after = end;
-      const bad = damaged.find(({ firstLsn }) => firstLsn === after + 1);
-      end = bad?.lastLsn ?? end;
+      for (const bad of damaged) if (bad.firstLsn === end + 1) end = bad.lastLsn;
       if (batch.firstLsn !== end + 1) say(`${member} goes on at ${batch.firstLsn} after ${end}`);
       if (batch.epoch < epoch)
         say(`${member} has epoch ${batch.epoch} after ${epoch} at ${end + 1}`);
