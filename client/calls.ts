@@ -71,9 +71,10 @@ async function askOn<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
     } catch (caught) {
       const error = asJournalError(caught);
       unknown ||= question.writes && error.outcome === 'unknown';
-      if (!error.retryable && !deadline.over()) throw withOutcome(error, outcomeOf(error, unknown));
-      // What a member says of the journal is worth more than who is not its head.
-      if (last === undefined || !ROUTING_CODES.has(error.code)) last = error;
+      const cutOff = error.code === 'CANCELLED' && deadline.over();
+      if (!error.retryable && !cutOff) throw withOutcome(error, outcomeOf(error, unknown));
+      // What a member says of the journal is worth more than who is not its head, or no answer.
+      if (!cutOff && (last === undefined || !ROUTING_CODES.has(error.code))) last = error;
       if (noteRefusal(world, address, error, journal)) continue;
     }
     await backOff(world, backOffs, deadline.signal);

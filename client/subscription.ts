@@ -17,7 +17,8 @@ export interface SubscribeOptions {
   /**
    * A name under which the journal remembers how far this subscription came: it goes on there, and
    * `from` counts only the first time. Saved at most once a second and at the end. A record counts
-   * as consumed when the next one is asked for, so the one at which a loop breaks comes again.
+   * as consumed when the next one is asked for, so the one at which a loop breaks comes again. What
+   * is saved is the last record consumed, never a control entry behind it: saving is one itself.
    */
   readonly cursor?: string | undefined;
   /** Ends after this many records. */
@@ -116,7 +117,7 @@ class Reader implements Subscription {
 
   async *batches(): AsyncGenerator<Delivery, void, undefined> {
     for await (const delivery of this.#deliveries()) {
-      this.#deliveredLsn = lsn(delivery.nextLsn - 1);
+      this.#deliveredLsn = delivery.records.at(-1)?.lsn ?? this.#deliveredLsn;
       yield delivery;
     }
   }
@@ -134,7 +135,8 @@ class Reader implements Subscription {
     try {
       for await (const delivery of cursor.deliveries()) {
         yield delivery;
-        saver?.consumed(lsn(delivery.nextLsn - 1));
+        const last = delivery.records.at(-1);
+        if (last !== undefined) saver?.consumed(last.lsn);
       }
     } finally {
       await saver?.save().catch((error: unknown) => {

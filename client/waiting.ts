@@ -69,7 +69,10 @@ export class Deadline {
       return new JournalError('CANCELLED', `${what} was cancelled`, {}, outcome, { cause });
     }
     const spent = `${what} gave up after ${this.#timeoutMillis} ms`;
-    if (last === undefined) return new JournalError('DEADLINE_EXCEEDED', spent, {}, outcome);
+    // A try that was cancelled was cut off by this very deadline.
+    if (last === undefined || last.code === 'CANCELLED') {
+      return new JournalError('DEADLINE_EXCEEDED', spent, {}, outcome);
+    }
     const code = ROUTING_CODES.has(last.code) ? 'UNAVAILABLE' : last.code;
     const message = `${spent}: ${last.message}`;
     return new JournalError(code, message, last.details, outcome, { cause: last });

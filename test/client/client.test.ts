@@ -167,6 +167,19 @@ describe('with one replica', () => {
     assert.deepEqual(await orders.cursors(), []);
   });
 
+  test('a cursor is the last record consumed, whatever control entries come after it', async () => {
+    const orders = await journal();
+    await orders.append(['1', '2']);
+    await orders.setCursor('other', 1);
+    for await (const _ of orders.subscribe({ from: 1, cursor: 'billing', untilEnd: true }));
+    const saved = (await orders.cursors()).find(({ name }) => name === 'billing');
+    assert.equal(saved?.lsn, 2);
+    // Saving writes an entry: were that consumed too, an idle subscription would save for ever.
+    const { endLsn } = await orders.tail();
+    for await (const _ of orders.subscribe({ cursor: 'billing', untilEnd: true }));
+    assert.equal((await orders.tail()).endLsn, endLsn);
+  });
+
   test('what is not there, or not answered, is said with its outcome', async () => {
     const missing = client.journal('missing');
     await assert.rejects(missing.append('x'), refused('NOT_FOUND', 'none'));

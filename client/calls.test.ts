@@ -1,0 +1,83 @@
+// What a caller is told when its own deadline or signal cut off a try that was under way.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { silent } from '../io/logger.ts';
+import type { Network } from '../io/network.ts';
+import { nodeClock, nodeRandom } from '../io/node.ts';
+import { JournalError, type Outcome } from '../protocol/errors.ts';
+import { micros } from '../protocol/types.ts';
+import { journalMethods } from '../transport/methods.ts';
+import { ask, type World } from './calls.ts';
+import { openRouting } from './routing.ts';
+import { Deadline } from './waiting.ts';
+
+const never = (): never => {
+  throw new Error('nothing but calls');
+};
+
+/** Calls get no answer, and break off as those of the real network do when their signal aborts. */
+const hanging: Network = {
+  call: (_address, _method, _request, { signal }) =>
+    new Promise((_, reject) => {
+      const cut = (): void =>
+        reject(new JournalError('CANCELLED', 'the caller gave up', {}, 'unknown'));
+      if (signal?.aborted === true) cut();
+      else signal?.addEventListener('abort', cut, { once: true });
+    }),
+  stream: never,
+  duplex: never,
+  serve: never,
+  forget: () => undefined,
+  close: () => Promise.resolve(),
+};
+
+const world: World = {
+  clock: nodeClock,
+  random: nodeRandom(),
+  network: hanging,
+  logger: silent,
+  routing: openRouting(['x:1'], null),
+  hold: () => () => undefined,
+};
+
+async function failure(writes: boolean, caller?: AbortSignal): Promise<JournalError> {
+  const deadline = new Deadline(nodeClock, caller === undefined ? 30 : 10_000, caller);
+  try {
+    await ask(world, {
+      method: journalMethods.tail,
+      request: { journal: 'orders' },
+      journal: 'orders',
+      preference: 'nearest',
+      writes,
+      patience: micros(5_000_000),
+      deadline,
+    });
+  } catch (error) {
+    if (error instanceof JournalError) return error;
+    throw error;
+  } finally {
+    deadline.close();
+  }
+  throw new Error('it was answered');
+}
+
+const told = ({ code, retryable, outcome }: JournalError): [string, boolean, Outcome] => [
+  code,
+  retryable,
+  outcome,
+];
+
+test('time that is over is DEADLINE_EXCEEDED, with an unknown outcome only for a write', async () => {
+  const hold = setInterval(() => undefined, 1_000);
+  assert.deepEqual(told(await failure(false)), ['DEADLINE_EXCEEDED', true, 'none']);
+  assert.deepEqual(told(await failure(true)), ['DEADLINE_EXCEEDED', true, 'unknown']);
+  clearInterval(hold);
+});
+
+test('a signal is CANCELLED', async () => {
+  const controller = new AbortController();
+  const failed = failure(true, controller.signal);
+  controller.abort();
+  assert.deepEqual(told(await failed), ['CANCELLED', false, 'unknown']);
+});
