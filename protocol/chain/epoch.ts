@@ -28,7 +28,9 @@ export function takeConfiguration(
   effects: ChainEffect[],
 ): void {
   if (next.journal !== state.journal) return;
-  if (state.known === null || compareConfigurations(next, state.known) > 0) state.known = next;
+  // Late news: what was copied since may be of a later epoch than this one.
+  if (state.known !== null && compareConfigurations(next, state.known) < 0) return;
+  state.known = next;
   const current = state.record;
   if (current !== null) {
     const { lineage } = current.configuration;

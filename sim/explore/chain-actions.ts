@@ -25,7 +25,8 @@ import {
 export type ChainAction =
   | { readonly kind: 'deliver'; readonly wire: number }
   | { readonly kind: 'disk'; readonly site: number }
-  | { readonly kind: 'configure'; readonly site: number }
+  /** Hears of the configuration of this epoch, or of the newest. */
+  | { readonly kind: 'configure'; readonly site: number; readonly epoch?: number }
   | { readonly kind: 'tick'; readonly site: number }
   | { readonly kind: 'append'; readonly site: number }
   | { readonly kind: 'trim'; readonly site: number }
@@ -62,7 +63,7 @@ export function chainActions(world: ChainWorldState): ChainAction[] {
     if (used.losses < scope.losses) actions.push({ kind: 'copy', site });
     if (operations.length > 0) actions.push({ kind: 'disk', site });
     if (used.crashes < scope.crashes) actions.push({ kind: 'crash', site });
-    if ((state.known?.epoch ?? 0) < latest(world).epoch) actions.push({ kind: 'configure', site });
+    addNews(world, site, state, actions);
     if (state.live && state.record?.configuration !== undefined) {
       const leads = head(state.record.configuration)?.store === state.me.store;
       if (leads && used.appends < scope.appends) actions.push({ kind: 'append', site });
@@ -76,6 +77,19 @@ export function chainActions(world: ChainWorldState): ChainAction[] {
     for (const next of successors(world)) actions.push({ kind: 'decide', next });
   }
   return actions;
+}
+
+function addNews(
+  world: ChainWorldState,
+  site: number,
+  state: ChainState,
+  actions: ChainAction[],
+): void {
+  if ((state.known?.epoch ?? 0) < latest(world).epoch) actions.push({ kind: 'configure', site });
+  if (world.scope.lateNews !== true) return;
+  for (const { epoch } of world.decided.slice(0, -1)) {
+    if (epoch > (state.record?.epoch ?? 0)) actions.push({ kind: 'configure', site, epoch });
+  }
 }
 
 /** Whether the member's clock may run on to its next resend. */
@@ -153,7 +167,7 @@ function applySite(world: ChainWorldState, site: Site, action: SiteAction): void
       finishOperation(world, site);
       break;
     case 'configure':
-      run(world, site, { kind: 'configure', configuration: latest(world) });
+      run(world, site, { kind: 'configure', configuration: decidedAt(world, action.epoch) });
       break;
     case 'tick':
       world.clock += 100_000;
@@ -195,6 +209,10 @@ function applySite(world: ChainWorldState, site: Site, action: SiteAction): void
     case 'learn':
       applyLearn(world, site, action.source);
   }
+}
+
+function decidedAt(world: ChainWorldState, epoch: number | undefined): Configuration {
+  return world.decided.find((one) => one.epoch === epoch) ?? latest(world);
 }
 
 function applyRequest(world: ChainWorldState, site: Site, kind: 'append' | 'trim' | 'read'): void {

@@ -30,6 +30,7 @@ const SCOPE: ChainScope = {
   // So small that windows overflow and writers are evicted.
   limits: { keys: 10, writers: 2, writerWindow: 3, chosenKeys: 4, cursors: 2 },
   skewMicros: 400_000,
+  lateNews: true,
 };
 
 /** mulberry32: small, seeded, enough for a walk. */
@@ -104,7 +105,8 @@ export interface Walker {
 export function openWalk(seed: number): Walker {
   const random = generator(seed);
   const minReplicas = random() < 0.5 ? 1 : 2;
-  const world = openChainWorld({ ...SCOPE, minReplicas });
+  const frameBatches = random() < 0.5 ? 1 : 1_000;
+  const world = openChainWorld({ ...SCOPE, minReplicas, frameBatches });
   const truth = new ChainTruth(world);
   const replay = new ChainReplay(world);
   const clients = new ChainClients(truth, random, random() < 0.3);
@@ -113,7 +115,8 @@ export function openWalk(seed: number): Walker {
   const slow = world.sites.map(() => random() < 0.35);
   const spiteful = random() < 0.25;
   const weight = (action: ChainAction): number => {
-    const held = action.kind === 'configure' && slow[action.site] ? 0.002 : 1;
+    const news = action.kind === 'configure' ? (action.epoch === undefined ? 1 : 0.1) : 1;
+    const held = action.kind === 'configure' && slow[action.site] ? 0.002 : news;
     return weights[action.kind] * held * (spiteful ? spite(world, action) : 1);
   };
   const step = (): ChainAction | null => {

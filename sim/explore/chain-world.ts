@@ -94,6 +94,10 @@ export interface ChainScope {
   readonly patient: boolean;
   /** Of the journal; those of every journal by default. */
   readonly limits?: JournalLimits;
+  /** Batches in one message; all that there are by default. */
+  readonly frameBatches?: number;
+  /** A member may hear of a configuration that is not the newest any more. */
+  readonly lateNews?: boolean;
   /** How far the wall clock of each store is ahead of that of the one after it. */
   readonly skewMicros?: number;
 }
@@ -297,23 +301,9 @@ function carryOut(
     case 'send':
       send(world, site, state, effect.to, effect.body);
       break;
-    case 'forward': {
-      const batches = site.written
-        .filter(({ firstLsn }) => firstLsn > effect.previousLsn && firstLsn <= effect.throughLsn)
-        .map((header): Batch => ({ header, bytes: NO_BYTES }));
-      const { previousLsn, previousEpoch, startLsn, committedLsn, barrier } = effect;
-      const body: ChainBody = {
-        kind: 'replicate',
-        startLsn,
-        previousLsn,
-        previousEpoch,
-        batches,
-        committedLsn,
-        barrier,
-      };
-      send(world, site, state, effect.to, body);
+    case 'forward':
+      forward(world, site, state, effect);
       break;
-    }
     case 'reply':
       if (effect.reply.kind === 'appended') {
         const { firstLsn } = effect.reply;
@@ -330,6 +320,28 @@ function carryOut(
     case 'commit':
     case 'inquire':
       break;
+  }
+}
+
+/** As the outbox of a replica does: in frames, each with all that is known of the commit. */
+function forward(
+  world: ChainWorldState,
+  site: Site,
+  state: ChainState,
+  { to, throughLsn, ...run }: Extract<ChainEffect, { kind: 'forward' }>,
+): void {
+  const batches = site.written
+    .filter(({ firstLsn }) => firstLsn > run.previousLsn && firstLsn <= throughLsn)
+    .map((header): Batch => ({ header, bytes: NO_BYTES }));
+  const { startLsn, committedLsn, barrier } = run;
+  const size = world.scope.frameBatches ?? Math.max(1, batches.length);
+  let { previousLsn, previousEpoch } = run;
+  for (let at = 0; at === 0 || at < batches.length; at += size) {
+    const part = batches.slice(at, at + size);
+    const frame = { startLsn, previousLsn, previousEpoch, batches: part, committedLsn, barrier };
+    send(world, site, state, to, { kind: 'replicate', ...frame });
+    const end = part.at(-1)?.header;
+    if (end !== undefined) [previousLsn, previousEpoch] = [lastLsn(end), end.epoch];
   }
 }
 
