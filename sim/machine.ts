@@ -69,6 +69,8 @@ export class Machine {
   readonly #fabric: Fabric;
   readonly #listeners: Listeners;
   readonly #mountedElsewhere: boolean;
+  /** It was not taken down on purpose. */
+  #wanted = false;
 
   constructor(
     world: World,
@@ -110,6 +112,7 @@ export class Machine {
   /** Starts the process; no effect while one runs. */
   start(): void {
     const { program } = this;
+    this.#wanted = true;
     if (program === null || this.up) return;
     this.lives += 1;
     const actor = this.#world.birth(this.lives === 1 ? this.name : `${this.name}#${this.lives}`);
@@ -147,18 +150,20 @@ export class Machine {
       this.#end(actor, false);
       const wait = this.#world.dice.between(...RESTART_MICROS);
       this.#world.schedule(wait, null, 'world', `restart ${this.name}`, () => {
-        if (this.restarts && this.actor === actor) this.start();
+        if (this.restarts && this.#wanted && this.actor === actor) this.start();
       });
     });
   }
 
   /** SIGKILL: the process is gone, the machine and its page cache are not. */
   kill(): void {
+    this.#wanted = false;
     if (this.actor?.alive === true) this.#end(this.actor, false);
   }
 
   /** The power fails: what was not synced is decided. */
   powerOff(mode: CrashMode): void {
+    this.#wanted = false;
     if (this.actor?.alive === true) this.#end(this.actor, true);
     this.disk.crash(mode);
   }
