@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NO_CONDITION } from '../protocol/chain/messages.ts';
 import { type ErrorCode, JournalError } from '../protocol/errors.ts';
-import { epoch, lsn, micros, writerId } from '../protocol/types.ts';
+import { epoch, journalId, lsn, micros, writerId } from '../protocol/types.ts';
 import { type AppendsEffect, type AppendsInput, stepAppends } from './appends.ts';
 import { hasWork, needsWriter, openAppends, type Submission } from './batching.ts';
 
@@ -29,8 +29,8 @@ class Desk {
     return this.apply({ kind: 'opened', writer: writerId(digit.repeat(32)), limits: LIMITS });
   }
 
-  connected(): this {
-    return this.apply({ kind: 'connected' });
+  connected(journal = 'e'): this {
+    return this.apply({ kind: 'connected', journal: journalId(journal.repeat(32)) });
   }
 
   submit(id: number, more: Partial<Submission> = {}): this {
@@ -262,4 +262,28 @@ test('closing tells everybody', () => {
     desk.apply({ kind: 'failAll', error }).look(),
     '1 failed: CANCELLED, unknown\n2 failed: CANCELLED, none',
   );
+});
+
+const journals = (desk: Desk): string => {
+  const tags = [...desk.state.inFlight].map(([tag, { journal }]) => `${tag} to ${journal?.[0]}`);
+  return tags.join(', ');
+};
+
+test('a journal made anew gets what is fresh, and no retry of what may have landed', () => {
+  const desk = started().submit(1, conditional).flush().broken().connected('f');
+  assert.equal(desk.look(), 'send 1: 1 as a1 after 0\npause: UNAVAILABLE\nsend 2: 1 as a1 after 0');
+  assert.equal(journals(desk), '2 to e');
+  assert.equal(desk.refused(2, 'NOT_FOUND').look(), '1 failed: NOT_FOUND, unknown');
+  desk.submit(2).flush().opened('b').connected('f');
+  assert.equal(desk.look(), 'pause: STALE_WRITER\nsend 3: 2 as b1 after 0');
+  assert.equal(journals(desk), '3 to f');
+});
+
+test('an append that surely did not land is sent again when its journal was made anew', () => {
+  const desk = started().submit(1).flush();
+  desk.look();
+  assert.equal(desk.refused(1, 'NOT_FOUND').look(), 'pause: NOT_FOUND');
+  assert.equal(needsWriter(desk.state), true);
+  assert.equal(desk.opened('b').connected('f').look(), 'send 2: 1 as b1 after 0');
+  assert.equal(journals(desk), '2 to f');
 });

@@ -16,7 +16,7 @@
 
 import type { ErrorCode } from '../protocol/errors.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { after, type Lsn, micros, type WriterId } from '../protocol/types.ts';
+import { after, type JournalId, type Lsn, micros, type WriterId } from '../protocol/types.ts';
 import type { AppendAnswer } from '../transport/public.ts';
 import {
   type AppendLimits,
@@ -39,7 +39,8 @@ export type AppendsInput =
   | { readonly kind: 'flush' }
   /** A writer that no log knows yet. */
   | { readonly kind: 'opened'; readonly writer: WriterId; readonly limits: AppendLimits }
-  | { readonly kind: 'connected' }
+  /** `journal` is the one behind the name now, null where that is not known. */
+  | { readonly kind: 'connected'; readonly journal: JournalId | null }
   | { readonly kind: 'broken'; readonly error: JournalError }
   | { readonly kind: 'blocked' }
   | { readonly kind: 'drained' }
@@ -82,10 +83,7 @@ export function stepAppends(state: Appends, input: AppendsInput): AppendsEffect[
       state.ackedSequence = 0;
       return [];
     case 'connected':
-      state.ready = true;
-      state.blocked = false;
-      state.pausing = null;
-      return flush(state);
+      return connected(state, input.journal);
     case 'broken':
       return broken(state, input.error);
     case 'blocked':
@@ -103,6 +101,15 @@ export function stepAppends(state: Appends, input: AppendsInput): AppendsEffect[
     case 'failAll':
       return failAll(state, input.error);
   }
+}
+
+function connected(state: Appends, journal: JournalId | null): AppendsEffect[] {
+  state.ready = true;
+  state.blocked = false;
+  state.pausing = null;
+  if (state.journal !== null && state.journal !== journal) forgetWriter(state);
+  state.journal = journal;
+  return flush(state);
 }
 
 // ── Cutting and sending ───────────────────────────────────────────────────────────────────────
@@ -164,6 +171,12 @@ function refused(state: Appends, tag: number, error: JournalError): AppendsEffec
   if (error.code === 'STALE_WRITER' && !isChosen(batch.submissions) && !batch.maybeLanded) {
     forgetWriter(state, batch);
     state.pausing ??= error;
+  } else if (error.code === 'NOT_FOUND' && batch.journal !== null && !batch.maybeLanded) {
+    // Deleted, or made anew under the same name: whoever is asked where appends go now says which.
+    batch.journal = null;
+    forgetWriter(state, batch);
+    state.pausing ??= error;
+    dropIfGone(state, batch);
   } else if (error.retryable) {
     if (error.code === 'SEQUENCE_GAP') missing(state, batch);
     batch.maybeLanded ||= error.outcome === 'unknown';
@@ -199,14 +212,17 @@ function refusedForGood(state: Appends, batch: Batch, error: JournalError): Appe
 }
 
 /** The writer is no longer known to the log: what surely did not land is numbered anew. */
-function forgetWriter(state: Appends, refusedBatch: Batch): void {
-  const writer = refusedBatch.number?.writer;
-  refusedBatch.number = null;
-  if (writer !== state.writer) return;
+function forgetWriter(state: Appends, refusedBatch?: Batch): void {
+  if (refusedBatch !== undefined) {
+    const writer = refusedBatch.number?.writer;
+    refusedBatch.number = null;
+    if (writer !== state.writer) return;
+  }
   state.writer = null;
   for (const batch of state.batches) {
-    const fresh = batch.tag === null && !batch.maybeLanded && !isChosen(batch.submissions);
-    if (fresh) batch.number = null;
+    if (batch.tag !== null || batch.maybeLanded) continue;
+    batch.journal = null;
+    if (!isChosen(batch.submissions)) batch.number = null;
   }
 }
 

@@ -5,7 +5,7 @@
 
 import { type AppendCondition, NO_CONDITION } from '../protocol/chain/messages.ts';
 import type { JournalError } from '../protocol/errors.ts';
-import type { Idempotence, KeyOperation, WriterId } from '../protocol/types.ts';
+import type { Idempotence, JournalId, KeyOperation, WriterId } from '../protocol/types.ts';
 import type { AppendCall, NewRecord } from '../transport/public.ts';
 
 /** One call of `append`. */
@@ -26,6 +26,8 @@ export interface Batch {
   submissions: readonly Submission[];
   /** Callers that gave up after the batch may have landed: its cuts stay as they are. */
   readonly gone: Set<number>;
+  /** The journal that it was sent to, null before: a retry must not land in one of the same name. */
+  journal: JournalId | null;
   /** Null before it is first sent, and once a fresh one has to be numbered anew. */
   number: { readonly writer: WriterId; readonly sequence: number } | null;
   /** Of its transmission that is in flight, null while there is none. */
@@ -44,6 +46,8 @@ export interface AppendLimits {
 }
 
 export interface Appends {
+  /** The journal behind the name, null before it is known. */
+  journal: JournalId | null;
   writer: WriterId | null;
   limits: AppendLimits;
   nextSequence: number;
@@ -76,6 +80,7 @@ export const RECORD_OVERHEAD_BYTES = 32;
 
 export function openAppends(limits: AppendLimits): Appends {
   return {
+    journal: null,
     writer: null,
     limits,
     nextSequence: 1,
@@ -145,6 +150,7 @@ export function cut(state: Appends): Batch | undefined {
   const batch: Batch = {
     submissions,
     gone: new Set(),
+    journal: null,
     number: null,
     tag: null,
     maybeLanded: false,
@@ -194,6 +200,7 @@ export function transmit(state: Appends, batch: Batch): SendEffect {
   const tag = state.nextTag;
   state.nextTag += 1;
   batch.tag = tag;
+  batch.journal ??= state.journal;
   state.inFlight.set(tag, batch);
   state.inFlightBytes += bytesOf(batch);
   const [first] = batch.submissions;
@@ -211,6 +218,7 @@ export function transmit(state: Appends, batch: Batch): SendEffect {
       keyOperation: first?.keyOperation ?? 'tag',
       leaseMillis: first?.leaseMillis ?? 0,
       idempotence,
+      journalId: batch.journal ?? undefined,
     },
   };
 }

@@ -68,7 +68,7 @@ const told = ({ code, retryable, outcome }: JournalError): [string, boolean, Out
   outcome,
 ];
 
-test('time that is over is DEADLINE_EXCEEDED, with an unknown outcome only for a write', async () => {
+test('time that is over is DEADLINE_EXCEEDED, the outcome unknown only for a write', async () => {
   const hold = setInterval(() => undefined, 1_000);
   assert.deepEqual(told(await failure(false)), ['DEADLINE_EXCEEDED', true, 'none']);
   assert.deepEqual(told(await failure(true)), ['DEADLINE_EXCEEDED', true, 'unknown']);

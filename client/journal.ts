@@ -30,7 +30,7 @@ import {
   type Subscription,
   setCursor,
 } from './subscription.ts';
-import { Deadline } from './waiting.ts';
+import { asJournalError, Deadline } from './waiting.ts';
 
 /** What an append was answered with, once it is on the disks of all members. */
 export interface Appended {
@@ -185,6 +185,21 @@ export class Journal {
   key(key: string, options: CallOptions = {}): Promise<KeyState> {
     const request = { journal: this.name, key: checked(() => checkKey('key', key)) };
     return this.#ask(journalMethods.key, request, 'head', options);
+  }
+
+  /**
+   * Forgets a key, so that another one has room: conditions on it then see a key without a record.
+   * NOT_FOUND where no record has it, CONDITION_FAILED while it is leased.
+   */
+  async forgetKey(key: string, options: CallOptions = {}): Promise<void> {
+    const request = { journal: this.name, key: checked(() => checkKey('key', key)) };
+    try {
+      await this.#ask(journalMethods.forgetKey, request, 'head', options, true);
+    } catch (caught) {
+      // An earlier try, whose answer was lost, may have done it: it is gone, as was asked.
+      const { code, outcome } = asJournalError(caught);
+      if (code !== 'NOT_FOUND' || outcome !== 'unknown') throw caught;
+    }
   }
 
   /**

@@ -174,7 +174,7 @@ class World {
       this.apply({ kind: 'opened', writer, limits: LIMITS });
     }
     this.#connected = true;
-    this.apply({ kind: 'connected' });
+    this.apply({ kind: 'connected', journal: journalId('0'.repeat(32)) });
   }
 
   deliver(readonly = false): void {

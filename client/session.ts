@@ -235,7 +235,9 @@ export class Session {
   #serve(): Promise<JournalError> {
     return new Promise((resolve) => {
       this.#wake = resolve;
-      this.#apply({ kind: 'connected' });
+      const { configurations } = this.#world.routing;
+      const journal = configurations.get(this.#journal)?.journal ?? null;
+      this.#apply({ kind: 'connected', journal });
     });
   }
 
@@ -320,6 +322,7 @@ export class Session {
     if (refused) {
       const error = fromWireError(answer.error);
       if (error.retryable) this.#trouble = error;
+      if (error.code === 'NOT_FOUND') this.#world.routing.configurations.delete(this.#journal);
       this.#apply({ kind: 'refused', tag, error });
     } else {
       this.#trouble = undefined;

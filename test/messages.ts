@@ -92,6 +92,7 @@ export const MESSAGES: Readonly<Record<string, readonly [Any<unknown>, Any<unkno
   ],
   '/journal.v1.Journal/Cursors': [named, record<open.CursorsAnswer>({ cursors: list(cursor) })],
   '/journal.v1.Journal/Key': [record<open.KeyRequest>({ journal: label, key }), keyState],
+  '/journal.v1.Journal/ForgetKey': [record<open.KeyRequest>({ journal: label, key }), nothing],
   '/journal.v1.Cluster/Status': [nothing, status],
   '/journal.v1.Cluster/Admin': [admin, adminAnswer],
   '/journal.peer.v1.Peer/Link': [frame, frame],

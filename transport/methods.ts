@@ -54,7 +54,7 @@ export const journalMethods = {
   append: unary(`${journal}/Append`, append.appendCodec, append.appendAnswerCodec),
   appendStream: bidiStream(
     `${journal}/AppendStream`,
-    append.appendCodec,
+    append.streamedAppendCodec,
     append.appendStreamAnswerCodec,
   ),
   read: unary(`${journal}/Read`, open.readCodec, open.readAnswerCodec),
@@ -64,6 +64,7 @@ export const journalMethods = {
   setCursor: unary(`${journal}/SetCursor`, open.setCursorCodec, open.cursorSetCodec),
   cursors: unary(`${journal}/Cursors`, open.cursorsCodec, open.cursorsAnswerCodec),
   key: unary(`${journal}/Key`, open.keyCodec, open.keyAnswerCodec),
+  forgetKey: unary(`${journal}/ForgetKey`, open.forgetKeyCodec, open.keyForgottenCodec),
 } as const;
 
 /** The cluster as operators see it. */

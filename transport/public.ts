@@ -3,6 +3,7 @@
 
 import type { AppendCondition, CursorState, KeyState } from '../protocol/chain/messages.ts';
 import type { Configuration, JournalSettings } from '../protocol/configuration.ts';
+import type { JournalError } from '../protocol/errors.ts';
 import type {
   Epoch,
   Idempotence,
@@ -52,6 +53,14 @@ export interface AppendCall {
   readonly idempotence: Idempotence | null;
   /** On a stream: the caller's number for this append, repeated in the answer. */
   readonly tag: number;
+  /** The journal that is meant: NOT_FOUND where the name is another one's by now. */
+  readonly journalId?: JournalId | undefined;
+}
+
+/** An append of a stream that is refused unread: its number is known, a field cannot be used. */
+export interface UnreadableAppend {
+  readonly tag: number;
+  readonly unreadable: JournalError;
 }
 
 export interface AppendAnswer {

@@ -7,7 +7,12 @@ import type { AppendRequest } from '../../protocol/chain/messages.ts';
 import { type JournalSettings, KEY_BYTES_LIMIT, MIB } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { toWireError } from '../../transport/convert/errors.ts';
-import type { AppendAnswer, AppendCall, AppendStreamAnswer } from '../../transport/public.ts';
+import type {
+  AppendAnswer,
+  AppendCall,
+  AppendStreamAnswer,
+  UnreadableAppend,
+} from '../../transport/public.ts';
 import type { Host } from '../drive/host.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
 import { Bell } from '../wait.ts';
@@ -40,7 +45,8 @@ export class Appends {
     const { access, directory, metrics } = this.#parts;
     access(context, 'append', call.journal);
     try {
-      const host = directory.here(call.journal) ?? (await directory.host(call.journal));
+      const { journal, journalId } = call;
+      const host = directory.here(journal, journalId) ?? (await directory.host(journal, journalId));
       return await this.#submit(host, call, context.signal);
     } catch (error) {
       if (error instanceof JournalError) metrics.refused(error.code);
@@ -50,15 +56,15 @@ export class Appends {
 
   /** Taken in the order sent, answered in the order of completion; a refusal is an answer. */
   async stream(
-    stream: Duplex<AppendStreamAnswer, AppendCall>,
+    stream: Duplex<AppendStreamAnswer, AppendCall | UnreadableAppend>,
     context: CallContext,
   ): Promise<void> {
     const under = new UnderWay();
     for await (const call of stream.incoming) {
-      const bytes = bytesOf(call);
+      const bytes = 'unreadable' in call ? 0 : bytesOf(call);
       await under.enter(bytes);
       // Only a journal that is not served here is waited for, so the order sent is kept.
-      const answering = this.one(call, context)
+      const answering = this.#answer(call, context)
         .then(
           (answer) => stream.send({ kind: 'appended', answer }),
           (error: unknown) => stream.send(refused(call.tag, error)),
@@ -69,6 +75,12 @@ export class Appends {
     }
     await under.empty();
     stream.end();
+  }
+
+  #answer(call: AppendCall | UnreadableAppend, context: CallContext): Promise<AppendAnswer> {
+    if (!('unreadable' in call)) return this.one(call, context);
+    this.#parts.metrics.refused(call.unreadable.code);
+    return Promise.reject(call.unreadable);
   }
 
   async #submit(host: Host, call: AppendCall, signal: AbortSignal): Promise<AppendAnswer> {

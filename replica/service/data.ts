@@ -66,6 +66,7 @@ export function dataHandlers(parts: DataParts): readonly Handler[] {
     unary(journalMethods.setCursor, (request, context) => service.setCursor(request, context)),
     unary(journalMethods.cursors, (request, context) => service.cursors(request, context)),
     unary(journalMethods.key, (request, context) => service.key(request, context)),
+    unary(journalMethods.forgetKey, (request, context) => service.forgetKey(request, context)),
     unary(journalMethods.describeJournal, (request, context) => service.describe(request, context)),
   ];
 }
@@ -158,6 +159,12 @@ class DataService {
       context.signal,
     );
     return state;
+  }
+
+  async forgetKey({ journal, key }: KeyRequest, context: CallContext): Promise<Nothing> {
+    const host = await this.#host(journal, context, 'append');
+    await this.#parts.asker.ask(host, { kind: 'forget', key }, 'applied', context.signal);
+    return {};
   }
 
   async describe({ journal }: Named, context: CallContext): Promise<JournalDescription> {

@@ -4,7 +4,7 @@
 import type { Clock } from '../../io/clock.ts';
 import type { Configuration } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { type Micros, micros } from '../../protocol/types.ts';
+import { type JournalId, type Micros, micros } from '../../protocol/types.ts';
 import { controllerMethods } from '../../transport/methods.ts';
 import type { Controllers } from '../controllers.ts';
 import type { Host } from '../drive/host.ts';
@@ -31,21 +31,37 @@ export class Directory {
     this.#journals = journals;
   }
 
-  /** The journal where it is served here, or undefined: then `elsewhere` says more. */
-  here(name: string): Host | undefined {
-    const host = this.#journals.byName(name);
-    return host !== undefined && !host.closed && host.isMember ? host : undefined;
+  /** The journal where it is served here, or undefined: then `host` says more. */
+  here(name: string, id?: JournalId): Host | undefined {
+    const host = id === undefined ? this.#journals.byName(name) : this.#journals.find(id);
+    const served = host !== undefined && !host.closed && host.isMember && host.name === name;
+    return served ? host : undefined;
   }
 
-  /** The journal served here. Rejects with NOT_FOUND, or NOT_HEAD with the configuration. */
-  async host(name: string): Promise<Host> {
-    const host = this.here(name);
+  /**
+   * The journal served here. Rejects with NOT_FOUND, or NOT_HEAD with the configuration. `id` is
+   * the journal that is meant: NOT_FOUND where another one has the name by now.
+   */
+  async host(name: string, id?: JournalId): Promise<Host> {
+    const host = this.here(name, id);
     if (host !== undefined) return host;
-    const configuration = await this.find(name);
+    const configuration = await this.#named(name, id);
     if (configuration === null) throw new JournalError('NOT_FOUND', `no journal ${name}`);
+    if (id !== undefined && configuration.journal !== id) {
+      const message = `journal_id is ${id}, allowed is ${configuration.journal}`;
+      throw new JournalError('NOT_FOUND', `${message}: journal ${name} was made anew`);
+    }
     throw new JournalError('NOT_HEAD', `journal ${name} is served by other replicas`, {
       configuration,
     });
+  }
+
+  /** What is remembered may be of a journal that had the name before: then it is asked again. */
+  async #named(name: string, id: JournalId | undefined): Promise<Configuration | null> {
+    const known = await this.find(name);
+    if (id === undefined || known === null || known.journal === id) return known;
+    this.forget(name);
+    return await this.find(name);
   }
 
   /** The newest configuration as the controllers know it; null where there is no such journal. */

@@ -55,6 +55,7 @@ export const append = record<open.AppendCall>({
   leaseMillis: number,
   idempotence: orNull(idempotence),
   tag: number,
+  journalId: maybe(journal),
 });
 export const appended = record<open.AppendAnswer>({
   tag: number,

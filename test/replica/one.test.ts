@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { NO_CONDITION } from '../../protocol/chain/messages.ts';
 import type { JournalSettings } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { micros, writerId } from '../../protocol/types.ts';
+import { journalId, micros, writerId } from '../../protocol/types.ts';
 import { journalMethods } from '../../transport/methods.ts';
 import type { AppendStreamAnswer, SubscribeAnswer } from '../../transport/public.ts';
 import { CALL, call, House, type Housed, position, texts } from './house.ts';
@@ -177,15 +177,20 @@ describe('one replica alone', () => {
     const stream = house.network.duplex(a.replica.address, journalMethods.appendStream, CALL);
     for (let tag = 1; tag <= 100; tag += 1) stream.send({ ...call(name, [`r${tag}`]), tag });
     stream.send({ ...call(name, ['x'.repeat(1024 * 1024 + 1)]), tag: 101 });
-    stream.send({ ...call(name, ['last']), tag: 102 });
+    stream.send({ ...call(name, []), tag: 102 });
+    stream.send({ ...call(name, ['last']), tag: 103 });
     stream.end();
     const answers: AppendStreamAnswer[] = [];
     for await (const answer of stream.incoming) answers.push(answer);
     const appended = answers.flatMap((one) => (one.kind === 'appended' ? [one.answer] : []));
     assert.equal(appended.length, 101);
     for (const { tag, firstLsn } of appended.slice(0, 100)) assert.equal(firstLsn, tag);
-    const no = answers.find((one) => one.kind === 'refused');
-    assert.deepEqual(no?.kind === 'refused' && [no.tag, no.error.code], [101, 'INVALID_ARGUMENT']);
+    const no = answers.flatMap((one) => (one.kind === 'refused' ? [one] : []));
+    assert.deepEqual(no.map(({ tag, error }) => [tag, error.code]).sort(), [
+      [101, 'INVALID_ARGUMENT'],
+      [102, 'INVALID_ARGUMENT'],
+    ]);
+    assert.match(no.find(({ tag }) => tag === 102)?.error.message ?? '', /records is "empty"/);
   });
 
   test('keys are claimed, and fence those who came before', async () => {
@@ -210,6 +215,31 @@ describe('one replica alone', () => {
       CALL,
     );
     assert.deepEqual([state.keyLsn, state.tokenLsn], [second.firstLsn, second.firstLsn]);
+  });
+
+  test('a key is forgotten once its lease is over', async () => {
+    const name = await journal('forgotten');
+    const forget = () => {
+      const request = { journal: name, key: 'leader' };
+      return house.network.call(a.replica.address, journalMethods.forgetKey, request, CALL);
+    };
+    await assert.rejects(forget(), refused('NOT_FOUND', /leader/));
+    const records = [{ key: 'leader', data: Buffer.from('me') }];
+    const leased = { records, keyOperation: 'claim', leaseMillis: 60_000 } as const;
+    await house.append(a, name, [], leased);
+    await assert.rejects(forget(), refused('CONDITION_FAILED', /leased/));
+    await house.append(a, name, [], { records, keyOperation: 'release' });
+    await forget();
+    await assert.rejects(forget(), refused('NOT_FOUND', /leader/));
+  });
+
+  test('an append to a journal that another one has the name of now is refused', async () => {
+    const name = await journal('anew');
+    const meant = [...a.sheep.reports.keys()].at(-1);
+    assert.equal((await house.append(a, name, ['x'], { journalId: meant })).firstLsn, 1);
+    const other = { journalId: journalId('0'.repeat(32)) };
+    await assert.rejects(house.append(a, name, ['y'], other), refused('NOT_FOUND', /made anew/));
+    assert.deepEqual(texts(await house.read(a, name, 1)), ['x']);
   });
 
   test('a journal is made, listed and deleted through any replica', async () => {
@@ -273,7 +303,7 @@ describe('one replica alone', () => {
         return true;
       }
     });
-    assert.equal(await first(), held + 1);
+    await eventually('the rest is held', async () => (await first()) === held + 1);
     await ask(address, journalMethods.setCursor, { ...cursor, lsn: null }, CALL);
     await eventually('appends go on', () =>
       house.append(a, name, ['x']).then(

@@ -1,10 +1,13 @@
 // Appends between the wire and their plain values: the request that is refused in most ways.
 
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import type { Codec } from '../../io/network.ts';
 import type { AppendCondition } from '../../protocol/chain/messages.ts';
+import { JournalError } from '../../protocol/errors.ts';
 import {
   epoch,
   type Idempotence,
+  journalId,
   journalName,
   type KeyOperation,
   lsn,
@@ -13,8 +16,8 @@ import {
   writerId,
 } from '../../protocol/types.ts';
 import * as wire from '../gen/journal.ts';
-import type { AppendAnswer, AppendCall, AppendStreamAnswer } from '../public.ts';
-import { checkKey, codec, count, lsnText, noChoice, present, whole } from './codec.ts';
+import type { AppendAnswer, AppendCall, AppendStreamAnswer, UnreadableAppend } from '../public.ts';
+import { checkKey, codec, count, lsnText, noChoice, present, refusing, whole } from './codec.ts';
 import { wireErrorIn, wireErrorOut } from './errors.ts';
 import { checkRecordCount, newRecordsIn, newRecordsOut } from './records.ts';
 
@@ -27,6 +30,44 @@ export const appendCodec: Codec<AppendCall> = {
     return appendMessage.decode(bytes);
   },
 };
+
+/**
+ * Appends of a stream: one that is out of a range is given as such, to be refused by its number,
+ * for those pipelined behind it are not at fault. Bytes that are no message end the stream.
+ */
+export const streamedAppendCodec: Codec<AppendCall | UnreadableAppend> = {
+  encode(call) {
+    if ('unreadable' in call) throw call.unreadable;
+    return appendMessage.encode(call);
+  },
+  decode(bytes) {
+    try {
+      return appendCodec.decode(bytes);
+    } catch (error) {
+      const text = error instanceof JournalError ? numberOf(bytes) : undefined;
+      if (!(error instanceof JournalError) || text === undefined) throw error;
+      return { tag: refusing(() => whole('tag', text)), unreadable: error };
+    }
+  },
+};
+
+const TAG_FIELD = 7;
+
+/** The tag of a request as text; undefined for bytes that are no message. */
+function numberOf(request: Uint8Array): string | undefined {
+  let tag = '0';
+  try {
+    const reader = new BinaryReader(request);
+    while (reader.pos < reader.len) {
+      const [field, type] = reader.tag();
+      if (field === TAG_FIELD && type === WireType.Varint) tag = reader.int64().toString();
+      else reader.skip(type, field);
+    }
+  } catch {
+    return undefined;
+  }
+  return tag;
+}
 
 const operations = {
   tag: wire.KeyOperation.KEY_OPERATION_TAG,
@@ -61,6 +102,7 @@ function appendOut(call: AppendCall): wire.AppendRequest {
     leaseMillis: leaseMillis.toString(),
     idempotence: idempotence === null ? undefined : idempotenceOut(idempotence),
     tag: tag.toString(),
+    journalId: call.journalId ?? '',
   };
 }
 
@@ -74,6 +116,7 @@ function appendIn(request: wire.AppendRequest): AppendCall {
     leaseMillis: whole('lease_millis', request.leaseMillis),
     idempotence: idempotence === undefined ? null : idempotenceIn(idempotence),
     tag: whole('tag', request.tag),
+    journalId: request.journalId === '' ? undefined : journalId(request.journalId),
   };
 }
 

@@ -57,6 +57,7 @@ export const nothing = (name: string, generated: typeof wire.ListJournalsRequest
 
 export const listJournalsCodec = nothing('ListJournalsRequest', wire.ListJournalsRequest);
 export const journalDeletedCodec = nothing('DeleteJournalResponse', wire.DeleteJournalResponse);
+export const keyForgottenCodec = nothing('ForgetKeyResponse', wire.ForgetKeyResponse);
 export const cursorSetCodec = nothing('SetCursorResponse', wire.SetCursorResponse);
 
 const described = (
@@ -271,6 +272,13 @@ export const cursorsAnswerCodec: Codec<plain.CursorsAnswer> = codec(
 export const keyCodec: Codec<plain.KeyRequest> = codec(
   'KeyRequest',
   wire.KeyRequest,
+  (request) => request,
+  ({ journal, key }) => ({ journal: journalName(journal), key: checkKey('key', key) }),
+);
+
+export const forgetKeyCodec: Codec<plain.KeyRequest> = codec(
+  'ForgetKeyRequest',
+  wire.ForgetKeyRequest,
   (request) => request,
   ({ journal, key }) => ({ journal: journalName(journal), key: checkKey('key', key) }),
 );

@@ -261,6 +261,11 @@ export interface AppendRequest {
     | undefined;
   /** On a stream: the caller's number for this append, repeated in the answer. */
   tag: string;
+  /**
+   * The journal that is meant, 32 lowercase hex digits; empty: whichever has the name. NOT_FOUND
+   * where the name belongs to another one by now, so that no retry lands in that.
+   */
+  journalId: string;
 }
 
 export interface AppendResponse {
@@ -397,6 +402,14 @@ export interface KeyResponse {
   tokenLsn: number;
   /** Lease of the last claim or renewal, 0 once released. */
   leaseMillis: number;
+}
+
+export interface ForgetKeyRequest {
+  journal: string;
+  key: string;
+}
+
+export interface ForgetKeyResponse {
 }
 
 export interface StatusRequest {
@@ -2175,6 +2188,7 @@ function createBaseAppendRequest(): AppendRequest {
     leaseMillis: "0",
     idempotence: undefined,
     tag: "0",
+    journalId: "",
   };
 }
 
@@ -2200,6 +2214,9 @@ export const AppendRequest: MessageFns<AppendRequest> = {
     }
     if (message.tag !== "0") {
       writer.uint32(56).int64(message.tag);
+    }
+    if (message.journalId !== "") {
+      writer.uint32(66).string(message.journalId);
     }
     return writer;
   },
@@ -2271,6 +2288,14 @@ export const AppendRequest: MessageFns<AppendRequest> = {
             }
 
             message.tag = reader.int64().toString();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.journalId = reader.string();
             continue;
           }
         }
@@ -3547,6 +3572,98 @@ export const KeyResponse: MessageFns<KeyResponse> = {
             message.leaseMillis = longToNumber(reader.int64());
             continue;
           }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseForgetKeyRequest(): ForgetKeyRequest {
+  return { journal: "", key: "" };
+}
+
+export const ForgetKeyRequest: MessageFns<ForgetKeyRequest> = {
+  encode(message: ForgetKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.journal !== "") {
+      writer.uint32(10).string(message.journal);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.journal = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseForgetKeyResponse(): ForgetKeyResponse {
+  return {};
+}
+
+export const ForgetKeyResponse: MessageFns<ForgetKeyResponse> = {
+  encode(_: ForgetKeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetKeyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetKeyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
