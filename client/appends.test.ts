@@ -25,8 +25,10 @@ class Desk {
     return this.lines.splice(0).join('\n');
   }
 
-  opened(digit: string): this {
-    return this.apply({ kind: 'opened', writer: writerId(digit.repeat(32)), limits: LIMITS });
+  opened(digit: string, journal = 'e'): this {
+    const writer = writerId(digit.repeat(32));
+    const id = journalId(journal.repeat(32));
+    return this.apply({ kind: 'opened', journal: id, writer, limits: LIMITS });
   }
 
   connected(journal = 'e'): this {
@@ -274,7 +276,7 @@ test('a journal made anew gets what is fresh, and no retry of what may have land
   assert.equal(desk.look(), 'send 1: 1 as a1 after 0\npause: UNAVAILABLE\nsend 2: 1 as a1 after 0');
   assert.equal(journals(desk), '2 to e');
   assert.equal(desk.refused(2, 'NOT_FOUND').look(), '1 failed: NOT_FOUND, unknown');
-  desk.submit(2).flush().opened('b').connected('f');
+  desk.submit(2).flush().opened('b', 'f').connected('f');
   assert.equal(desk.look(), 'pause: STALE_WRITER\nsend 3: 2 as b1 after 0');
   assert.equal(journals(desk), '3 to f');
 });
@@ -284,6 +286,6 @@ test('an append that surely did not land is sent again when its journal was made
   desk.look();
   assert.equal(desk.refused(1, 'NOT_FOUND').look(), 'pause: NOT_FOUND');
   assert.equal(needsWriter(desk.state), true);
-  assert.equal(desk.opened('b').connected('f').look(), 'send 2: 1 as b1 after 0');
+  assert.equal(desk.opened('b', 'f').connected('f').look(), 'send 2: 1 as b1 after 0');
   assert.equal(journals(desk), '2 to f');
 });

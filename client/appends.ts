@@ -38,7 +38,12 @@ export type AppendsInput =
   /** Cuts and sends what it may: apart from `submit`, so that calls of one moment go together. */
   | { readonly kind: 'flush' }
   /** A writer that no log knows yet. */
-  | { readonly kind: 'opened'; readonly writer: WriterId; readonly limits: AppendLimits }
+  | {
+      readonly kind: 'opened';
+      readonly journal: JournalId;
+      readonly writer: WriterId;
+      readonly limits: AppendLimits;
+    }
   /** `journal` is the one behind the name now, null where that is not known. */
   | { readonly kind: 'connected'; readonly journal: JournalId | null }
   | { readonly kind: 'broken'; readonly error: JournalError }
@@ -77,6 +82,7 @@ export function stepAppends(state: Appends, input: AppendsInput): AppendsEffect[
     case 'flush':
       return flush(state);
     case 'opened':
+      state.journal = input.journal;
       state.writer = input.writer;
       state.limits = input.limits;
       state.nextSequence = 1;

@@ -171,7 +171,8 @@ class World {
       this.#writers += 1;
       const opened = this.head.log.length.toString(16).padStart(14, '0');
       const writer = writerId(opened + this.#writers.toString(16).padStart(18, '0'));
-      this.apply({ kind: 'opened', writer, limits: LIMITS });
+      const journal = journalId('0'.repeat(32));
+      this.apply({ kind: 'opened', journal, writer, limits: LIMITS });
     }
     this.#connected = true;
     this.apply({ kind: 'connected', journal: journalId('0'.repeat(32)) });

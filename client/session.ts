@@ -250,7 +250,8 @@ export class Session {
     if (opened === undefined) return undefined;
     if (needsWriter(this.#appends)) {
       const writer = this.#newWriter(opened);
-      this.#apply({ kind: 'opened', writer, limits: limitsOf(opened.settings) });
+      const { journal } = opened.configuration;
+      this.#apply({ kind: 'opened', journal, writer, limits: limitsOf(opened.settings) });
     }
     return headAddress(routing, this.#journal, clock.now());
   }
