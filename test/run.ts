@@ -91,12 +91,12 @@ async function runProgram(command: readonly string[], until: number): Promise<[C
 }
 
 async function runTests(
-  { files, fileMinutesMax = TEST_MINUTES_MAX }: Extract<Step, { kind: 'tests' }>,
+  { files, fileMinutesMax = TEST_MINUTES_MAX, filesAtOnce = 2 }: Extract<Step, { kind: 'tests' }>,
   until: number,
 ): Promise<[Counts, Ending]> {
   const folder = mkdtempSync(join(tmpdir(), 'journal-tests-'));
   const tap = join(folder, 'tap');
-  const command = [process.execPath, '--test', '--test-concurrency=2'];
+  const command = [process.execPath, '--test', `--test-concurrency=${filesAtOnce}`];
   command.push(`--test-timeout=${fileMinutesMax * 60_000}`);
   command.push('--test-reporter=spec', '--test-reporter-destination=stdout');
   command.push('--test-reporter=tap', `--test-reporter-destination=${tap}`);
