@@ -204,7 +204,11 @@ async function takeCall<Result>(
 ): Promise<Result> {
   const controller = new AbortController();
   const { signal } = controller;
-  const gone = (): void => controller.abort(new JournalError('CANCELLED', 'the caller is gone'));
+  let over = false;
+  const gone = (): void => {
+    // Calls that were answered are told so too, and an error is dear to make.
+    if (!over) controller.abort(new JournalError('CANCELLED', 'the caller is gone'));
+  };
   call.once('cancelled', gone);
   const entry: OpenCall = { kind: handler.kind, controller };
   try {
@@ -232,6 +236,7 @@ async function takeCall<Result>(
       'unknown',
     );
   } finally {
+    over = true;
     desk.open.delete(entry);
   }
 }

@@ -15,6 +15,8 @@ import type {
 
 const HINTS_MAX = 256;
 const HINT_AGE = 1_000_000;
+/** Who was heard so lately has heard of us with it: one exchange a beat serves both. */
+const HEARD_MICROS = TIMING.gossip * 0.75;
 
 export interface GossipParts {
   readonly clock: Clock;
@@ -42,6 +44,8 @@ export class Gossiper {
   readonly #parts: GossipParts;
   readonly #heard = new Map<string, Heard>();
   readonly #asking = new Set<string>();
+  /** Something changed while they were asked: the news goes out right after. */
+  readonly #again = new Set<string>();
   #verdicts: ReadonlyMap<StoreId, VerdictKind> = new Map();
   #hints: { readonly key: string; readonly at: Micros }[] = [];
   #timer: Cancel | null = null;
@@ -134,19 +138,24 @@ export class Gossiper {
 
   #beat(): void {
     if (this.#closed) return;
-    this.#tellAll();
+    const now = this.#parts.clock.now();
+    this.#tellAll((id) => now - (this.#heard.get(id)?.at ?? 0) >= HEARD_MICROS);
     this.#timer = this.#parts.clock.after(TIMING.gossip, () => this.#beat());
   }
 
-  #tellAll(): void {
+  /** Those that are due; all of them where there is news. */
+  #tellAll(due: ((id: string) => boolean) | null = null): void {
     if (this.#closed) return;
     const { id, set } = this.#parts;
-    for (const seat of set().seats) if (seat.id !== id) void this.#tell(seat);
+    for (const seat of set().seats) {
+      if (seat.id === id || due?.(seat.id) === false) continue;
+      // One at a time to each.
+      if (!this.#asking.has(seat.id)) void this.#tell(seat);
+      else if (due === null) this.#again.add(seat.id);
+    }
   }
 
   async #tell(seat: Seat): Promise<void> {
-    // One at a time to each: the answer to the one under way is news enough.
-    if (this.#asking.has(seat.id)) return;
     this.#asking.add(seat.id);
     const { ask, clock } = this.#parts;
     const sent = clock.now();
@@ -159,6 +168,7 @@ export class Gossiper {
       // Silence is the message: it stops being fresh.
     } finally {
       this.#asking.delete(seat.id);
+      if (this.#again.delete(seat.id) && !this.#closed) void this.#tell(seat);
     }
   }
 
