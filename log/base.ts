@@ -45,13 +45,17 @@ export function decodeBase(given: Uint8Array): Base {
   const json = bytes.subarray(HEAD_BYTES);
   if (json.length !== bytes.readUInt32LE(12)) throw damaged('it has another length than it says');
   if (crc32(json) !== bytes.readUInt32LE(16)) throw damaged('it has another checksum');
-  // cast: written by encodeBase only, under the checksum that was just checked.
-  const base = JSON.parse(json.toString()) as Base;
-  return {
-    ...base,
-    journal: journalId(base.journal),
-    lsn: lsn(base.lsn),
-    epoch: epoch(base.epoch),
-    trimmedLsn: lsn(base.trimmedLsn),
-  };
+  try {
+    // cast: written by encodeBase only, under the checksum that was just checked.
+    const base = JSON.parse(json.toString()) as Base;
+    return {
+      ...base,
+      journal: journalId(base.journal),
+      lsn: lsn(base.lsn),
+      epoch: epoch(base.epoch),
+      trimmedLsn: lsn(base.trimmedLsn),
+    };
+  } catch (error) {
+    throw damaged(`its content is no base (${String(error)})`);
+  }
 }

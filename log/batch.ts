@@ -249,8 +249,18 @@ export function decodeBatch(given: Uint8Array, bodyTrusted = false): DecodedBatc
   const kind = KINDS[bytes[21] ?? 255];
   const keyOperation = KEY_OPERATIONS[bytes[22] ?? 255];
   if (kind === undefined || keyOperation === undefined) throw damaged('its kind is unknown');
-  const header = readHeader(bytes, kind, keyOperation, body);
+  const header = readable(() => readHeader(bytes, kind, keyOperation, body));
   return { header, bytes, crc: bytes.readUInt32LE(0), previousCrc: bytes.readUInt32LE(16) };
+}
+
+/** What a good checksum stands over and still cannot be read is damaged as well. */
+function readable<Value>(read: () => Value): Value {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof JournalError) throw error;
+    throw damaged(`it cannot be read (${String(error)})`);
+  }
 }
 
 /** Length of the header, whose checksum is right. */
@@ -312,7 +322,20 @@ function readControl(kind: BatchKind, body: Buffer): Control {
   // cast: written by encodeControlBody only, under the checksum that was just checked.
   const control = JSON.parse(text.decode(body.subarray(12))) as Control;
   if (control.kind !== kind) throw damaged('its control entry is of another kind');
+  checkControl(control);
   return control;
+}
+
+/** A peer may have written it: what tables are made of is looked at once. */
+function checkControl(control: Control): void {
+  const isName = (value: unknown): boolean => typeof value === 'string';
+  if (control.kind === 'trim') lsn(control.through);
+  if (control.kind === 'cursor' && control.lsn !== null) lsn(control.lsn);
+  const named =
+    control.kind === 'cursor' ? control.name : control.kind === 'forget' ? control.key : '';
+  const limits = control.kind === 'config' ? Object.values(control.limits) : [];
+  if (isName(named) && limits.every((limit) => Number.isSafeInteger(limit))) return;
+  throw damaged('its control entry has a field of another kind');
 }
 
 /** What recovery needs of a batch, from its header alone. */

@@ -132,8 +132,11 @@ async function readMarker(disk: Disk, directory: string): Promise<Marker | null>
       `${what}: run the version that wrote it, or a newer one`,
     );
   }
-  // cast: of this format, written by this file only.
-  return value as Marker;
+  // cast: of this format, written by this file only; people may still have touched it.
+  const marker = value as Marker;
+  const texts = [marker.kind, marker.store, marker.member, marker.cluster ?? ''];
+  if (texts.every((text) => typeof text === 'string')) return marker;
+  throw new JournalError('DAMAGED', `${path} lacks a field: restore it, or give the store up`);
 }
 
 function parsed(bytes: Buffer): unknown {

@@ -98,13 +98,20 @@ function encodeChanges(changes: Iterable<readonly [string, Uint8Array | null]>):
 
 function applyChanges(values: Map<string, Buffer>, changes: Buffer): void {
   let at = 0;
+  const within = (end: number): void => {
+    if (end <= changes.length) return;
+    throw new JournalError('DAMAGED', 'a record of the metadata ends inside a value');
+  };
   while (at < changes.length) {
+    within(at + 2);
     const keyEnd = at + 2 + changes.readUInt16LE(at);
+    within(keyEnd + 4);
     const key = changes.toString('utf8', at + 2, keyEnd);
     const length = changes.readUInt32LE(keyEnd);
     at = keyEnd + 4;
     if (length === DELETED) values.delete(key);
     else {
+      within(at + length);
       // A copy, so that one value does not keep a whole file in memory.
       values.set(key, Buffer.from(changes.subarray(at, at + length)));
       at += length;

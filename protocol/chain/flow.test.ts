@@ -118,3 +118,12 @@ test('a configuration that comes after a newer one is no news, for a learner too
   );
   deepStrictEqual([state.record, state.known?.epoch, state.shape.endLsn], [null, 7, 1]);
 });
+
+test('a member takes no more for committed than it shares with its predecessor', () => {
+  const state = adopted(1);
+  replicate(state, 1, { ...start, batches: [batch(1, 1)], committedLsn: lsn(2) });
+  deepStrictEqual([state.committedLsn, state.shape.endLsn], [1, 1]);
+  const next = { startLsn: lsn(0), previousLsn: lsn(1), previousEpoch: epoch(1) };
+  replicate(state, 1, { ...next, batches: [batch(2, 1)], committedLsn: lsn(2) });
+  deepStrictEqual([state.committedLsn, state.shape.endLsn], [2, 2]);
+});

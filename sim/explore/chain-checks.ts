@@ -1,10 +1,12 @@
 // What must hold in every state of an explored chain, and how such a state is told to people.
 
 import { checkMember, checkMembers } from '../../protocol/chain/invariants.ts';
+import type { TablesSnapshot } from '../../protocol/chain/messages.ts';
 import type { ChainState } from '../../protocol/chain/state.ts';
+import { snapshotTables } from '../../protocol/chain/tables.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
-import { type ChainWorldState, latest } from './chain-world.ts';
+import { type ChainWorldState, latest, tablesOf } from './chain-world.ts';
 
 /** The invariants of the protocol, and that nothing acknowledged is lost. */
 export function checkWorld(world: ChainWorldState): void {
@@ -12,6 +14,26 @@ export function checkWorld(world: ChainWorldState): void {
   for (const state of members) checkMember(state);
   checkMembers({ members, latest: latest(world) });
   checkAcknowledged(world);
+}
+
+/** Whatever was appended, cut and installed: the tables are those of the log that there is. */
+export function checkTables(world: ChainWorldState): void {
+  for (const { state, written, store } of world.sites) {
+    if (state === null || state.cutting !== 0) continue;
+    const kept = tablesText(snapshotTables(state.tables));
+    const folded = tablesText(tablesOf(world, written));
+    const shown = (): string => `${Number(store)} has ${kept}, its log makes ${folded}`;
+    invariant(kept === folded, 'tables are the fold of the log', shown);
+  }
+}
+
+/** The order in which a map was filled says nothing. */
+function tablesText({ sections }: TablesSnapshot): string {
+  const parts = Object.entries(sections).map(([name, section]) => {
+    const entries = Array.isArray(section) ? section.map((one) => JSON.stringify(one)).sort() : [];
+    return `${name}${Array.isArray(section) ? entries.join() : JSON.stringify(section)}`;
+  });
+  return parts.join(' ');
 }
 
 /** What members there are for the invariants: running ones as they are. */

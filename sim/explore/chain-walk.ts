@@ -4,7 +4,7 @@
 import { type Configuration, findMember } from '../../protocol/configuration.ts';
 import { ChainReplay } from '../spec/chain-replay.ts';
 import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
-import { checkWorld, describeWorld } from './chain-checks.ts';
+import { checkTables, checkWorld, describeWorld } from './chain-checks.ts';
 import { ChainClients } from './chain-clients.ts';
 import { ChainTruth } from './chain-truth.ts';
 import {
@@ -32,6 +32,9 @@ const SCOPE: ChainScope = {
   skewMicros: 400_000,
   lateNews: true,
 };
+
+/** Steps after which the tables of all members are folded anew. */
+const TABLES_EVERY = 20;
 
 /** mulberry32: small, seeded, enough for a walk. */
 export function generator(seed: number): () => number {
@@ -164,6 +167,7 @@ export function walk(seed: number, steps: number): WalkResult {
       if (action === null) break;
       taken.push(JSON.stringify(action));
       checkWorld(world);
+      if (at % TABLES_EVERY === 0) checkTables(world);
     }
   } catch (error) {
     const story = taken.slice(-25).join('\n');

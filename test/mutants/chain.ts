@@ -133,14 +133,14 @@ export const CHAIN: readonly Mutant[] = [
     search: 'if (state.synced || verified >= body.startLsn) {',
     replace: 'if (state.synced || verified >= 0) {',
   }),
-  mutant('commit-what-is-not-verified', 'a member commits beyond what it shares', BY, {
+  mutant('commit-what-is-not-there', 'a member takes for committed what it does not hold yet', BY, {
     file: 'protocol/chain/flow.ts',
     search:
       '    state.barrier = Math.max(state.barrier, body.barrier);\n' +
       '    advanceCommit(state, lower(body.committedLsn, verified), effects);',
     replace:
       '    state.barrier = Math.max(state.barrier, body.barrier);\n' +
-      '    advanceCommit(state, lower(body.committedLsn, state.shape.endLsn), effects);',
+      '    advanceCommit(state, body.committedLsn, effects);',
   }),
   mutant('trim-before-commit', 'a trim is carried out before it is committed', BY, {
     file: 'protocol/chain/commit.ts',

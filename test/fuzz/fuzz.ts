@@ -1,0 +1,141 @@
+// Feeds a decoder with mutations of its corpus: it reads or refuses, in time and in bounded memory.
+
+import { type Decoder, isRefusal, signature } from './decoder.ts';
+import { type Draw, drawer, mutated } from './mutate.ts';
+
+/** Bytes that may be asked for at once: some for each byte of the input, and a floor. */
+const ALLOCATION_FLOOR = 4 * 1024 * 1024;
+const ALLOCATION_FACTOR = 64;
+/** Processor time of one input. */
+const MILLIS_MAX = 500;
+const CORPUS_MAX = 256;
+const REPAIRED = 7;
+
+export interface FuzzResult {
+  readonly name: string;
+  readonly inputs: number;
+  readonly seconds: number;
+  readonly refused: number;
+  /** One input for each outcome that was seen. */
+  readonly corpus: ReadonlyMap<string, Uint8Array>;
+  readonly fault: string | null;
+}
+
+/** Greatest buffer that was asked for since the last look. */
+class AllocationMeter {
+  largest = 0;
+  readonly #kept = {
+    alloc: Buffer.alloc,
+    unsafe: Buffer.allocUnsafe,
+    slow: Buffer.allocUnsafeSlow,
+  };
+
+  constructor() {
+    const note = (size: number): void => {
+      this.largest = Math.max(this.largest, size);
+    };
+    const { alloc, unsafe, slow } = this.#kept;
+    Buffer.alloc = (size: number, ...rest: []) => {
+      note(size);
+      return alloc(size, ...rest);
+    };
+    Buffer.allocUnsafe = (size: number) => {
+      note(size);
+      return unsafe(size);
+    };
+    Buffer.allocUnsafeSlow = (size: number) => {
+      note(size);
+      return slow(size);
+    };
+  }
+
+  take(): number {
+    const { largest } = this;
+    this.largest = 0;
+    return largest;
+  }
+
+  close(): void {
+    Buffer.alloc = this.#kept.alloc;
+    Buffer.allocUnsafe = this.#kept.unsafe;
+    Buffer.allocUnsafeSlow = this.#kept.slow;
+  }
+}
+
+export interface FuzzOptions {
+  readonly inputs: number;
+  readonly seed: number;
+  /** Inputs that an earlier run kept. */
+  readonly kept: readonly Uint8Array[];
+  readonly secondsMax: number;
+}
+
+export async function fuzz(decoder: Decoder, options: FuzzOptions): Promise<FuzzResult> {
+  const { inputs, seed, kept, secondsMax } = options;
+  const draw = drawer(seed);
+  const pool = [...decoder.seeds(), ...kept];
+  const corpus = new Map<string, Uint8Array>();
+  const began = performance.now();
+  const seconds = (): number => (performance.now() - began) / 1_000;
+  let refused = 0;
+  let done = 0;
+  for (; done < inputs; done += 1) {
+    if (done % 1_024 === 0 && seconds() > secondsMax) break;
+    const input =
+      done < pool.length ? (pool[done] ?? new Uint8Array(0)) : next(decoder, pool, draw);
+    const tried = await attempt(decoder, input);
+    if (tried.fault !== null) {
+      const hex = Buffer.from(input).toString('hex');
+      const fault = `${tried.fault} (input ${done} of seed ${seed}: ${hex})`;
+      return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault };
+    }
+    refused += Number(tried.threw);
+    if (corpus.size >= CORPUS_MAX || corpus.has(tried.sign)) continue;
+    corpus.set(tried.sign, input);
+    pool.push(input);
+  }
+  return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault: null };
+}
+
+function next(decoder: Decoder, pool: readonly Uint8Array[], draw: Draw): Uint8Array {
+  const one = pool[draw(pool.length)] ?? new Uint8Array(0);
+  const other = pool[draw(pool.length)] ?? one;
+  const bytes = mutated(one, other, draw);
+  if (decoder.repair !== undefined && draw(10) < REPAIRED) decoder.repair(bytes);
+  return bytes;
+}
+
+interface Attempt {
+  readonly threw: boolean;
+  readonly sign: string;
+  readonly fault: string | null;
+}
+
+async function attempt(decoder: Decoder, input: Uint8Array): Promise<Attempt> {
+  const meter = new AllocationMeter();
+  const before = process.cpuUsage();
+  let outcome: unknown;
+  let threw = false;
+  try {
+    const given = decoder.decode(input);
+    outcome = given instanceof Promise ? await given : given;
+  } catch (error) {
+    outcome = error;
+    threw = true;
+  } finally {
+    meter.close();
+  }
+  const { user, system } = process.cpuUsage(before);
+  const sign = signature(outcome, threw);
+  const allowed = ALLOCATION_FLOOR + input.length * ALLOCATION_FACTOR;
+  if (threw && !isRefusal(outcome)) {
+    const stack = outcome instanceof Error ? (outcome.stack ?? '') : '';
+    return { threw, sign, fault: `${String(outcome)}\n${stack}` };
+  }
+  if (meter.largest > allowed) {
+    return { threw, sign, fault: `it asked for ${meter.largest} bytes, allowed are ${allowed}` };
+  }
+  const millis = (user + system) / 1_000;
+  const slow = millis > MILLIS_MAX ? `it took ${millis.toFixed(0)} ms of processor time` : null;
+  return { threw, sign, fault: slow };
+}

@@ -1,0 +1,241 @@
+// The decoders of what lies on disks: batches, frames, segments, bases, metadata, identities.
+
+import type { Disk, DiskFile } from '../../io/disk.ts';
+import { DiskError } from '../../io/disk.ts';
+import { silent } from '../../io/logger.ts';
+import { crc32 } from '../../io/node-checksum.ts';
+import { decodeBase, encodeBase } from '../../log/base.ts';
+import {
+  batchRecords,
+  decodeBatch,
+  encodeBatch,
+  encodeBody,
+  encodeControlBody,
+  peekBatch,
+} from '../../log/batch.ts';
+import { readIdentity } from '../../log/directory.ts';
+import { openMetadata } from '../../log/metadata.ts';
+import { checkPayload, encodeFrames, envelopeAt } from '../../log/segments/envelope.ts';
+import { scanSegment } from '../../log/segments/scan.ts';
+import { decodeHeader, encodeHeader, HEADER_BYTES } from '../../log/segments/segment.ts';
+import { emptyTables, snapshotTables } from '../../protocol/chain/tables.ts';
+import {
+  type BatchHeader,
+  type Control,
+  epoch,
+  journalId,
+  lsn,
+  micros,
+  writerId,
+} from '../../protocol/types.ts';
+import type { Decoder } from './decoder.ts';
+
+const JOURNAL = journalId('ab'.repeat(16));
+const SEGMENT = Buffer.from('0123456789abcdef', 'hex');
+
+const plain: BatchHeader = {
+  journal: JOURNAL,
+  firstLsn: lsn(7),
+  count: 1,
+  epoch: epoch(2),
+  timestamp: micros(1_700_000_000_000_000),
+  kind: 'data',
+  keyOperation: 'tag',
+  leaseMillis: 0,
+  idempotence: null,
+  keys: [],
+  control: null,
+  bodyCrc: 0,
+  bodyBytes: 0,
+};
+
+function dataBatch(count: number, key?: string, chosen = false): Uint8Array {
+  const records = Array.from({ length: count }, (_, at) => ({
+    data: Buffer.from(`record ${at}`),
+    ...(key === undefined ? {} : { key }),
+  }));
+  const body = encodeBody(records);
+  const idempotence = { writer: writerId('2a'.padStart(32, '0')), sequence: 3, after: 2, chosen };
+  const header = {
+    ...plain,
+    count,
+    idempotence: chosen ? idempotence : null,
+    keys: [],
+    bodyCrc: body.crc,
+    bodyBytes: body.bytes.length,
+  };
+  return Buffer.from(encodeBatch(header, body.bytes, 99).bytes);
+}
+
+function controlBatch(control: Control): Uint8Array {
+  const { bytes, crc } = encodeControlBody(control);
+  const header = { ...plain, kind: control.kind, control, bodyCrc: crc, bodyBytes: bytes.length };
+  return Buffer.from(encodeBatch(header, bytes, 5).bytes);
+}
+
+const batches = (): Uint8Array[] => [
+  dataBatch(1),
+  dataBatch(5, 'key'),
+  dataBatch(2, 'k', true),
+  controlBatch({ kind: 'noop' }),
+  controlBatch({ kind: 'trim', through: lsn(4) }),
+  controlBatch({ kind: 'cursor', name: 'c', lsn: null }),
+  controlBatch({ kind: 'forget', key: 'k' }),
+];
+
+function repairBatch(bytes: Buffer): void {
+  if (bytes.length < 72) return;
+  const length = bytes.readUInt32LE(4) === 104 ? 104 : 72;
+  if (bytes.length < length) return;
+  bytes.writeUInt32LE(length, 4);
+  bytes.writeUInt32LE(bytes.length - length, 8);
+  bytes.writeUInt32LE(crc32(bytes.subarray(length)), 12);
+  bytes.writeUInt32LE(crc32(bytes.subarray(4, length)), 0);
+}
+
+/** Frames one after another, as they lie in a segment behind its header. */
+function segmentBytes(): Buffer {
+  const frames = batches().map((payload) => ({
+    kind: 'batch' as const,
+    journal: JOURNAL,
+    payload,
+    payloadCrc: Buffer.from(payload).readUInt32LE(0),
+  }));
+  const end = { kind: 'end' as const, journal: null, payload: Buffer.alloc(0), payloadCrc: 0 };
+  return Buffer.concat([...encodeFrames(frames, SEGMENT, 0), ...encodeFrames([end], SEGMENT, 900)]);
+}
+
+function repairEnvelope(bytes: Buffer): void {
+  if (bytes.length < 48) return;
+  SEGMENT.copy(bytes, 8);
+  bytes.writeUInt32LE(crc32(bytes.subarray(4, 48)), 0);
+}
+
+/** One file under a name, read only in effect. */
+function fileDisk(name: string, bytes: Uint8Array): Disk {
+  const file = (path: string, content: Uint8Array): DiskFile => ({
+    path,
+    read: async (position, length) => content.subarray(position, position + length),
+    write: async () => undefined,
+    size: async () => content.length,
+    truncate: async () => undefined,
+    sync: async () => undefined,
+    close: async () => undefined,
+  });
+  const nothing = async (): Promise<void> => undefined;
+  return {
+    create: async (path) => file(path, new Uint8Array(0)),
+    open: async (path) => {
+      if (path.endsWith('.metadata') && !path.endsWith(name)) return file(path, new Uint8Array(0));
+      if (!path.endsWith(name)) throw new DiskError('ENOENT', path);
+      return file(path, bytes);
+    },
+    list: async () => [name],
+    makeDirectory: nothing,
+    rename: nothing,
+    remove: nothing,
+    removeDirectory: nothing,
+    syncDirectory: nothing,
+    space: async () => ({ freeBytes: 1e9, totalBytes: 1e9 }),
+    lock: async () => ({ release: nothing }),
+  };
+}
+
+const METADATA = '0000000001.metadata';
+
+/** A record as openMetadata reads it, twice, with one change in it. */
+function metadataBytes(): Uint8Array {
+  const changes = Buffer.from([3, 0, 107, 101, 121, 2, 0, 0, 0, 123, 125]);
+  const record = Buffer.alloc(24 + changes.length);
+  record.writeUInt32LE(changes.length, 4);
+  record.writeUInt32LE(1, 8);
+  changes.copy(record, 24);
+  record.writeUInt32LE(crc32(record.subarray(4)), 0);
+  return Buffer.concat([record, record]);
+}
+
+function repairRecord(bytes: Buffer): void {
+  if (bytes.length < 24) return;
+  const end = Math.min(bytes.length, 24 + bytes.readUInt32LE(4));
+  bytes.writeUInt32LE(end - 24, 4);
+  bytes.writeUInt32LE(crc32(bytes.subarray(4, end)), 0);
+}
+
+function repairBase(bytes: Buffer): void {
+  if (bytes.length < 20) return;
+  bytes.write('JOURNALB', 0, 'latin1');
+  bytes.writeUInt32LE(bytes.length - 20, 12);
+  bytes.writeUInt32LE(crc32(bytes.subarray(20)), 16);
+}
+
+const IDENTITY = {
+  format: 1,
+  cluster: 'ab'.repeat(16),
+  store: 'cd'.repeat(16),
+  kind: 'replica',
+  member: 'a',
+};
+
+export const STORAGE: readonly Decoder[] = [
+  {
+    name: 'batch',
+    seeds: batches,
+    decode: (bytes) => batchRecords(decodeBatch(bytes)).length,
+    repair: repairBatch,
+  },
+  {
+    name: 'envelope',
+    seeds: () => [segmentBytes().subarray(0, 400)],
+    decode: (given) => {
+      const bytes = Buffer.from(given);
+      const envelope = envelopeAt(bytes, 0, SEGMENT);
+      return envelope && checkPayload(envelope, bytes.subarray(48)).kind;
+    },
+    repair: repairEnvelope,
+  },
+  { name: 'batch-peek', seeds: batches, decode: (bytes) => peekBatch(bytes)?.firstLsn },
+  {
+    name: 'segment-header',
+    seeds: () => [encodeHeader({ number: 3, id: SEGMENT, start: 9_000 })],
+    decode: (bytes) => decodeHeader(Buffer.from(bytes))?.number,
+  },
+  {
+    name: 'segment',
+    seeds: () => [segmentBytes()],
+    decode: async (given) => {
+      const file = Buffer.concat([Buffer.alloc(HEADER_BYTES), given]);
+      const read = async (at: number, length: number) => file.subarray(at, at + length);
+      const scan = await scanSegment(read, file.length, { id: SEGMENT, start: 0 }, null);
+      const { bad, frames, closed } = scan;
+      return { kind: `${bad.length} bad, ${frames.length} good, ${closed ? 'closed' : 'open'}` };
+    },
+    repair: repairEnvelope,
+  },
+  {
+    name: 'base',
+    seeds: () => {
+      const tables = snapshotTables(emptyTables());
+      const at = { lsn: lsn(8), epoch: epoch(2), crc: 7, trimmedLsn: lsn(8) };
+      return [encodeBase({ journal: JOURNAL, ...at, tables })];
+    },
+    decode: (bytes) => decodeBase(bytes).lsn,
+    repair: repairBase,
+  },
+  {
+    name: 'metadata',
+    seeds: () => [metadataBytes()],
+    decode: async (bytes) => {
+      const disk = fileDisk(METADATA, bytes);
+      const metadata = await openMetadata({ disk, directory: '/m', logger: silent });
+      const keys = metadata.keys('');
+      await metadata.close();
+      return keys.length;
+    },
+    repair: repairRecord,
+  },
+  {
+    name: 'identity',
+    seeds: () => [Buffer.from(JSON.stringify(IDENTITY))],
+    decode: (bytes) => readIdentity(fileDisk('identity.json', bytes), '/d'),
+  },
+];
