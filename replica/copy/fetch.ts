@@ -57,7 +57,8 @@ async function* range(host: Host, request: FetchRequest): AsyncIterable<FetchAns
   const last = lower(request.repairLastLsn, host.committedLsn);
   let from = request.repairFirstLsn;
   while (from <= last) {
-    const batches = await committed(host, from);
+    // A read brings as much as fits: whoever repairs takes the range alone.
+    const batches = (await committed(host, from)).filter(({ header }) => header.firstLsn <= last);
     const end = batches.at(-1);
     if (end === undefined) return;
     yield frame(host, batches);
