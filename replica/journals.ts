@@ -42,6 +42,9 @@ interface Opening {
   readonly known: Configuration | null;
 }
 
+/** A log that no peer could mend so often is given up where a member offers its own. */
+const MEND_ATTEMPTS = 3;
+
 export interface RepairTarget {
   readonly log: JournalLog;
   readonly configuration: Configuration | null;
@@ -55,6 +58,8 @@ export class Journals {
   readonly #tombstones = new Map<JournalId, Configuration>();
   /** Journals that cannot be opened before a peer has mended their log. */
   readonly #damaged = new Map<JournalId, Opening>();
+  /** How often each of those was tried. */
+  readonly #attempts = new Map<JournalId, number>();
   /** One order at a time: what the controllers say arrives on several streams. */
   #orders: Promise<void> = Promise.resolve();
 
@@ -133,8 +138,10 @@ export class Journals {
   async #mend({ log }: Opening): Promise<void> {
     const { mend, driver } = this.#parts;
     const { journal } = log;
+    this.#attempts.set(journal, 0);
     for (;;) {
       await mend(log);
+      this.#attempts.set(journal, (this.#attempts.get(journal) ?? 0) + 1);
       const opening = this.#damaged.get(journal);
       if (opening === undefined || driver.halted !== null) return;
       if (log.damages().length > 0) continue;
@@ -217,12 +224,26 @@ export class Journals {
   async #learn(configuration: Configuration, source: Member): Promise<void> {
     const { journal } = configuration;
     if (this.#tombstones.has(journal) || configuration.deleted) return;
-    if (this.#damaged.has(journal)) return;
+    if (this.#damaged.has(journal) && !(await this.#giveUp(journal))) return;
     const host = this.#hosts.get(journal) ?? (await this.#open(journal, null, configuration));
     if (host === null) return;
     this.#hear(host, configuration);
     this.#parts.driver.post(host, { kind: 'learn', configuration });
     this.#parts.follow(host, source);
+  }
+
+  /**
+   * The journal goes on without this replica, and what it holds cannot be mended: its peers have
+   * trimmed the range, or never committed it. The log is kept aside, and all is copied anew.
+   */
+  async #giveUp(journal: JournalId): Promise<boolean> {
+    const opening = this.#damaged.get(journal);
+    if (opening === undefined) return true;
+    if ((this.#attempts.get(journal) ?? 0) < MEND_ATTEMPTS) return false;
+    this.#parts.logger.error({ journal }, 'a damaged log is put aside, and copied from a member');
+    await opening.log.setAside();
+    this.#damaged.delete(journal);
+    return true;
   }
 
   wedge(journal: JournalId, epoch: Epoch): void {

@@ -25,6 +25,7 @@ import { type Cut, runBytes, within } from '../segments/runs.ts';
 import type { LogInside } from './inside.ts';
 import { crcAt, FOLD_BYTES, placeOf, readBase, tablesUpTo } from './reader.ts';
 import { BASE_INLINE_BYTES, type BaseReference, type LogState } from './state.ts';
+import { damageOf } from './upkeep.ts';
 
 const ALL = Number.MAX_SAFE_INTEGER;
 
@@ -212,7 +213,11 @@ export async function setLogAside(log: LogInside): Promise<void> {
   try {
     let at = await writeLengthFirst(file, 0, [encodeBase(base)]);
     for (let next = after(log.baseLsn, 1); next <= log.endLsn; ) {
-      const batches = await log.read(next, FOLD_BYTES);
+      const batches = await readable(log, next);
+      if (typeof batches === 'number') {
+        next = batches;
+        continue;
+      }
       at = await writeLengthFirst(
         file,
         at,
@@ -238,6 +243,17 @@ export async function setLogAside(log: LogInside): Promise<void> {
     tables: snapshotTables(emptyTables(limits)),
   };
   await log.writer.alone(() => beginAgain(log, empty));
+}
+
+/** Batches from `next` on; or, where bytes are bad, the first position behind them. */
+async function readable(log: LogInside, next: Lsn): Promise<readonly Batch[] | Lsn> {
+  try {
+    return await log.read(next, FOLD_BYTES);
+  } catch (error) {
+    const end = damageOf(error)?.lastLsn ?? null;
+    if (end === null || end < next) throw error;
+    return after(end, 1);
+  }
 }
 
 async function writeLengthFirst(
