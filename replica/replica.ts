@@ -195,16 +195,18 @@ class RunningReplica implements Replica {
 
   /**
    * The number of this start, given by the register; 0 where closing came first. After a lost
-   * answer the number is ours only if the start id is, else a copy of this volume has won: again.
+   * answer the number is ours only if the start id is, else a copy of this volume has won: again,
+   * after that one. What is asked here and comes late, when this process is dead, does nothing.
    */
   async #nextIncarnation(): Promise<number> {
     const { random, logger, config, clock } = this.#parts;
     const { member, zone } = config;
     const { signal } = this.#abort;
+    let after = this.#lastIncarnation;
     while (!signal.aborted) {
       const startId = random.hex(16);
       const { store, address } = this;
-      const change = { kind: 'start', store, startId, member, zone, address } as const;
+      const change = { kind: 'start', store, startId, after, member, zone, address } as const;
       try {
         const answer = await this.#opened.controllers.ask(controllerMethods.change, change, {
           timeout: START_ATTEMPT,
@@ -212,6 +214,10 @@ class RunningReplica implements Replica {
         });
         if (answer.kind === 'started' && answer.startId === startId) return answer.incarnation;
         logger.warn({ answer }, 'this start was not registered yet');
+        if (answer.kind === 'started' && answer.incarnation !== after) {
+          after = answer.incarnation;
+          continue;
+        }
       } catch (error) {
         if (!(error instanceof JournalError)) throw error;
         if (!signal.aborted)

@@ -94,11 +94,17 @@ export interface ReplicaHealth {
 
 /** The registers, as replicas and the operator reach them: always by the controllers. */
 export type RegisterChange =
-  /** Takes the next incarnation of a store: the answer is mine only if `startId` is. */
+  /**
+   * Takes the next incarnation of a store: the answer is mine only if `startId` is. Takes effect
+   * only where `after` is the last one, so that what a dead process asked for and comes late does
+   * not end the one that lives; the answer then says which is the last.
+   */
   | {
       readonly kind: 'start';
       readonly store: StoreId;
       readonly startId: string;
+      /** 0 for none. */
+      readonly after: number;
       readonly member: string;
       readonly zone: string;
       readonly address: string;

@@ -94,7 +94,7 @@ export class Changes {
   }
 
   async #start(change: ChangeOf<'start'>): Promise<RegisterAnswer> {
-    const { store, startId, member, zone: given, address } = change;
+    const { store, startId, after, member, zone: given, address } = change;
     const { register, catalog } = this.#parts;
     const value = await register.read(memberKey(member));
     const grant = value === null ? null : decodeGrant(value);
@@ -109,6 +109,8 @@ export class Changes {
     const changed = await register.change(key, (current) => {
       const before = current === null ? null : decodeNode(current);
       if (before?.startId === startId) return current;
+      // It was asked for before another start took place: whoever asked may be dead by now.
+      if ((before?.generation ?? 0) !== after) return current;
       const next: NodeRecord = {
         store,
         generation: (before?.generation ?? 0) + 1,
@@ -120,9 +122,12 @@ export class Changes {
       return encode(next);
     });
     catalog.note(key, changed.value);
-    if (changed.value === null) throw new JournalError('INTERNAL', `${key} is empty`);
+    // No start is known here: then the process comes after none, whatever it remembers.
+    if (changed.value === null) return { kind: 'started', incarnation: 0, startId: '' };
     const { generation, startId: taken } = decodeNode(changed.value);
-    this.#parts.logger.info({ member, store, generation, address }, 'a replica started');
+    if (taken === startId) {
+      this.#parts.logger.info({ member, store, generation, address }, 'a replica started');
+    }
     return { kind: 'started', incarnation: generation, startId: taken };
   }
 

@@ -78,10 +78,11 @@ const change = (id: string, request: RegisterChange): Promise<RegisterAnswer> =>
     { timeout },
   );
 
-const startOf = (startId: string): RegisterChange => ({
+const startOf = (startId: string, after = 0): RegisterChange => ({
   kind: 'start',
   store: STORE,
   startId,
+  after,
   member: 'a',
   zone: 'x',
   address: '127.0.0.1:1',
@@ -122,7 +123,8 @@ test('only a granted volume is formatted and started, each start has its own num
   assert.deepEqual(await change('c1', startOf('s1')), one);
   assert.deepEqual(await change('c2', startOf('s1')), one, 'a lost answer is asked for again');
   const two = { kind: 'started', incarnation: 2, startId: 's2' };
-  assert.deepEqual(await change('c3', startOf('s2')), two);
+  assert.deepEqual(await change('c3', startOf('s2', 1)), two);
+  assert.deepEqual(await change('c1', startOf('late', 1)), two, 'who asks too late gets nothing');
 });
 
 test('a journal needs members that answer, and settings within their ranges', async () => {
@@ -158,7 +160,7 @@ test('everything is there after a restart of all', async () => {
   running.clear();
   const again = await Promise.all(IDS.map(start));
   await Promise.all(again.map(({ started }) => started));
-  const third = await change('c2', startOf('s3'));
+  const third = await change('c2', startOf('s3', 2));
   assert.deepEqual(third, { kind: 'started', incarnation: 3, startId: 's3' });
   const status = again[0]?.status();
   assert.equal(status?.cluster, CLUSTER);

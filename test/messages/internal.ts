@@ -168,7 +168,7 @@ export const pong = record<control.Pong>({
 });
 export const place = { store, member: label, zone: label };
 export const change: Any<control.RegisterChange> = fc.oneof(
-  plain({ kind: kind('start'), ...place, startId: key, address: text }),
+  plain({ kind: kind('start'), ...place, startId: key, after: number, address: text }),
   plain({ kind: kind('format'), ...place }),
   plain({ kind: kind('createJournal'), journal, name: label, settings, firstLsn: position }),
   plain({ kind: kind('deleteJournal'), name: label }),

@@ -237,7 +237,8 @@ function changeIn(change: Change | undefined): plain.RegisterChange {
     case 'start': {
       const { store, startId, member, zone, address } = change.value;
       if (startId === '') throw new RangeViolation('start_id', '', 'not empty');
-      return { kind: 'start', ...placeIn({ store, member, zone }), startId, address };
+      const after = count('after', change.value.after);
+      return { kind: 'start', ...placeIn({ store, member, zone }), startId, after, address };
     }
     case 'format':
       return { kind: 'format', ...placeIn(change.value) };

@@ -130,6 +130,11 @@ export interface Start {
   member: string;
   zone: string;
   address: string;
+  /**
+   * Number of the start that the process knows to be the last, 0 for none: it takes effect only
+   * after that one, so that a request of an older process which comes late does nothing.
+   */
+  after: number;
 }
 
 export interface Format {
@@ -1402,7 +1407,7 @@ export const ChangeRequest: MessageFns<ChangeRequest> = {
 };
 
 function createBaseStart(): Start {
-  return { store: "", startId: "", member: "", zone: "", address: "" };
+  return { store: "", startId: "", member: "", zone: "", address: "", after: 0 };
 }
 
 export const Start: MessageFns<Start> = {
@@ -1421,6 +1426,9 @@ export const Start: MessageFns<Start> = {
     }
     if (message.address !== "") {
       writer.uint32(42).string(message.address);
+    }
+    if (message.after !== 0) {
+      writer.uint32(48).uint64(message.after);
     }
     return writer;
   },
@@ -1476,6 +1484,14 @@ export const Start: MessageFns<Start> = {
             }
 
             message.address = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.after = longToNumber(reader.uint64());
             continue;
           }
         }
