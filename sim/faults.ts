@@ -45,6 +45,8 @@ interface Kind {
   readonly on: 'replica' | 'process' | 'any';
   /** Harms data in a way that only a later read shows. */
   readonly latent?: boolean;
+  /** Leaves a volume of which nobody can demand that it comes back by itself. */
+  readonly brutal?: boolean;
   /** Takes a whole copy of the data away. */
   readonly loses?: boolean;
   /** Not while another of these is under way on the same machine: an operator waits for the one. */
@@ -178,7 +180,16 @@ const fullDisk: Fault = (_scene, victim) => {
   };
 };
 
+/** In the records of users, which peers can mend. */
 const rot: Fault = (_scene, victim, dice) => {
+  for (let bits = dice.between(1, 5); bits > 0; bits -= 1) {
+    victim.disk.rot((path) => path.includes('/segments/'));
+  }
+  return nothing;
+};
+
+/** Anywhere: also in what tells the volume who it is, which only a person can replace. */
+const rotAll: Fault = (_scene, victim, dice) => {
   for (let bits = dice.between(1, 5); bits > 0; bits -= 1) victim.disk.rot(() => true);
   return nothing;
 };
@@ -254,6 +265,7 @@ const KINDS: readonly Kind[] = [
   { name: 'failReads', on: 'replica', begin: failReads },
   { name: 'fullDisk', on: 'replica', begin: fullDisk },
   { name: 'rot', on: 'replica', latent: true, begin: rot },
+  { name: 'rotAll', on: 'replica', latent: true, brutal: true, begin: rotAll },
   { name: 'misdirect', on: 'replica', latent: true, begin: misdirect },
   { name: 'wipe', on: 'replica', loses: true, alone: true, begin: wipe },
   { name: 'oldCopy', on: 'replica', loses: true, alone: true, begin: oldCopy },
@@ -292,7 +304,8 @@ export class Faults {
     this.#dice = dice;
     this.budget = budget;
     const share = dice.pick([0.15, 0.35, 0.7]);
-    const drawn = KINDS.filter(({ name }) =>
+    const possible = KINDS.filter(({ brutal }) => brutal !== true || budget === 'anything');
+    const drawn = possible.filter(({ name }) =>
       only === null ? dice.chance(share) : only.includes(name),
     );
     this.#drawn = drawn.length === 0 ? KINDS.filter(({ name }) => name === 'kill') : drawn;
