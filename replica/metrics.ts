@@ -54,7 +54,8 @@ export class ReplicaMetrics {
   readonly #subscriptions: Gauge<'journal'>;
   readonly #lag: Gauge<'journal'>;
   readonly #volume: Gauge<'what'>;
-  readonly #queue: Gauge<'what'>;
+  readonly #queueBytes: Gauge;
+  readonly #queueRequests: Gauge;
   readonly #loop: Gauge;
 
   constructor() {
@@ -75,7 +76,7 @@ export class ReplicaMetrics {
     });
     this.#records = new Counter(make('records_total', 'Records in and out', ['direction']));
     this.#bytes = new Counter(make('bytes_total', 'Bytes of records in and out', ['direction']));
-    this.#refused = new Counter(make('refused_total', 'Requests refused, by code', ['code']));
+    this.#refused = new Counter(make('refused_total', 'Appends refused, by code', ['code']));
     this.#adopted = new Counter(
       make('reconfigurations_total', 'Epochs that this replica adopted', ['journal']),
     );
@@ -90,7 +91,8 @@ export class ReplicaMetrics {
       make('subscriber_lag_records', 'Records that the slowest is behind', ['journal']),
     );
     this.#volume = new Gauge(make('volume_bytes', 'Bytes of the volume', ['what']));
-    this.#queue = new Gauge(make('queue', 'Appends that wait: bytes and requests', ['what']));
+    this.#queueBytes = new Gauge(make('queue_bytes', 'Bytes of requests that wait', []));
+    this.#queueRequests = new Gauge(make('queue_requests', 'Requests that wait', []));
     this.#loop = new Gauge(make('loop_delay_seconds', 'Worst lateness in the last second', []));
   }
 
@@ -136,8 +138,8 @@ export class ReplicaMetrics {
     }
     this.#volume.set({ what: 'used' }, volume.bytesUsed);
     this.#volume.set({ what: 'free' }, volume.bytesFree);
-    this.#queue.set({ what: 'bytes' }, volume.queueBytes);
-    this.#queue.set({ what: 'requests' }, volume.queueRequests);
+    this.#queueBytes.set(volume.queueBytes);
+    this.#queueRequests.set(volume.queueRequests);
     this.#loop.set(volume.loopDelay / 1e6);
   }
 }
