@@ -68,7 +68,6 @@ export type LeaseAction =
   | { readonly kind: 'tick'; readonly nodes: readonly number[] }
   | { readonly kind: 'send'; readonly node: number; readonly operation: Operation }
   | { readonly kind: 'land'; readonly packet: number; readonly answered: boolean }
-  | { readonly kind: 'refuse'; readonly packet: number }
   | { readonly kind: 'answer'; readonly packet: number }
   | { readonly kind: 'observe'; readonly node: number }
   | { readonly kind: 'ask'; readonly node: number };
@@ -148,7 +147,6 @@ function actions(world: LeaseWorld): LeaseAction[] {
   }
   for (const [at, packet] of net.entries()) {
     if (packet.kind === 'answer') possible.push({ kind: 'answer', packet: at });
-    else if (!lands(packet, log)) possible.push({ kind: 'refuse', packet: at });
     else if (log.length < scope.records) {
       possible.push({ kind: 'land', packet: at, answered: false });
       // The answer of data, or of a release, tells its sender nothing.
@@ -191,6 +189,18 @@ function asked(world: LeaseWorld, at: number): Node | undefined {
 }
 
 function apply(world: LeaseWorld, action: LeaseAction): void {
+  carryOut(world, action);
+  const { nodes, log, net } = world;
+  // Positions only grow: what would be refused now, or is old news, is so for ever.
+  const kept = net.filter((packet) =>
+    packet.kind === 'request'
+      ? lands(packet, log)
+      : packet.at >= (nodes[packet.node]?.lease.keyLsn ?? NO_LSN),
+  );
+  net.splice(0, net.length, ...kept);
+}
+
+function carryOut(world: LeaseWorld, action: LeaseAction): void {
   const { nodes, log, net } = world;
   switch (action.kind) {
     case 'tick':
@@ -207,9 +217,6 @@ function apply(world: LeaseWorld, action: LeaseAction): void {
       if (action.answered) net.push({ ...packet, kind: 'answer', at: lsn(log.length) });
       break;
     }
-    case 'refuse':
-      net.splice(action.packet, 1);
-      break;
     case 'answer':
       answer(world, action.packet);
       break;
@@ -296,8 +303,10 @@ function worldText({ scope, nodes, log, net }: LeaseWorld, order: readonly numbe
   const texts = order.map((at) => nodeText(scope, nodes[at] ?? bug(), slowest));
   const entries = log.map((entry) => `${name(entry.node)}${entry.operation}${entry.token}`);
   const packets = net.map((packet) => {
-    const age = Math.min(scope.lease, (nodes[packet.node]?.ticks ?? 0) - packet.sentAt / TICK);
     const { kind, node, operation, expectKey, token, at } = packet;
+    const timed = operation === 'claim' || operation === 'renew';
+    const passed = (nodes[node]?.ticks ?? 0) - packet.sentAt / TICK;
+    const age = timed ? Math.min(scope.lease, passed) : 0;
     return `${kind}${name(node)}${operation}${expectKey},${token},${at},${age}`;
   });
   return [...texts, entries.join(), packets.sort().join()].join('|');

@@ -78,9 +78,14 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     false,
   ),
   lease: entry(
-    '2 clients, a lease of 2 ticks, 4 records, clocks that agree',
+    '2 clients, a lease of 2 ticks, 3 records, clocks that agree',
     true,
-    leaseScope('lease', { nodes: 2, lease: 2, slack: 0, skew: 0, records: 4, flying: 1 }),
+    leaseScope('lease', { nodes: 2, lease: 2, slack: 0, skew: 0, records: 3, flying: 1 }),
+  ),
+  'lease-long': entry(
+    '2 clients, a lease of 2 ticks, 4 records, clocks that agree',
+    false,
+    leaseScope('lease-long', { nodes: 2, lease: 2, slack: 0, skew: 0, records: 4, flying: 1 }),
   ),
   'lease-skew': entry(
     '2 clients, a lease of 1 tick and a slack of 2, 3 records, clocks 1 tick apart',
