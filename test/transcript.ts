@@ -22,7 +22,7 @@ export function runTranscripts(directory: string, open: () => Scenario): void {
       const path = join(directory, file);
       const text = readFileSync(path, 'utf8');
       const answered = play(text, open());
-      if (process.env['TRANSCRIPTS'] === 'write') writeFileSync(path, answered);
+      if (process.env.TRANSCRIPTS === 'write') writeFileSync(path, answered);
       else assert.equal(answered, text);
     });
   }
