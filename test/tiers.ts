@@ -83,6 +83,20 @@ export const tiers: readonly Tier[] = [
     steps: () => simulation('--seeds', '200', '--budget', '3m'),
   },
   {
+    name: 'explore',
+    about: 'all orders of everything in small worlds of the real machines',
+    installs: 'nothing',
+    minutesMax: 15,
+    steps: () => [program('exhaustive search', process.execPath, 'sim/explore/main.ts')],
+  },
+  {
+    name: 'mutants',
+    about: 'wrong versions of the code, each of which some method must notice',
+    installs: 'nothing',
+    minutesMax: 15,
+    steps: () => [program('mutants', process.execPath, 'test/mutants/main.ts', '--quick')],
+  },
+  {
     name: 'crash',
     about: 'a real disk cut off at every write and sync',
     installs: 'nothing',
@@ -100,6 +114,13 @@ export const tiers: readonly Tier[] = [
         fileMinutesMax: 8,
         filesAtOnce: 1,
       })),
+  },
+  {
+    name: 'soak',
+    about: 'real processes under faults for three minutes, their histories checked',
+    installs: 'nothing',
+    minutesMax: 10,
+    steps: () => [program('soak', process.execPath, 'bench/soak/main.ts', '--minutes', '3')],
   },
   {
     name: 'foreign',
@@ -135,7 +156,7 @@ export const asked: readonly Tier[] = [
     steps: () => [...check(), ...tests('house rules', 'test/tidy.test.ts')],
   },
   {
-    name: 'soak',
+    name: 'swarm',
     about: 'new seeds for an hour',
     installs: 'nothing',
     minutesMax: 90,

@@ -1,0 +1,106 @@
+// The page that a soak leaves: throughput over time with the faults marked on it, gaps, the verdict.
+
+export interface Sample {
+  /** Seconds since the beginning. */
+  readonly at: number;
+  readonly appendsPerSecond: number;
+}
+
+export interface Suffered {
+  readonly name: string;
+  readonly member: string;
+  readonly from: number;
+  readonly until: number;
+  /** Longest time without an acknowledgement, from the fault until the chain was whole again. */
+  readonly gapMillis: number;
+}
+
+export interface SoakResult {
+  readonly command: string;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly samples: readonly Sample[];
+  readonly faults: readonly Suffered[];
+  readonly appended: number;
+  readonly checked: number;
+  /** What the checkers, or the run itself, complain of. */
+  readonly wrong: readonly string[];
+}
+
+const WIDTH = 1_000;
+const HEIGHT = 240;
+const LEFT = 50;
+const COLOURS = ['#c0392b', '#d68910', '#1f618d', '#117a65', '#7d3c98', '#566573'];
+
+const escaped = (text: string): string =>
+  text.replace(/[&<>"]/g, (one) => `&#${one.charCodeAt(0)};`);
+
+/** The value below which the given part of the values lies; 0 of none. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+}
+
+function chart({ samples, faults, seconds }: SoakResult, colours: Map<string, string>): string {
+  const most = Math.max(1, ...samples.map(({ appendsPerSecond }) => appendsPerSecond));
+  const x = (at: number): string => (LEFT + (at / seconds) * (WIDTH - LEFT)).toFixed(1);
+  const y = (value: number): string => (HEIGHT - (value / most) * HEIGHT).toFixed(1);
+  const bars = faults.map(({ name, member, from, until, gapMillis }) => {
+    const width = Math.max(1.5, ((until - from) / seconds) * (WIDTH - LEFT)).toFixed(1);
+    const title = `${name} at ${member}, ${from.toFixed(1)} s, gap ${gapMillis.toFixed(0)} ms`;
+    const place = `x="${x(from)}" y="0" width="${width}" height="${HEIGHT}"`;
+    const fill = `fill="${colours.get(name)}" fill-opacity="0.25"`;
+    return `<rect ${place} ${fill}><title>${escaped(title)}</title></rect>`;
+  });
+  const points = samples.map((sample) => `${x(sample.at)},${y(sample.appendsPerSecond)}`);
+  const line = `<polyline fill="none" stroke="#111" points="${points.join(' ')}"/>`;
+  const labels =
+    `<text x="0" y="12">${most.toFixed(0)}/s</text><text x="0" y="${HEIGHT}">0</text>` +
+    `<text x="${WIDTH - 40}" y="${HEIGHT + 16}">${seconds.toFixed(0)} s</text>`;
+  const box = `viewBox="0 0 ${WIDTH} ${HEIGHT + 20}"`;
+  return `<svg ${box} role="img" aria-label="appends a second">${bars.join('')}${line}${labels}</svg>`;
+}
+
+function gapRows({ faults }: SoakResult, colours: Map<string, string>): string {
+  return [...colours]
+    .map(([name, colour]) => {
+      const gaps = faults.filter((one) => one.name === name).map(({ gapMillis }) => gapMillis);
+      const cells = [gaps.length, quantile(gaps, 0.5), quantile(gaps, 0.99), Math.max(0, ...gaps)];
+      const shown = cells.map((cell) => `<td>${cell.toFixed(0)}</td>`).join('');
+      return `<tr><td style="color:${colour}">■ ${escaped(name)}</td>${shown}</tr>`;
+    })
+    .join('\n');
+}
+
+/** One file that needs nothing else. */
+export function page(result: SoakResult): string {
+  const names = [...new Set(result.faults.map(({ name }) => name))];
+  const colours = new Map(names.map((name, at) => [name, COLOURS[at % COLOURS.length] ?? '#000']));
+  const { wrong, appended, checked, seconds, seed, command } = result;
+  const verdict =
+    wrong.length === 0
+      ? '<p class="good">Nothing acknowledged was lost or doubled; one order everywhere.</p>'
+      : `<div class="bad"><p>${wrong.length} complaints:</p><ul>${wrong
+          .map((one) => `<li>${escaped(one)}</li>`)
+          .join('')}</ul></div>`;
+  return `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Journal soak</title>
+<style>
+  body { font: 15px/1.5 system-ui, sans-serif; max-width: 1040px; margin: 2em auto; padding: 0 1em }
+  table { border-collapse: collapse } td, th { padding: 2px 12px; text-align: right }
+  td:first-child, th:first-child { text-align: left }
+  .good { color: #117a65 } .bad { color: #c0392b } svg { width: 100%; font-size: 12px }
+</style>
+<h1>Journal soak</h1>
+${verdict}
+<p>${appended} appends acknowledged, ${checked} checks, ${result.faults.length} faults in
+${seconds.toFixed(0)} s. Seed ${seed}. <code>${escaped(command)}</code></p>
+<h2>Appends a second, faults marked</h2>
+${chart(result, colours)}
+<h2>Longest pause of appends after each fault, in milliseconds</h2>
+<table><tr><th>fault</th><th>times</th><th>median</th><th>p99</th><th>worst</th></tr>
+${gapRows(result, colours)}
+</table>
+</html>
+`;
+}
