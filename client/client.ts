@@ -5,14 +5,13 @@ import { type Logger, silent } from '../io/logger.ts';
 import type { Method, Network } from '../io/network.ts';
 import { hash128 } from '../io/node-hash.ts';
 import type { Random } from '../io/random.ts';
-import type { JournalSettings } from '../protocol/configuration.ts';
+import { FIRST_LSN_LIMIT, type JournalSettings } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import {
   FIRST_LSN,
   type JournalId,
   lsn,
   type Micros,
-  NUMBER_MAX,
   RangeViolation,
   zone,
 } from '../protocol/types.ts';
@@ -128,7 +127,7 @@ export class Client implements AsyncDisposable {
   async createJournal(name: string, options: CreateOptions = {}): Promise<JournalDescription> {
     const firstLsn = checked(() => {
       checkName(name);
-      return lsn(whole('firstLsn', options.firstLsn ?? FIRST_LSN, FIRST_LSN, NUMBER_MAX));
+      return lsn(whole('firstLsn', options.firstLsn ?? FIRST_LSN, FIRST_LSN, FIRST_LSN_LIMIT));
     });
     const { ifAbsent = false, settings = {} } = options;
     const request = { name, ifAbsent, settings, firstLsn };

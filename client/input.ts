@@ -2,7 +2,7 @@
 // allowed. What only the journal's settings can tell is left to the server.
 
 import { type AppendCondition, NO_CONDITION } from '../protocol/chain/messages.ts';
-import { RECORD_BYTES_LIMIT } from '../protocol/configuration.ts';
+import { LEASE_MILLIS_LIMIT, RECORD_BYTES_LIMIT } from '../protocol/configuration.ts';
 import {
   type Idempotence,
   journalName,
@@ -122,7 +122,7 @@ export function checkAppend(
   if (!KEY_OPERATIONS.includes(keyOperation)) {
     throw new RangeViolation('keyOperation', String(keyOperation), KEY_OPERATIONS.join(', '));
   }
-  const leaseMillis = whole('leaseMillis', options.leaseMillis ?? 0, 0, TIMEOUT_MILLIS_MAX);
+  const leaseMillis = whole('leaseMillis', options.leaseMillis ?? 0, 0, LEASE_MILLIS_LIMIT);
   const condition = checkCondition(options);
   return { records, bytes, condition, keyOperation, leaseMillis, chosen: chosen(options, hash) };
 }

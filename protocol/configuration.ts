@@ -59,6 +59,10 @@ export const MIB = 1024 * KIB;
 
 export const RECORD_BYTES_LIMIT = 16 * MIB;
 export const KEY_BYTES_LIMIT = KIB;
+/** Longest lease of a claim or renewal: a day. */
+export const LEASE_MILLIS_LIMIT = 86_400_000;
+/** First position of a journal at most: so many are left that appends never run out of them. */
+export const FIRST_LSN_LIMIT = 2 ** 52;
 
 export const DEFAULT_SETTINGS: JournalSettings = {
   replicationFactor: 3,

@@ -43,7 +43,7 @@ export const MESSAGES: Readonly<Record<string, readonly [Any<unknown>, Any<unkno
       name: label,
       ifAbsent: yes,
       settings: someSettings,
-      firstLsn: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+      firstLsn: fc.integer({ min: 1, max: 2 ** 52 }),
     }),
     description,
   ],

@@ -148,9 +148,15 @@ function refused(tag: number, error: unknown): AppendStreamAnswer {
 const bytesOf = ({ records }: AppendCall): number =>
   records.reduce((sum, { data, key }) => sum + data.length + (key?.length ?? 0), 0);
 
-/** What the journal's own settings do not allow, before anything is written. */
+/** What contradicts itself, or the journal's own settings, before anything is written. */
 function checkAppend(call: AppendCall, settings: JournalSettings): void {
-  const { records } = call;
+  const { records, keyOperation, leaseMillis } = call;
+  if (leaseMillis > 0 && keyOperation !== 'claim' && keyOperation !== 'renew') {
+    throw invalid('lease_millis', `${leaseMillis}`, `0 where key_operation is ${keyOperation}`);
+  }
+  if (keyOperation !== 'tag' && records.every(({ key }) => key === undefined)) {
+    throw invalid('key_operation', keyOperation, 'tag where no record has a key');
+  }
   if (records.length === 0) throw invalid('records', 'an empty batch', 'at least one record');
   let bytes = 0;
   for (const [at, { data, key }] of records.entries()) {

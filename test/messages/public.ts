@@ -52,7 +52,7 @@ export const append = record<open.AppendCall>({
     fence: orNull(plain({ key, token: position })),
   }),
   keyOperation: fc.constantFrom('tag', 'claim', 'renew', 'release'),
-  leaseMillis: number,
+  leaseMillis: fc.nat(86_400_000),
   idempotence: orNull(idempotence),
   tag: number,
   journalId: maybe(journal),

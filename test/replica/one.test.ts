@@ -97,6 +97,15 @@ describe('one replica alone', () => {
       refused('INVALID_ARGUMENT', /records is 1200000 bytes, allowed is at most 1048576/),
     );
     await assert.rejects(house.read(a, name, 2), refused('OUT_OF_RANGE', /from is 2, allowed is/));
+    const records = [{ key: 'leader', data: Buffer.from('me') }];
+    await assert.rejects(
+      house.append(a, name, [], { records, leaseMillis: 500 }),
+      refused('INVALID_ARGUMENT', /lease_millis is 500, allowed is 0 where key_operation is tag/),
+    );
+    await assert.rejects(
+      house.append(a, name, ['x'], { keyOperation: 'claim' }),
+      refused('INVALID_ARGUMENT', /key_operation is claim, allowed is tag where no record has/),
+    );
     assert.equal((await house.append(a, name, ['first'])).firstLsn, 1);
   });
 

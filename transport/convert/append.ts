@@ -3,6 +3,7 @@
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import type { Codec } from '../../io/network.ts';
 import type { AppendCondition } from '../../protocol/chain/messages.ts';
+import { LEASE_MILLIS_LIMIT } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import {
   epoch,
@@ -113,7 +114,7 @@ function appendIn(request: wire.AppendRequest): AppendCall {
     records: newRecordsIn(request.records),
     condition: conditionIn(condition),
     keyOperation: operationIn(request.keyOperation),
-    leaseMillis: whole('lease_millis', request.leaseMillis),
+    leaseMillis: whole('lease_millis', request.leaseMillis, 0, LEASE_MILLIS_LIMIT),
     idempotence: idempotence === undefined ? null : idempotenceIn(idempotence),
     tag: whole('tag', request.tag),
     journalId: request.journalId === '' ? undefined : journalId(request.journalId),

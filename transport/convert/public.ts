@@ -2,6 +2,7 @@
 
 import type { Codec } from '../../io/network.ts';
 import type { CursorState } from '../../protocol/chain/messages.ts';
+import { FIRST_LSN_LIMIT } from '../../protocol/configuration.ts';
 import { FIRST_LSN, journalId, journalName, label, lsn, micros } from '../../protocol/types.ts';
 import * as wire from '../gen/journal.ts';
 import type * as plain from '../public.ts';
@@ -28,7 +29,7 @@ export const createJournalCodec: Codec<plain.CreateJournalRequest> = codec(
     name: journalName(name),
     ifAbsent,
     settings: settings === undefined ? {} : partialSettingsIn(settings),
-    firstLsn: firstLsn === '0' ? FIRST_LSN : lsnText('first_lsn', firstLsn),
+    firstLsn: firstLsn === '0' ? FIRST_LSN : lsn(whole('first_lsn', firstLsn, 0, FIRST_LSN_LIMIT)),
   }),
 );
 

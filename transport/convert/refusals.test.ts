@@ -134,6 +134,11 @@ describe('batches', () => {
   });
   test('an operation that nobody knows', () => {
     refused(append.request, appendOf({ keyOperation: 9 }), /^key_operation is 9, allowed/);
+    refused(
+      append.request,
+      appendOf({ leaseMillis: '4294967296' }),
+      /^lease_millis is 4294967296, allowed is a whole number from 0 to 86400000$/,
+    );
   });
   test('an identity that is none', () => {
     const given = { writer: 'me', sequence: '1', after: '0', chosen: false };
