@@ -113,9 +113,9 @@ export class Life {
     this.model.set(journal, [null, { baseLsn: 0, batches: [], endMin: 0 }]);
   }
 
-  append(journal: JournalId, count: number, epoch = 1, recordBytes = 100): void {
+  append(journal: JournalId, count: number, epoch = 1, recordBytes = 100, longKey = ''): void {
     const log = this.log(journal);
-    const key = `key-${log.endLsn % 5}`;
+    const key = longKey || `key-${log.endLsn % 5}`;
     const { batch } = batchAfter(log, count, { epoch, recordBytes, key });
     log.append(batch);
     const grown = (this.model.get(journal) ?? []).map(
@@ -218,6 +218,11 @@ export async function wholeLife(life: Life, reopen: () => Promise<Volume>): Prom
   await life.setAside(one);
   life.append(one, 6, 5);
   await life.sync();
+  // So many keys that the base is too big for a frame: it has a file of its own, and then another.
+  for (let at = 0; at < 30; at += 1) life.append(one, 1, 5, 10, `${at}`.padEnd(900, 'k'));
+  await life.sync();
+  await life.trim(one, 30);
+  await life.trim(one, 33);
   await life.drop(two);
   life.append(one, 2, 5);
   await life.sync();
