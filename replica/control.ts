@@ -31,6 +31,7 @@ import type { Access } from './service/access.ts';
 export const FEATURE_LEVEL_MIN = 1;
 export const FEATURE_LEVEL_MAX = 1;
 
+const PROBE_AGAIN = micros(500_000);
 const SPACE_EVERY = micros(1_000_000);
 
 export interface ControlParts {
@@ -286,6 +287,10 @@ export class Control {
       this.changed();
     } catch (error) {
       logger.error({ error: String(error) }, 'a probe of the disk failed');
+      // The same one is asked for until it succeeds: a full disk may have room again.
+      this.#parts.clock.after(PROBE_AGAIN, () => {
+        if (observer.probing === probe) observer.probing = observer.probed;
+      });
     }
   }
 }
