@@ -129,6 +129,10 @@ export const tiers: readonly Tier[] = [
     minutesMax: 15,
     steps: () => tests('foreign clients', 'test/foreign/**/*.test.ts'),
   },
+];
+
+/** Run by name only. */
+export const asked: readonly Tier[] = [
   {
     name: 'kubernetes',
     about: 'a real Kubernetes of three zones on this machine; needs root and Linux',
@@ -144,10 +148,6 @@ export const tiers: readonly Tier[] = [
       })),
     ],
   },
-];
-
-/** Run by name only. */
-export const asked: readonly Tier[] = [
   {
     name: 'check',
     about: 'types, lint and house rules',
