@@ -5,7 +5,8 @@
 
 import { after, before, describe } from 'node:test';
 import { build } from '../../tools/build.ts';
-import { installOperator } from './cases/cluster.ts';
+import { chartCases } from './cases/charts.ts';
+import { type Helm, helmOf, installOperator } from './cases/cluster.ts';
 import { faultCases } from './cases/faults.ts';
 import { labCases } from './cases/lab.ts';
 import { lifeCases } from './cases/life.ts';
@@ -36,12 +37,18 @@ describe('a Kubernetes of three zones', { skip: why ?? false }, () => {
   describe('the lab itself', () => labCases(theLab));
 
   describe('the operator', () => {
+    let helm: Helm | undefined;
+    const theHelm = (): Helm => {
+      if (helm === undefined) throw new Error('there is no Helm');
+      return helm;
+    };
     before(async () => {
-      const helm = (await build(['helm'], say)).get('helm') ?? '';
+      helm = helmOf(theLab(), (await build(['helm'], say)).get('helm') ?? '');
       await installOperator(theLab(), helm, say);
     });
     describe('wrong manifests', () => manifestCases(theLab));
     describe('a user', () => userCases(theLab));
+    describe('charts', () => chartCases(theLab, theHelm));
     describe('faults', () => faultCases(theLab));
     describe('life', () => lifeCases(theLab));
   });

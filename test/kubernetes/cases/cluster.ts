@@ -10,32 +10,30 @@ const root = join(import.meta.dirname, '..', '..', '..');
 const OPERATOR_NAMESPACE = 'journal-system';
 const READY_MILLIS_MAX = 120_000;
 
+/** Runs Helm against the lab and answers what it prints. */
+export type Helm = (args: readonly string[]) => Promise<string>;
+
+/** Its files are in the lab's folder, not in the home of whoever runs the tests. */
+export function helmOf(lab: Lab, program: string): Helm {
+  const home = join(lab.state.folder, 'helm');
+  const homes = { HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home };
+  const env = { ...process.env, ...homes };
+  return (args) => run(lab.inside([program, '--kubeconfig', lab.kubeconfig, ...args]), { env });
+}
+
 /** Builds the project's image, brings it to every node and installs the operator by its chart. */
-export async function installOperator(lab: Lab, helm: string, say: Say): Promise<void> {
+export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<void> {
   await lab.importImage(await projectImage(say));
   const [repository = '', tag = ''] = PROJECT_IMAGE.split(/:(?=[^:/]+$)/);
-  const image = { repository, tag, pullPolicy: 'Never' };
-  const values = Object.entries(image).flatMap(([name, value]) => [
-    '--set',
-    `image.${name}=${value}`,
-  ]);
+  const image = Object.entries({ repository, tag, pullPolicy: 'Never' });
+  const values = image.flatMap(([name, value]) => ['--set', `image.${name}=${value}`]);
   const install = ['install', 'journal-operator', join(root, 'charts', 'journal-operator')];
-  const where = ['--namespace', OPERATOR_NAMESPACE, '--create-namespace'];
-  const command = [helm, '--kubeconfig', lab.kubeconfig, ...install, ...where, ...values];
-  await run(lab.inside(command), { env: helmEnvironment(lab) });
+  await helm([...install, '--namespace', OPERATOR_NAMESPACE, '--create-namespace', ...values]);
   await lab.kubectl([
     ...['--namespace', OPERATOR_NAMESPACE, 'rollout', 'status', 'deployment/journal-operator'],
     `--timeout=${READY_MILLIS_MAX / 1_000}s`,
   ]);
 }
-
-/** Helm keeps its files in the lab's folder, not in the home of whoever runs the tests. */
-export const helmEnvironment = (lab: Lab): NodeJS.ProcessEnv => ({
-  ...process.env,
-  HELM_CACHE_HOME: join(lab.state.folder, 'helm'),
-  HELM_CONFIG_HOME: join(lab.state.folder, 'helm'),
-  HELM_DATA_HOME: join(lab.state.folder, 'helm'),
-});
 
 export interface Spec {
   readonly [field: string]: unknown;

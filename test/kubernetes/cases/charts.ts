@@ -1,0 +1,70 @@
+// The charts: checked, refused where values are wrong, installed, tested by themselves, removed.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { attempt } from '../lab/commands.ts';
+import { PROJECT_IMAGE } from '../lab/images.ts';
+import type { Lab } from '../lab/lab.ts';
+import { type Helm, whole } from './cluster.ts';
+
+const charts = join(import.meta.dirname, '..', '..', '..', 'charts');
+const OPERATOR = join(charts, 'journal-operator');
+const CLUSTER = join(charts, 'journal-cluster');
+const NAMESPACE = 'second';
+const RELEASE = 'events';
+
+const WRONG: readonly (readonly [chart: string, value: string, says: RegExp])[] = [
+  [OPERATOR, 'replicas=many', /\/replicas': got string, want integer/],
+  [OPERATOR, 'image.pullPolicy=Sometimes', /one of 'Always', 'IfNotPresent', 'Never'/],
+  [OPERATOR, 'nonsense=1', /additional properties 'nonsense' not allowed/],
+  [CLUSTER, 'nonsense=1', /additional properties 'nonsense' not allowed/],
+];
+
+export function chartCases(theLab: () => Lab, theHelm: () => Helm): void {
+  test('helm finds nothing wrong with the charts', async () => {
+    await theHelm()(['lint', '--strict', OPERATOR, CLUSTER]);
+  });
+
+  for (const [chart, value, says] of WRONG) {
+    test(`refused: ${value} in ${chart.split('/').at(-1)}`, async () => {
+      const lab = theLab();
+      const refusal = theHelm()(['template', 'x', chart, '--set', value]);
+      await assert.rejects(refusal, (error) => says.test(String(error)), lab.state.lab);
+    });
+  }
+
+  test('a second cluster, from values, beside the first', { timeout: 300_000 }, async (context) => {
+    const lab = theLab();
+    const helm = theHelm();
+    const where = ['--namespace', NAMESPACE];
+    const values = [
+      'spec.imagePullPolicy=Never',
+      'spec.zones={a,b,c}',
+      'spec.storage.size=1Gi',
+      `test.image=${PROJECT_IMAGE}`,
+      'test.imagePullPolicy=Never',
+    ].flatMap((value) => ['--set', value]);
+    await helm(['install', RELEASE, CLUSTER, ...where, '--create-namespace', ...values]);
+    const { cluster, millis } = await whole(lab, NAMESPACE, RELEASE);
+    context.diagnostic(`Ready and whole ${Math.round(millis / 1_000)} s after the installation`);
+    assert.equal(cluster.status?.memberSummary, '3/3');
+    await helm(['test', RELEASE, ...where, '--timeout=2m']);
+    await helm(['uninstall', RELEASE, ...where, '--wait', '--timeout=2m']);
+    await lab.kubectl(['delete', 'namespace', NAMESPACE, '--timeout=120s']);
+  });
+
+  test('the definition of JournalCluster outlives the chart', async () => {
+    const rendered = await theHelm()([
+      'template',
+      'x',
+      OPERATOR,
+      '--show-only',
+      'templates/crd.yaml',
+    ]);
+    assert.match(rendered, /helm\.sh\/resource-policy: keep/);
+    const dryRun = ['apply', '--dry-run=server', '--server-side', '--force-conflicts', '-f', '-'];
+    const command = theLab().kubectlCommand(dryRun);
+    assert.equal((await attempt(command, { input: rendered })).code, 0);
+  });
+}
