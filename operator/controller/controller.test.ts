@@ -41,8 +41,9 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-const ports = await Promise.all(IDS.map(freePort));
-const set = IDS.map((id, at) => ({ id, address: `127.0.0.1:${ports[at]}` }));
+const seatOf = async (id: string) => ({ id, address: `127.0.0.1:${await freePort()}` });
+const set = await Promise.all(IDS.map(seatOf));
+const fourth = await seatOf('c4');
 const directoryOf = (id: string): string => join(root, id);
 const grants = [{ member: 'a', zone: 'x' }];
 const format = (id: string) =>
@@ -57,7 +58,7 @@ async function start(id: string): Promise<Controller> {
     logger: silent,
     config: {
       directory: directoryOf(id),
-      listen: set.find((seat) => seat.id === id)?.address ?? '',
+      listen: [...set, fourth].find((seat) => seat.id === id)?.address ?? '',
       advertise: '',
       zone: 'x',
       cluster: CLUSTER,
@@ -70,13 +71,18 @@ async function start(id: string): Promise<Controller> {
   return controller;
 }
 
-const change = (id: string, request: RegisterChange): Promise<RegisterAnswer> =>
-  network.call(
-    set.find((seat) => seat.id === id)?.address ?? '',
-    controllerMethods.change,
-    request,
-    { timeout },
-  );
+/** The channel to one that did not serve a moment ago waits before it connects again. */
+async function change(id: string, request: RegisterChange): Promise<RegisterAnswer> {
+  const address = set.find((seat) => seat.id === id)?.address ?? '';
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await network.call(address, controllerMethods.change, request, { timeout });
+    } catch (error) {
+      if (attempt === 40 || !/No connection established/.test(String(error))) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
 
 const startOf = (startId: string, after = 0): RegisterChange => ({
   kind: 'start',
@@ -168,4 +174,24 @@ test('everything is there after a restart of all', async () => {
     status?.processes.map(({ kind, id }) => `${kind} ${id}`),
     ['replica a', 'controller c1', 'controller c2', 'controller c3'],
   );
+});
+
+test('one that was replaced while it was away says so when it starts again', async () => {
+  await running.get('c3')?.close();
+  const joining = { cluster: CLUSTER, id: 'c4', set, grants, join: true };
+  await formatController(nodeDisk, directoryOf('c4'), joining);
+  const newcomer = await start('c4');
+  const add = `c4=${fourth.address}`;
+  const request = { kind: 'controllerReplace', remove: 'c3', add } as const;
+  const { done } = await network.call(set[0]?.address ?? '', controllerMethods.admin, request, {
+    timeout,
+  });
+  assert.match(done.join(), /in: c4, out: c3, set version 2/);
+  assert.equal(newcomer.address, fourth.address);
+  const old = await start('c3');
+  const deadline = performance.now() + 10_000;
+  while (!old.unready().includes('replaced') && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.match(old.unready(), /c3 was replaced: the controllers are c1, c2, c4 now \(set 2\)/);
 });

@@ -15,6 +15,7 @@ import type { Random } from '../../io/random.ts';
 import { METADATA_DIRECTORY } from '../../log/layout.ts';
 import { type Metadata, openMetadata } from '../../log/metadata.ts';
 import { JournalError } from '../../protocol/errors.ts';
+import type { AcceptorSet } from '../../protocol/paxos/messages.ts';
 import { type Micros, micros } from '../../protocol/types.ts';
 import type { ClusterStatus } from '../../transport/public.ts';
 import { type ControllerConfig, FEATURE_LEVEL_MAX } from './config.ts';
@@ -159,6 +160,7 @@ class RunningController implements Controller {
       onOther: (key) => this.#watch?.reconfigurer.othersAct(key),
       onSet: () => this.#watch?.onSet(),
       onGossip: (gossip) => this.#opened().watch.gossip.take(gossip),
+      onReplaced: (set) => this.#replaced(set),
       onFailed: (error) => this.#crash(error),
     });
     this.#group = group;
@@ -212,6 +214,15 @@ class RunningController implements Controller {
       }
       this.#beatOn(clock.now());
     });
+  }
+
+  #replaced({ version, seats }: AcceptorSet): void {
+    const names = seats.map(({ id }) => id).join(', ');
+    const note =
+      `controller ${this.id} was replaced: the controllers are ${names} now ` +
+      `(set ${version}). This process is of no use any more: stop it`;
+    if (note !== this.#note) this.#parts.logger.error({ version, seats }, note);
+    this.#note = note;
   }
 
   #about() {

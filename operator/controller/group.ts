@@ -45,12 +45,16 @@ export interface GroupParts {
   readonly onOther: (key: string) => void;
   readonly onSet: (set: AcceptorSet) => void;
   readonly onGossip: (gossip: Gossip) => Gossip;
+  /** The group has gone on without this controller: `set` serves, and does not name it. */
+  readonly onReplaced: (set: AcceptorSet) => void;
   readonly onFailed: (error: Error) => void;
 }
 
 /** A seat that carries floors and registers to others may be big: it gets more time. */
 const INSTALL_FACTOR = 4;
 const COPY_ATTEMPTS = 3;
+/** How often one whose start nobody confirms asks whether the group has gone on without it. */
+const SEEK = micros(1_000_000);
 
 export class Group {
   readonly #parts: GroupParts;
@@ -60,6 +64,7 @@ export class Group {
   readonly floors: Floors;
   readonly register: Register;
   #copying = false;
+  #opened = false;
   #closed = false;
 
   private constructor(parts: GroupParts, nonces: Nonces, acceptor: Acceptor) {
@@ -125,9 +130,31 @@ export class Group {
 
   /** Tells the peers of this start; `onOpen` follows. */
   start(): void {
-    if (this.#acceptor.newest !== undefined) this.#handshake.tell(this.register.set.seats);
+    if (this.#acceptor.newest !== undefined) {
+      this.#handshake.tell(this.register.set.seats);
+      void this.#seek();
+    }
     // Without a set there is nothing that could have been forgotten.
     else void this.#joinLater();
+  }
+
+  /** While it was away others may have taken seats, its own or those of the peers that it knows. */
+  async #seek(): Promise<void> {
+    const { clock, home, onReplaced } = this.#parts;
+    for (let attempt = 0; ; attempt += 1) {
+      await new Promise<void>((resolve) => {
+        clock.after(SEEK, resolve);
+      });
+      if (this.#opened || this.#closed) return;
+      const others = this.register.set.seats.filter(({ id }) => id !== home.id);
+      const peer = others[attempt % others.length];
+      if (peer === undefined) continue;
+      const answer = await this.ask(peer, { kind: 'hello' }, TIMING.acceptor).catch(() => null);
+      if (answer?.kind !== 'hello' || answer.set === null || this.#closed) continue;
+      this.register.learn(answer.set);
+      const named = answer.set.seats.some(({ id }) => id === home.id);
+      if (!named && answer.set.version >= this.register.set.version) onReplaced(answer.set);
+    }
   }
 
   /** Formatted to join: finds the set that it is to be let into, and waits. */
@@ -165,6 +192,7 @@ export class Group {
   }
 
   #open(): void {
+    this.#opened = true;
     this.#acceptor.open();
     this.#parts.onOpen();
     // Sealed into a set that it was not installed for yet, before it was started again.
