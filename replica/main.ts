@@ -12,7 +12,7 @@ import { type Probes, serveProbes } from './probes.ts';
 import { type Replica, startReplica } from './replica.ts';
 
 /** Oldest Node.js that runs this code, as package.json has it. */
-const NODE_MIN = [22, 18] as const;
+const NODE_MIN = [24, 0] as const;
 /** Wrong usage, a failure, and the longest that stopping may take. */
 const EXIT_USAGE = 2;
 const EXIT_FAILURE = 1;

@@ -16,7 +16,7 @@ import { type ControllerFormat, formatController } from './format.ts';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
-const NODE_MIN = [22, 18] as const;
+const NODE_MIN = [24, 0] as const;
 const STOP_MILLIS = 1_000;
 
 interface Flag {

@@ -130,7 +130,7 @@ describe('the process of a replica', () => {
 
   test('an older Node.js than the code needs is told so', () => {
     assert.equal(tooOld('24.0.0'), null);
-    assert.equal(tooOld('22.18.0'), null);
-    assert.match(tooOld('20.19.4') ?? '', /Node.js is 20.19.4, allowed is 22.18 or newer/);
+    assert.match(tooOld('22.18.0') ?? '', /Node.js is 22.18.0, allowed is 24.0 or newer/);
+    assert.match(tooOld('20.19.4') ?? '', /Node.js is 20.19.4, allowed is 24.0 or newer/);
   });
 });
