@@ -23,6 +23,9 @@ test('defaults fill what is left out', () => {
   assert.equal(replica.directory, 'data');
   assert.equal(replica.pid, 7);
   assert.equal(probeListen, '');
+  assert.deepEqual(replica.defaults, { replicationFactor: 3, minReplicas: 2 });
+  const one = config(read([...least, '--replication-factor', '1'])).replica.defaults;
+  assert.deepEqual(one, { replicationFactor: 1, minReplicas: 1 });
   assert.deepEqual(tls, { ca: '', cert: '', key: '', serverName: '' });
 });
 
@@ -49,6 +52,10 @@ test('what is wrong is refused by its name, what was given and what is allowed',
     [[...least, '--scrub-rate', '-1'], /--scrub-rate/],
     [[...least, '--queue-bytes', '1.5'], /--queue-bytes .* is "1.5", allowed is a whole number/],
     [[...least, '--log-level', 'loud'], /--log-level .* is "loud", allowed is debug, info, warn/],
+    [
+      [...least, '--replication-factor', '2', '--min-replicas', '3'],
+      /--min-replicas .* is "3", allowed is at most --replication-factor, which is 2/,
+    ],
     [[...least, '--tls-cert', 'c.pem'], /--tls-cert is "c.pem" and --tls-key is left out/],
     [[...least, '--authorization', 'f'], /--authorization is "f" and --tls-ca is left out/],
     [[...least, '--nothing'], /nothing/],

@@ -110,7 +110,7 @@ const FLAGS = [
   flag('tls-server-name', 'NAME', '', 'name in certificates of those dialled by an IP address'),
   flag('authorization', 'FILE', '', 'roles by certificate name; needs --tls-ca'),
   flag('replication-factor', 'COUNT', `${DEFAULT_SETTINGS.replicationFactor}`, 'of new journals'),
-  flag('min-replicas', 'COUNT', `${DEFAULT_SETTINGS.minReplicas}`, 'of new journals'),
+  flag('min-replicas', 'COUNT', '', 'of new journals; 2 unless they have fewer copies'),
   flag('log-level', 'LEVEL', 'info', 'debug, info, warn or error'),
   flag('queue-bytes', 'BYTES', `${DEFAULT_LIMITS.queueBytesMax}`, 'appends that may wait'),
   flag('queue-requests', 'COUNT', `${DEFAULT_LIMITS.queueRequestsMax}`, 'requests that may wait'),
@@ -197,10 +197,7 @@ function build(
       cluster:
         cluster === '' ? '' : checked('cluster', cluster, (given) => label('cluster', given)),
       limits,
-      defaults: {
-        replicationFactor: count('replication-factor', text, 1, 5),
-        minReplicas: count('min-replicas', text, 1, 5),
-      },
+      defaults: defaultsOf(text),
       ...about,
     },
     probeListen: text('probe-listen') === '' ? '' : address('probe-listen', text('probe-listen')),
@@ -208,6 +205,18 @@ function build(
     authorization: text('authorization'),
     logLevel: oneOf('log-level', text('log-level'), ['debug', 'info', 'warn', 'error']),
   };
+}
+
+function defaultsOf(text: (name: string) => string) {
+  const replicationFactor = count('replication-factor', text, 1, 5);
+  const given = text('min-replicas');
+  if (given === '') {
+    const minReplicas = Math.min(DEFAULT_SETTINGS.minReplicas, replicationFactor);
+    return { replicationFactor, minReplicas };
+  }
+  const minReplicas = count('min-replicas', text, 1, 5);
+  if (minReplicas <= replicationFactor) return { replicationFactor, minReplicas };
+  throw wrong('min-replicas', given, `at most --replication-factor, which is ${replicationFactor}`);
 }
 
 function refuseContradictions(

@@ -5,6 +5,7 @@ import process from 'node:process';
 import pino from 'pino';
 import type { Logger } from '../io/logger.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../io/node.ts';
+import { nodeHold } from '../io/node-hold.ts';
 import { type Authorizer, fileAuthorizer } from '../transport/authorize.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import { type CommandLine, ConfigError, type ProcessConfig, readCommandLine } from './config.ts';
@@ -63,13 +64,18 @@ async function run(config: ProcessConfig): Promise<void> {
   const logger = pino({ level: config.logLevel, base: { replica: member } }, destination);
   crashOn(logger);
   const around = new Surroundings(config, logger);
+  // Clocks hold nothing, and one that waits to be let in has no socket either.
+  nodeHold();
   try {
     await around.open();
     await around.live();
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    logger.error({ error: message }, 'this replica ends');
-    leave(message, EXIT_FAILURE);
+    if (around.toldToStop) logger.info({ error: message }, 'this replica ends before it served');
+    else {
+      logger.error({ error: message }, 'this replica ends');
+      leave(message, EXIT_FAILURE);
+    }
   }
   await around.close();
   // What a hung disk or a half-open connection still holds must not keep the process.
@@ -108,6 +114,10 @@ class Surroundings {
     this.#network.health.set(false);
     const { authorization: path } = config;
     this.#authorizer = path === '' ? null : fileAuthorizer({ path, clock: nodeClock, logger });
+  }
+
+  get toldToStop(): boolean {
+    return this.#abort.signal.aborted;
   }
 
   async open(): Promise<void> {

@@ -128,6 +128,17 @@ describe('the process of a replica', () => {
     assert.match(printed.said.join(''), /"zone": "z"/);
   });
 
+  test('one that waits to be let in goes on waiting, and ends when told to', async () => {
+    const alone = run([...flags('w', '127.0.0.1:0'), '--controllers', '127.0.0.1:1']);
+    const early = await Promise.race([
+      alone.ended,
+      new Promise<null>((resolve) => setTimeout(resolve, 6_000, null)),
+    ]);
+    assert.equal(early, null, alone.said.join(''));
+    alone.child.kill('SIGTERM');
+    assert.equal(await alone.ended, 0);
+  });
+
   test('an older Node.js than the code needs is told so', () => {
     assert.equal(tooOld('24.0.0'), null);
     assert.match(tooOld('22.18.0') ?? '', /Node.js is 22.18.0, allowed is 24.0 or newer/);
