@@ -1,4 +1,4 @@
-// A cluster of real processes under faults for some minutes, every history checked, a page at the end.
+// Real processes under faults for some minutes: every history is checked, and a page is left.
 //
 //   npm run soak [-- --minutes N] [--writers N] [--subscribers N] [--seed N] [--report FILE]
 //
@@ -103,7 +103,10 @@ class Soak {
     await cluster.whole(JOURNAL);
     const load = Load.start(cluster, JOURNAL, { writers, subscribers, pauseMillis: 10 });
     const sampling = this.#sample(load);
-    let judged = { wrong: [] as readonly string[], checked: 0 };
+    let judged: { readonly wrong: readonly string[]; readonly checked: number } = {
+      wrong: [],
+      checked: 0,
+    };
     try {
       while (this.#seconds() < minutes * 60) await this.#suffer(load);
     } catch (error) {

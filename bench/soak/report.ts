@@ -1,4 +1,4 @@
-// The page that a soak leaves: throughput over time with the faults marked on it, gaps, the verdict.
+// The page that a soak leaves: throughput over time with the faults marked on it, gaps, verdict.
 
 export interface Sample {
   /** Seconds since the beginning. */
@@ -58,7 +58,8 @@ function chart({ samples, faults, seconds }: SoakResult, colours: Map<string, st
     `<text x="0" y="12">${most.toFixed(0)}/s</text><text x="0" y="${HEIGHT}">0</text>` +
     `<text x="${WIDTH - 40}" y="${HEIGHT + 16}">${seconds.toFixed(0)} s</text>`;
   const box = `viewBox="0 0 ${WIDTH} ${HEIGHT + 20}"`;
-  return `<svg ${box} role="img" aria-label="appends a second">${bars.join('')}${line}${labels}</svg>`;
+  const drawn = `${bars.join('')}${line}${labels}`;
+  return `<svg ${box} role="img" aria-label="appends a second">${drawn}</svg>`;
 }
 
 function gapRows({ faults }: SoakResult, colours: Map<string, string>): string {

@@ -174,7 +174,8 @@ function messageText({ epoch, from, body }: ChainMessage): string {
     case 'replicate': {
       const headers = headersText(body.batches.map(({ header }) => header));
       const { startLsn, previousLsn, previousEpoch, committedLsn, barrier } = body;
-      return `${head} ${startLsn} ${previousLsn} ${previousEpoch} ${committedLsn} ${barrier} ${headers})`;
+      const after = `${startLsn} ${previousLsn} ${previousEpoch} ${committedLsn} ${barrier}`;
+      return `${head} ${after} ${headers})`;
     }
     case 'ack':
       return `${head} ${body.entries.map((entry) => Object.values(entry).join(':')).join()})`;

@@ -363,10 +363,11 @@ function send(
     body,
   };
   const known = world.wires.find((wire) => wire.from === site.store && wire.to === to.store);
-  if (known !== undefined) known.messages.push(structuredClone(message));
+  // Nothing in a message ever changes: machines replace what they hold.
+  if (known !== undefined) known.messages.push(message);
   else {
     const { incarnation } = to;
-    const messages = [structuredClone(message)];
+    const messages = [message];
     world.wires.push({ from: site.store, to: to.store, incarnation, messages });
   }
 }

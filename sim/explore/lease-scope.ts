@@ -1,4 +1,4 @@
-// Leases as a scope of the exhaustive search: nodes that run client/lease.ts on clocks of their own,
+// Leases as a scope of the exhaustive search: nodes that run client/lease.ts by their own clocks,
 // requests and answers in any order or lost, and a journal that decides each at one instant.
 //
 // It follows specs/LeaseKey.tla, with the holder's release added. A landed record is committed.

@@ -66,7 +66,7 @@ function promise(spec: RegisterSpec, a: number, b: Vote): void {
   spec.msgs.push({ ty: '1b', b: text(b), a, ab: node.ab, av: node.av });
 }
 
-/** `wins`: what a proposer that heard a quorum S may build on is the value of the highest ballot. */
+/** A proposer that heard a quorum builds on the value of the highest ballot in it. */
 function propose(spec: RegisterSpec, b: Vote, value: string): void {
   const action = `Propose(${text(b)})`;
   const twice = spec.msgs.some((m) => m.ty === '2a' && m.b === text(b));

@@ -56,6 +56,34 @@ export function mutable(
   };
 }
 
+/** A network whose streams bring every answer late. */
+export function delayed(millis: number): Network {
+  const network = grpcNetwork({ clock: nodeClock, logger: silent });
+  async function* late<A>(answers: AsyncIterable<A>): AsyncIterable<A> {
+    for await (const answer of answers) {
+      await new Promise((resolve) => setTimeout(resolve, millis));
+      yield answer;
+    }
+  }
+  return {
+    call: (...rest) => network.call(...rest),
+    stream: (...rest) => network.stream(...rest),
+    duplex(...args) {
+      const duplex = network.duplex(...args);
+      return {
+        send: (message) => duplex.send(message),
+        drained: () => duplex.drained(),
+        incoming: late(duplex.incoming),
+        end: () => duplex.end(),
+        cancel: () => duplex.cancel(),
+      };
+    },
+    serve: (...rest) => network.serve(...rest),
+    forget: (address) => network.forget(address),
+    close: () => network.close(),
+  };
+}
+
 export function open(endpoints: readonly string[], more: Partial<ClientSeams> = {}): Client {
   return connectWith({
     clock: nodeClock,

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Client, Journal } from '../../client/index.ts';
 import { House, type Housed } from '../replica/house.ts';
 import { until } from '../replica/shepherd.ts';
-import { journalOf, mutable, open, refused } from './kit.ts';
+import { delayed, journalOf, mutable, open, refused } from './kit.ts';
 
 /** Long enough for a machine that is busy with other things. */
 const LEASE_MILLIS = 2_000;
@@ -103,6 +103,32 @@ describe('with one replica', () => {
     assert.ok(keyLsn > tokenLsn, 'and was renewed');
     await leadership.release();
     await other.close();
+  });
+
+  test('a lease runs from when it was asked for, however late the answer is', async () => {
+    const orders = await journal();
+    const other = open([a.replica.address], { network: delayed(600) });
+    const leadership = await other.journal(orders.name).lead('worker', {
+      leaseMillis: LEASE_MILLIS,
+    });
+    assert.ok(leadership.remainingMillis() <= LEASE_MILLIS - 600);
+    await leadership.release();
+    await other.close();
+  });
+
+  test('nobody leads before what follows from the claim is applied', async () => {
+    const orders = await journal();
+    const order: string[] = [];
+    const leadership = await orders.lead('worker', {
+      leaseMillis: LEASE_MILLIS,
+      applied: async (token) => {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        order.push(`applied ${token}`);
+      },
+    });
+    order.push('leads');
+    assert.deepEqual(order, [`applied ${leadership.token}`, 'leads']);
+    await leadership.release();
   });
 
   test('a campaign ends with its signal', async () => {

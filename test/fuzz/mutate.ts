@@ -1,4 +1,4 @@
-// Changes bytes the way that breaks decoders: flips, lengths that lie, parts moved, cut and doubled.
+// Changes bytes the way that breaks decoders: flips, lengths that lie, parts cut and doubled.
 
 export type Draw = (below: number) => number;
 

@@ -226,6 +226,12 @@ export async function wholeLife(life: Life, reopen: () => Promise<Volume>): Prom
   await life.drop(two);
   life.append(one, 2, 5);
   await life.sync();
+  // Segments of one journal alone: a trim drops whole ones.
+  for (let round = 0; round < 30; round += 1) {
+    life.append(one, 5, 5, 900);
+    if (round % 10 === 9) await life.sync();
+  }
+  await life.trim(one, 170);
   life.create(two);
   life.append(two, 3, 1);
   await life.sync();

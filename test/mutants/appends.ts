@@ -14,7 +14,8 @@ export const APPENDS: readonly Mutant[] = [
       file: 'protocol/chain/append.ts',
       search: '    prove(state, request, failed.becauseLsn, reply);',
       replace:
-        "    prove(state, -1, NO_LSN, reply);\n    effects.push({ kind: 'reply', request, reply });",
+        '    prove(state, -1, NO_LSN, reply);\n' +
+        "    effects.push({ kind: 'reply', request, reply });",
     },
     quick,
   ),

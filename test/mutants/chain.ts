@@ -150,7 +150,8 @@ export const CHAIN: readonly Mutant[] = [
   mutant('wedged-acknowledges', 'a wedged member goes on acknowledging', ['protocol suite'], {
     file: 'protocol/chain/flow.ts',
     search:
-      'if (state.wedged || here.predecessor === undefined) return;\n  const durableLsn = vouchedLsn(state);',
+      'if (state.wedged || here.predecessor === undefined) return;\n' +
+      '  const durableLsn = vouchedLsn(state);',
     replace: 'if (here.predecessor === undefined) return;\n  const { durableLsn } = state;',
   }),
   mutant(

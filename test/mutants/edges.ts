@@ -66,15 +66,23 @@ export const EDGES: readonly Mutant[] = [
     edits: [
       {
         file: 'client/lead.ts',
+        search: '  get lost(): AbortSignal {\n    return this.#lost.signal;\n  }\n',
+        replace:
+          '  get lost(): AbortSignal {\n    return this.#lost.signal;\n  }\n\n' +
+          '  late(sentAt: number): ReturnType<typeof micros> {\n' +
+          '    return micros(Math.max(sentAt, this.#world.clock.now()));\n  }\n',
+      },
+      {
+        file: 'client/lead.ts',
         search: "granted(this.#lease, { kind: 'claim', sentAt, millis }, firstLsn);",
         replace:
-          "granted(this.#lease, { kind: 'claim', sentAt: micros(this.#world.clock.now() + 0 * sentAt), millis }, firstLsn);",
+          "granted(this.#lease, { kind: 'claim', sentAt: this.late(sentAt), millis }, firstLsn);",
       },
       {
         file: 'client/lead.ts',
         search: "granted(this.#lease, { kind: 'renew', sentAt, millis }, firstLsn);",
         replace:
-          "granted(this.#lease, { kind: 'renew', sentAt: micros(clock.now() + 0 * sentAt), millis }, firstLsn);",
+          "granted(this.#lease, { kind: 'renew', sentAt: this.late(sentAt), millis }, firstLsn);",
       },
     ],
   },

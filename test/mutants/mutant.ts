@@ -1,4 +1,4 @@
-// What a mutant is: a wrong version of the code, as small patches, and the methods that must see it.
+// What a mutant is: a wrong version of the code, as small patches, and the methods that see it.
 
 /** Cheapest first; what each of them runs is in methods.ts. */
 export const METHOD_NAMES = [

@@ -48,8 +48,8 @@ export const REGISTER: readonly Mutant[] = [
     search: "  const proposed = state.phase === 'accept';\n",
     replace:
       "  const proposed = state.phase === 'accept';\n  if (proposed) {\n" +
-      "    return over(state, { kind: 'chosen', before: state.found.value, value: state.proposed });\n" +
-      '  }\n',
+      '    const { value: before } = state.found;\n' +
+      "    return over(state, { kind: 'chosen', before, value: state.proposed });\n  }\n",
   }),
   mutant('less-than-a-majority', 'half of the acceptors decide', BY, {
     file: 'protocol/paxos/messages.ts',
@@ -109,7 +109,8 @@ export const REGISTER: readonly Mutant[] = [
   mutant('shrink-without-proof', 'members that never answered a wedge serve on', DECIDE, {
     file: 'operator/controller/decide/decide.ts',
     search:
-      '  if (wedgedFor === null || (proved.length < kept.length && !(late && proved.length > 0))) {',
+      '  if (wedgedFor === null || ' +
+      '(proved.length < kept.length && !(late && proved.length > 0))) {',
     replace: '  if (late && proved.length < 0) {',
   }),
 ];

@@ -5,6 +5,10 @@ import { type Mutant, mutant } from './mutant.ts';
 const BY = ['log suite', 'crash points', 'simulation'] as const;
 const quick = { quick: true };
 
+const SAVE_CUT =
+  '      await log.writer.saveState' +
+  '(log, nextState(log, { cuts: [...log.state.cuts, cut] }));\n';
+
 export const STORAGE: readonly Mutant[] = [
   mutant(
     'half-a-batch-recovered',
@@ -73,16 +77,12 @@ export const STORAGE: readonly Mutant[] = [
   }),
   mutant('same-segment-after-a-cut', 'what was cut lies beside what replaced it', BY, {
     file: 'log/disk/changes.ts',
-    search:
-      '      await log.writer.saveState(log, nextState(log, { cuts: [...log.state.cuts, cut] }));\n' +
-      '      log.writer.roll();\n',
-    replace:
-      '      await log.writer.saveState(log, nextState(log, { cuts: [...log.state.cuts, cut] }));\n',
+    search: SAVE_CUT + '      log.writer.roll();\n',
+    replace: SAVE_CUT,
   }),
   mutant('cut-not-saved', 'what was cut is back after a restart', BY, {
     file: 'log/disk/changes.ts',
-    search:
-      '      await log.writer.saveState(log, nextState(log, { cuts: [...log.state.cuts, cut] }));\n',
+    search: SAVE_CUT,
     replace: '      nextState(log, { cuts: [...log.state.cuts, cut] });\n',
   }),
   mutant(
