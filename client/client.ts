@@ -15,6 +15,7 @@ import {
   RangeViolation,
   zone,
 } from '../protocol/types.ts';
+import { partialSettingsIn, settingsOut } from '../transport/convert/configuration.ts';
 import { clusterMethods, journalMethods } from '../transport/methods.ts';
 import type {
   AdminAnswer,
@@ -125,11 +126,12 @@ export class Client implements AsyncDisposable {
 
   /** ALREADY_EXISTS, with `outcome: 'unknown'` where an earlier try may have made it. */
   async createJournal(name: string, options: CreateOptions = {}): Promise<JournalDescription> {
+    const { ifAbsent = false, settings = {} } = options;
     const firstLsn = checked(() => {
       checkName(name);
+      partialSettingsIn(settingsOut(settings));
       return lsn(whole('firstLsn', options.firstLsn ?? FIRST_LSN, FIRST_LSN, FIRST_LSN_LIMIT));
     });
-    const { ifAbsent = false, settings = {} } = options;
     const request = { name, ifAbsent, settings, firstLsn };
     const { createJournal } = journalMethods;
     const made = await this.#ask(createJournal, request, options, SLOW_MICROS);

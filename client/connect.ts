@@ -41,7 +41,9 @@ export function connect(options: ConnectOptions): Client {
 
 /** The one host name of all endpoints; undefined where they differ or are IP addresses. */
 function sharedName(endpoints: readonly string[]): string | undefined {
-  const hosts = new Set(endpoints.map((one) => one.slice(0, one.lastIndexOf(':'))));
+  // What JavaScript passes may be anything: it is refused by name further on.
+  const texts = Array.isArray(endpoints) ? endpoints.map(String) : [];
+  const hosts = new Set(texts.map((one) => one.slice(0, one.lastIndexOf(':'))));
   const [host = ''] = hosts;
   const isName = /[a-z]/i.test(host) && !host.includes(':') && host !== 'localhost';
   return hosts.size === 1 && isName ? host : undefined;

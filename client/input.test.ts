@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { hash128 } from '../io/node-hash.ts';
 import { NO_CONDITION } from '../protocol/chain/messages.ts';
 import { JournalError } from '../protocol/errors.ts';
+import { connect } from './connect.ts';
 import { type AppendOptions, checkAppend, checked, checkFrom, checkName } from './input.ts';
 
 const append = (records: unknown, options: AppendOptions = {}) =>
@@ -84,5 +85,24 @@ test('a journal is named by letters, digits, dots and dashes', () => {
   for (const name of ['a', 'orders-2.eu', 'a'.repeat(63)]) assert.equal(checkName(name), name);
   for (const wrong of ['', 'A', '-a', 'a-', 'a_b', 'a'.repeat(64)]) {
     refuses(() => checked(() => checkName(wrong)), 'journal name');
+  }
+});
+
+test('settings and endpoints of another kind are refused before anything is sent', async () => {
+  // cast: what JavaScript passes may be anything.
+  refuses(() => connect({} as never), 'endpoints', 'undefined');
+  refuses(() => connect({ endpoints: [7] as never }), 'endpoints[0]', '7');
+  await using client = connect({ endpoints: ['127.0.0.1:1'] });
+  const cases = [
+    [{ replicationFactor: 1.5 }, 'settings.replication_factor is 1.5'],
+    [{ minReplicas: 6 }, 'settings.min_replicas is 6'],
+    [{ recordBytesMax: 2 ** 25 }, 'settings.record_bytes_max is 33554432'],
+    [{ retainMillis: -1 }, 'settings.retain_millis is -1'],
+  ] as const;
+  for (const [settings, says] of cases) {
+    const error: unknown = await client.createJournal('orders', { settings }).catch((e) => e);
+    refuses(() => {
+      throw error;
+    }, says);
   }
 });
