@@ -24,6 +24,8 @@ export interface DiskFaults {
   shortReadChance: number;
   /** Probability that a write lands in another sector of its file, reported as done. */
   misdirectChance: number;
+  /** Syncs succeed and do nothing: a disk of which no log can make anything. */
+  lies: boolean;
   /** Bytes that something else has taken. */
   takenBytes: number;
 }
@@ -35,6 +37,7 @@ export const healthy = (): DiskFaults => ({
   readErrorChance: 0,
   shortReadChance: 0,
   misdirectChance: 0,
+  lies: false,
   takenBytes: 0,
 });
 
@@ -213,7 +216,7 @@ export class SimulatedDisk {
       file.failedSync(covered, this.#dice);
       throw new DiskError('EIO', path);
     }
-    file.synced(covered);
+    if (!this.faults.lies) file.synced(covered);
   }
 
   /** Where a write really lands. */

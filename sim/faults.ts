@@ -326,7 +326,7 @@ export class Faults {
     const { fabric, replicas, controllers, clients } = this.#scene;
     fabric.healAll();
     for (const machine of [...replicas, ...controllers, ...clients]) {
-      Object.assign(machine.disk.faults, healthy());
+      Object.assign(machine.disk.faults, { ...healthy(), lies: machine.disk.faults.lies });
       machine.resume();
       machine.start();
     }

@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly budget: Budget | null;
   /** Kinds of faults to draw from; null: drawn. */
   readonly faults: readonly string[] | null;
+  /** All disks lie about their syncs: such a run must fail, or the checkers are blind. */
+  readonly lyingDisks?: boolean;
   readonly tracer?: Tracer | undefined;
 }
 
@@ -54,9 +56,9 @@ export interface Failure {
 const START_MICROS = 60_000_000;
 const PEACE_MICROS = 90_000_000;
 /** Clients go on for this long after the last fault. */
-const WORK_IN_PEACE_MICROS = 10_000_000;
+const WORK_IN_PEACE_MICROS = 3_000_000;
 const SUFFER_MICROS_MAX = 600_000_000;
-const AFTERMATH_MICROS = 3_000_000;
+const AFTERMATH_MICROS = 1_000_000;
 
 /** Thrown by the parts of a run to end it with this failure. */
 class RunFailed extends Error {
@@ -212,6 +214,9 @@ class Life {
   /** The cluster works once every journal is there and served by all. */
   async #begin(): Promise<true> {
     await this.#cluster.start();
+    for (const { disk } of this.#cluster.machines()) {
+      disk.faults.lies = this.#options.lyingDisks ?? false;
+    }
     await this.#until(() => this.#cluster.status !== null);
     for (const name of this.#journals) {
       await this.#insist(() => this.#cluster.client.createJournal(name, { ifAbsent: true }));
