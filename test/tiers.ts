@@ -83,7 +83,7 @@ export const tiers: readonly Tier[] = [
     about: 'the cluster under faults in virtual time, one seed a run',
     installs: 'nothing',
     minutesMax: 10,
-    steps: () => simulation('--seeds', '200', '--from', '1', '--budget', '3m'),
+    steps: () => simulation('--seeds', '12', '--from', '1'),
   },
   {
     name: 'explore',
@@ -107,7 +107,7 @@ export const tiers: readonly Tier[] = [
     installs: 'nothing',
     minutesMax: 25,
     steps: () =>
-      tests('processes', 'test/processes/**/*.test.ts').map((step) => ({
+      tests('processes', 'test/processes/!(steady).test.ts').map((step) => ({
         ...step,
         fileMinutesMax: 8,
         filesAtOnce: 1,
@@ -124,6 +124,17 @@ export const tiers: readonly Tier[] = [
 
 /** Run by name only. */
 export const asked: readonly Tier[] = [
+  {
+    name: 'steady',
+    about: 'full load without a fault for three minutes: no reconfiguration, flat memory',
+    installs: 'nothing',
+    minutesMax: 8,
+    steps: () =>
+      tests('steady', 'test/processes/steady.test.ts').map((step) => ({
+        ...step,
+        fileMinutesMax: 8,
+      })),
+  },
   {
     name: 'soak',
     about: 'real processes under faults for three minutes, their histories checked',
