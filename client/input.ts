@@ -2,7 +2,11 @@
 // allowed. What only the journal's settings can tell is left to the server.
 
 import { type AppendCondition, NO_CONDITION } from '../protocol/chain/messages.ts';
-import { LEASE_MILLIS_LIMIT, RECORD_BYTES_LIMIT } from '../protocol/configuration.ts';
+import {
+  BATCH_RECORDS_LIMIT,
+  LEASE_MILLIS_LIMIT,
+  RECORD_BYTES_LIMIT,
+} from '../protocol/configuration.ts';
 import {
   type Idempotence,
   journalName,
@@ -73,7 +77,6 @@ export type From =
   | StartPosition;
 
 export const TIMEOUT_MILLIS_MAX = 86_400_000;
-const RECORDS_MAX = 2 ** 20;
 const CHOSEN_KEY_LENGTH_MAX = 1_024;
 const KEY_OPERATIONS: readonly KeyOperation[] = ['tag', 'claim', 'renew', 'release'];
 
@@ -105,8 +108,12 @@ export function checkAppend(
   hash: (text: string) => string,
 ): Omit<Submission, 'id'> {
   const list = isList(input) ? input : [input];
-  if (list.length === 0 || list.length > RECORDS_MAX) {
-    throw new RangeViolation('records', `${list.length} of them`, `1 to ${RECORDS_MAX} of them`);
+  if (list.length === 0 || list.length > BATCH_RECORDS_LIMIT) {
+    throw new RangeViolation(
+      'records',
+      `${list.length} of them`,
+      `1 to ${BATCH_RECORDS_LIMIT} of them`,
+    );
   }
   const records = list.map(checkRecord);
   let bytes = 0;

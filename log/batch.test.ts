@@ -83,6 +83,11 @@ test('a batch comes back as it went in', () => {
       assert.deepEqual([read.crc, read.previousCrc], [batchCrc(batch), previousCrc(batch)]);
       assert.equal(read.previousCrc, previous);
       const back = batchRecords(read);
+      const from = read.header.firstLsn + (back.length >> 1);
+      assert.deepEqual(
+        batchRecords(read, from, 3),
+        back.filter((one) => one.lsn >= from).slice(0, 3),
+      );
       assert.deepEqual(
         back.map(({ key, data }) => [key, [...data]]),
         written.map(({ key, data }) => [key, [...data]]),

@@ -158,8 +158,15 @@ function bodyKeys(body: Buffer): BodyKeys {
   return { keys, at };
 }
 
-/** The records of a batch, as views into its bytes. */
-export function batchRecords(batch: Batch): LogRecord[] {
+/**
+ * The records of a batch, as views into its bytes; at most `most` of them from position `from` on,
+ * so that who takes a large batch in pieces pays for each record once.
+ */
+export function batchRecords(
+  batch: Batch,
+  from: number = batch.header.firstLsn,
+  most: number = Number.POSITIVE_INFINITY,
+): LogRecord[] {
   const { header } = batch;
   const body = bodyOf(batch);
   const { keys, at: start } = bodyKeys(body);
@@ -173,10 +180,13 @@ export function batchRecords(batch: Batch): LogRecord[] {
     if (end > body.length || (number > 0 && key === undefined)) {
       throw damaged('its records are cut off');
     }
-    const position = after(header.firstLsn, index);
-    const timestamp = micros(header.timestamp + index);
-    const data = body.subarray(at + 8, end);
-    records.push({ lsn: position, timestamp, data, ...(key === undefined ? {} : { key }) });
+    if (header.firstLsn + index >= from) {
+      if (records.length >= most) return records;
+      const position = after(header.firstLsn, index);
+      const timestamp = micros(header.timestamp + index);
+      const data = body.subarray(at + 8, end);
+      records.push({ lsn: position, timestamp, data, ...(key === undefined ? {} : { key }) });
+    }
     at = end;
   }
   if (at !== body.length) throw damaged('bytes are left after its last record');

@@ -93,6 +93,12 @@ export async function openVolume(parts: VolumeParts): Promise<Volume> {
   return volume;
 }
 
+/** What folding the tables met counts like what recovery met: it waits to be mended. */
+function met({ journal }: DiskLog, error: JournalError): Damage {
+  const unknown = { file: '', position: 0, firstLsn: null, lastLsn: null };
+  return damageOf(error) ?? { ...unknown, journal, what: error.message };
+}
+
 async function makeDirectories(disk: Disk, layout: VolumeLayout): Promise<void> {
   await makeDurableDirectory(disk, layout.directory);
   const folders = [layout.segments, layout.bases, layout.tables, layout.aside];
@@ -148,7 +154,8 @@ class DiskVolume implements Volume {
       try {
         log.tables = await tablesUpTo(log, log.endLsn);
       } catch (error) {
-        if (damageOf(error) === null && log.damaged.length === 0) throw error;
+        if (error instanceof JournalError && error.code === 'DAMAGED') log.note(met(log, error));
+        else if (log.damaged.length === 0) throw error;
       }
     }
     await this.#removeStrays();

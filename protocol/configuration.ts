@@ -59,6 +59,11 @@ export const MIB = 1024 * KIB;
 
 export const RECORD_BYTES_LIMIT = 16 * MIB;
 export const KEY_BYTES_LIMIT = KIB;
+/**
+ * Records of one batch: an empty one is free by bytes, yet each costs a process some time, and what
+ * is done with a batch at once must stay well below the time after which a member counts as silent.
+ */
+export const BATCH_RECORDS_LIMIT = 2 ** 16;
 /** Longest lease of a claim or renewal: a day. */
 export const LEASE_MILLIS_LIMIT = 86_400_000;
 /** First position of a journal at most: so many are left that appends never run out of them. */

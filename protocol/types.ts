@@ -6,7 +6,7 @@
 declare const brand: unique symbol;
 type Brand<Value, Name extends string> = Value & { readonly [brand]: Name };
 
-/** Position of a record in one journal: dense, the first record is 1, 0 means "none". Below 2^53. */
+/** Position of a record in one journal: dense, the first is 1, 0 means "none". Below 2^53. */
 export type Lsn = Brand<number, 'Lsn'>;
 /** Number of a `Configuration`, from 1; 0 means "none yet". A raised lineage adds 2^20. */
 export type Epoch = Brand<number, 'Epoch'>;
@@ -22,7 +22,7 @@ export type StoreId = Brand<string, 'StoreId'>;
  * (see `chain/dedupe.ts`); the rest is random, or the hash of a key that a person chose.
  */
 export type WriterId = Brand<string, 'WriterId'>;
-/** Label of a member, chosen by people (`a`, `orders-0`): 1..63 of `[a-z0-9-.]`. Never an identity. */
+/** Label of a member, chosen by people (`orders-0`): 1..63 of `[a-z0-9-.]`. Never an identity. */
 export type MemberId = Brand<string, 'MemberId'>;
 /** Failure domain of a member, such as `eu-central-1a`. */
 export type Zone = Brand<string, 'Zone'>;

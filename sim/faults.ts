@@ -1,10 +1,10 @@
-// What goes wrong in a run: which faults, how often, and on whom. Drawn per seed (swarm testing), so
-// that one run is all cuts and another all disks.
+// What goes wrong in a run: which faults, how often, and on whom. Drawn per seed (swarm testing),
+// so that one run is all cuts and another all disks.
 //
 // Two kinds of runs. `available`: at most one replica and one controller are in trouble at a time,
-// the next only after the cluster is whole again, and what harms data in secret always hits the same
-// disk; such a run must stay available. `anything`: no budget at all; such a run may refuse, never
-// answer wrongly.
+// the next only after the cluster is whole again, and what harms data in secret always hits
+// the same disk; such a run must stay available. `anything`: no budget at all; such a run may
+// refuse, never answer wrongly.
 
 import type { AdminRequest } from '../transport/public.ts';
 import { healthy } from './disk.ts';

@@ -71,7 +71,8 @@ function commit(): string {
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'ignore'],
       }).trim();
-    return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') === '' ? '' : '+'}`;
+    const dirty = git('status', '--porcelain') === '' ? '' : '+';
+    return `${git('rev-parse', '--short', 'HEAD')}${dirty}`;
   } catch {
     return 'unknown';
   }

@@ -188,7 +188,7 @@ test('what was sent before a break arrives late, after a new connection was open
   assert.ok(late > 0, 'an old frame never came late');
 });
 
-test('a killed process resets its callers, a paused one and a dead machine are silent', async () => {
+test('a killed process resets its callers, a paused or dead machine is silent', async () => {
   const { a, b, fabric, actorB, world, run } = net('dead');
   await run(async () => {
     const slow = unary(ECHO, async () => {

@@ -329,7 +329,8 @@ class Life {
         ({ id, role, live, synced, endLsn, durableLsn }) =>
           `${id} ${role}${live ? '' : ' dead'}${synced ? '' : ' unsynced'} ${durableLsn}/${endLsn}`,
       );
-      return `${name} epoch ${epoch} ${writable ? 'writable' : 'refusing'} ${note}: ${each.join(', ')}`;
+      const takes = writable ? 'writable' : 'refusing';
+      return `${name} epoch ${epoch} ${takes} ${note}: ${each.join(', ')}`;
     });
     return `status of ${statusAt / 1e6} s: ${journals?.join(' | ') ?? 'none'}`;
   }

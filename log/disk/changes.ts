@@ -205,13 +205,13 @@ async function beginAgain(log: LogInside, base: Base): Promise<void> {
 export async function setLogAside(log: LogInside): Promise<void> {
   const { disk, layout } = log.writer.store.options;
   await log.writer.sync();
-  const base = await readBase(log);
+  const base = await readBase(log).catch(orDamaged);
   const name = asideName(log.journal, log.state.serial + 1);
   const path = `${layout.aside}/${name}`;
   await disk.remove(`${path}.tmp`);
   const file = await disk.create(`${path}.tmp`);
   try {
-    let at = await writeLengthFirst(file, 0, [encodeBase(base)]);
+    let at = base === null ? 0 : await writeLengthFirst(file, 0, [encodeBase(base)]);
     for (let next = after(log.baseLsn, 1); next <= log.endLsn; ) {
       const batches = await readable(log, next);
       if (typeof batches === 'number') {
@@ -233,7 +233,7 @@ export async function setLogAside(log: LogInside): Promise<void> {
   }
   await disk.rename(`${path}.tmp`, path);
   await disk.syncDirectory(layout.aside);
-  const { limits } = openTables(base.tables).scalars;
+  const limits = base === null ? undefined : openTables(base.tables).scalars.limits;
   const empty: Base = {
     journal: log.journal,
     lsn: NO_LSN,
@@ -243,6 +243,12 @@ export async function setLogAside(log: LogInside): Promise<void> {
     tables: snapshotTables(emptyTables(limits)),
   };
   await log.writer.alone(() => beginAgain(log, empty));
+}
+
+/** Null for a base whose bytes are bad: what can be read is kept all the same. */
+function orDamaged(error: unknown): null {
+  if (error instanceof JournalError && error.code === 'DAMAGED') return null;
+  throw error;
 }
 
 /** Batches from `next` on; or, where bytes are bad, the first position behind them. */

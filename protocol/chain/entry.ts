@@ -30,7 +30,7 @@ export function tooFew(state: ChainState): boolean {
   return order(configuration).length < configuration.settings.minReplicas;
 }
 
-/** A header of one record with nothing special, at `firstLsn`. Times only rise, whatever clocks do. */
+/** A header of one plain record at `firstLsn`. Times only rise, whatever clocks do. */
 export function blank(state: ChainState, firstLsn: Lsn): BatchHeader {
   const epoch = state.record?.epoch ?? NO_EPOCH;
   return {

@@ -89,7 +89,7 @@ function append(
   return at;
 }
 
-/** Within a lineage a cut below what is committed means that this epoch is over: ask, cut nothing. */
+/** A cut below what is committed means that this epoch is over: ask, cut nothing. */
 function cutTo(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): void {
   if (endLsn < state.committedLsn) effects.push({ kind: 'inquire' });
   else cut(state, endLsn, effects);

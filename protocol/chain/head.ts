@@ -128,7 +128,7 @@ function takeCursor(
   }
 }
 
-/** Only a key whose lease is over is forgotten; positions never come back, so old tokens stay wrong. */
+/** Only a key whose lease is over is forgotten; positions never return: old tokens stay wrong. */
 function takeForget(
   state: ChainState,
   request: RequestId,

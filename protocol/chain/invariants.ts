@@ -54,7 +54,7 @@ function checkAgreement(members: readonly ChainState[]): void {
   }
 }
 
-/** Positions at which it is enough to compare two logs: the borders of runs that both still hold. */
+/** Positions at which it is enough to compare two logs: borders of runs that both still hold. */
 function borders(one: ChainState, other: ChainState, through: Lsn): readonly Lsn[] {
   const starts = [...one.shape.runs, ...other.shape.runs].map((run) => run.firstLsn);
   const floor = Math.max(one.shape.baseLsn, other.shape.baseLsn);

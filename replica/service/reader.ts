@@ -157,8 +157,10 @@ export class Reader {
       const wanted = Math.min(STRETCH_BYTES, bytesMax - bytes);
       for (const batch of await this.#batches(host, nextLsn, wanted)) {
         const end = lastLsn(batch.header);
-        for (const record of batch.header.kind === 'data' ? batchRecords(batch) : []) {
-          if (record.lsn < nextLsn) continue;
+        // One more than there is room for shows where the next read goes on.
+        const most = limit - records.length + 1;
+        const taken = batch.header.kind === 'data' ? batchRecords(batch, nextLsn, most) : [];
+        for (const record of taken) {
           const size = record.data.length + (record.key?.length ?? 0);
           const full = records.length >= limit || (records.length > 0 && bytes + size > bytesMax);
           if (full) return { records, nextLsn: record.lsn, bytes };

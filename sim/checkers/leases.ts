@@ -25,9 +25,8 @@ function oneAtATime(name: string, led: readonly LedOperation[]): string[] {
   let before: LedOperation | null = null;
   for (const now of byStart) {
     if (before !== null && (before.returned ?? Infinity) > now.called) {
-      wrong.push(
-        `${name}: ${before.process} led until ${before.returned}, ${now.process} from ${now.called}`,
-      );
+      const first = `${before.process} led until ${before.returned}`;
+      wrong.push(`${name}: ${first}, ${now.process} from ${now.called}`);
     }
     if (before !== null && now.token <= before.token) {
       wrong.push(`${name}: ${now.process} led with token ${now.token} after ${before.token}`);

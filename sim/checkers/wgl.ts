@@ -47,7 +47,8 @@ export function linearizable<State, Input>(
   const seen = new Set<string>();
   const stack: { readonly entry: Entry; readonly state: State }[] = [];
   const open = operations.filter(({ returned }) => returned !== null).length;
-  let [state, closed, deepest] = [model.start, 0, [] as readonly number[]];
+  let [state, closed] = [model.start, 0];
+  let deepest: readonly number[] = [];
   let entry = head.next;
   while (closed < open) {
     if (entry?.match != null) {

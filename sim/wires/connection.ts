@@ -4,8 +4,22 @@
 // that has not heard of it yet, also when the other side has long opened a new connection.
 
 import { JournalError } from '../../protocol/errors.ts';
-import type { Actor } from '../world.ts';
-import type { Fabric } from './fabric.ts';
+import type { Dice } from '../random.ts';
+import type { Actor, World } from '../world.ts';
+
+/** What a connection needs of the network that carries it (fabric.ts). */
+export interface Carrier {
+  readonly world: World;
+  readonly dice: Dice;
+  readonly faults: { readonly breakChance: number };
+  readonly connections: { delete(connection: Connection): boolean };
+  isDown(host: string): boolean;
+  isCut(from: string, to: string): boolean;
+  latency(from: string, to: string): number;
+  delay(from: string, to: string, bytes: number): number;
+  deliver(delay: number, to: Actor | null, label: string, detail: number, task: () => void): void;
+  breakConnection(connection: Connection): void;
+}
 
 export type Frame =
   | { readonly kind: 'open' | 'message'; readonly bytes: Uint8Array }
@@ -46,14 +60,14 @@ export class Connection {
   readonly farHost: string;
   /** Whether any byte of it was on the wire. */
   sent = false;
-  readonly #fabric: Fabric;
+  readonly #fabric: Carrier;
   readonly #out = pipe();
   readonly #back = pipe();
   readonly #accept: () => End | null;
 
   /** `accept` is asked when the connection reaches the far host: null where nobody listens. */
   constructor(
-    fabric: Fabric,
+    fabric: Carrier,
     number: number,
     path: string,
     near: End,

@@ -124,7 +124,6 @@ export const EDGES: readonly Mutant[] = [
       search: '        await what.applied?.(token, holder.lost);',
       replace: '        void what.applied?.(token, holder.lost);',
     },
-    quick,
   ),
   mutant(
     'fence-dropped-on-a-retry',
@@ -136,17 +135,11 @@ export const EDGES: readonly Mutant[] = [
       replace: '      condition: (batch.maybeLanded ? null : first?.condition) ?? NO_CONDITION,',
     },
   ),
-  mutant(
-    'retry-under-a-new-number',
-    'an append whose answer was lost is made again',
-    CLIENT,
-    {
-      file: 'client/appends.ts',
-      search: '    batch.maybeLanded = true;\n    dropIfGone',
-      replace: '    batch.maybeLanded = true;\n    batch.number = null;\n    dropIfGone',
-    },
-    quick,
-  ),
+  mutant('retry-under-a-new-number', 'an append whose answer was lost is made again', CLIENT, {
+    file: 'client/appends.ts',
+    search: '    batch.maybeLanded = true;\n    dropIfGone',
+    replace: '    batch.maybeLanded = true;\n    batch.number = null;\n    dropIfGone',
+  }),
   mutant('unknown-outcome-told-as-none', 'what may have landed is said not to have', CLIENT, {
     file: 'client/appends.ts',
     search: 'const unknown = batch.maybeLanded || batch.tag !== null;',

@@ -10,10 +10,10 @@
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Effort, FULL, METHODS, QUICK } from './methods.ts';
+import { type Effort, FULL, METHODS, QUICK, type Run } from './methods.ts';
 import { METHOD_NAMES, type MethodName, type Mutant } from './mutant.ts';
 import { MUTANTS } from './table.ts';
-import { Tree } from './tree.ts';
+import { type Outcome, Tree } from './tree.ts';
 
 /** What a patch that does not even run looks like: that is nobody's success. */
 const BROKEN = /\b(?:SyntaxError|ReferenceError|ERR_MODULE_NOT_FOUND|ERR_INVALID_TYPESCRIPT)\b/;
@@ -46,7 +46,7 @@ async function attempt(tree: Tree, mutant: Mutant, plan: Plan): Promise<Verdict>
     const method = METHODS[name];
     let seconds = 0;
     for (const run of method.runs(plan.effort, mutant, tree.root)) {
-      const outcome = await tree.run(run, plan.effort.secondsMax);
+      const outcome = await tryOut(tree, mutant, method, run, plan.effort.secondsMax);
       seconds += outcome.seconds;
       if (BROKEN.test(outcome.output)) return { kind: 'broken', output: outcome.output };
       if (outcome.timedOut) tried.push(`${name} (stopped after ${plan.effort.secondsMax} s)`);
@@ -59,6 +59,33 @@ async function attempt(tree: Tree, mutant: Mutant, plan: Plan): Promise<Verdict>
     if (seconds > 0) tried.push(`${name} ${seconds.toFixed(0)} s`);
   }
   return { kind: 'missed', by: tried.join(', ') || 'nothing was run' };
+}
+
+/** Runs a method; what the code as it is fails at as well is not counted against the mutant. */
+async function tryOut(
+  tree: Tree,
+  mutant: Mutant,
+  { doubt }: (typeof METHODS)[MethodName],
+  first: Run,
+  secondsMax: number,
+): Promise<Outcome> {
+  const began = performance.now();
+  let run = first;
+  for (;;) {
+    const outcome = await tree.run(run, secondsMax);
+    const seconds = (performance.now() - began) / 1_000;
+    const asked = outcome.failed && !outcome.timedOut ? doubt?.(outcome.output, run) : null;
+    if (asked === null || asked === undefined || mutant.edits.length === 0) {
+      return { ...outcome, seconds };
+    }
+    tree.restore();
+    const same = await tree.run(asked.same, secondsMax);
+    tree.mutate(mutant.edits);
+    if (!same.failed) return { ...outcome, seconds };
+    say(`        (the code as it is fails too: ${asked.same.args.join(' ')})`);
+    if (seconds > secondsMax) return { ...outcome, failed: false, seconds };
+    run = asked.next;
+  }
 }
 
 /** True where all is as it must be. */

@@ -25,7 +25,7 @@ export const FULL: Effort = {
 export const QUICK: Effort = {
   walks: 200,
   registerWalks: 300,
-  searchSeconds: 20,
+  searchSeconds: 6,
   seeds: 0,
   seedMinutes: 1,
   secondsMax: 120,
@@ -41,6 +41,11 @@ interface Method {
   /** True where the tests were written by hand for the rule: no search, no chance. */
   readonly suite: boolean;
   readonly runs: (effort: Effort, mutant: Pick<Mutant, 'sim'>, root: string) => readonly Run[];
+  /**
+   * Where the code as it is may fail by chance too: the same run of it, and where to go on with the
+   * mutant if that fails as well. Null where what failed cannot be told.
+   */
+  readonly doubt?: (output: string, run: Run) => { readonly same: Run; readonly next: Run } | null;
   /** After how many seeds, states or stops, from what was printed. */
   readonly count: (output: string) => string;
 }
@@ -81,6 +86,10 @@ function search(...scopes: readonly string[]): Method {
 
 const env = (name: string, value: number): Run['env'] => ({ [name]: `${value}` });
 
+const flag = ({ args }: Run, name: string): string => args[args.indexOf(name) + 1] ?? '';
+const replaced = (args: readonly string[], name: string, value: string): readonly string[] =>
+  args.map((word, at) => (args[at - 1] === name ? value : word));
+
 export const METHODS: Readonly<Record<MethodName, Method>> = {
   'protocol suite': suite('test/chain/*.test.ts', 'protocol/**/!(random).test.ts'),
   'log suite': suite('log/!(crash).test.ts'),
@@ -120,6 +129,16 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       const flags = ['--seeds', `${seeds}`, '--from', '1', '--failures', '1'];
       const args = ['sim/main.ts', ...flags, '--budget', `${seedMinutes}m`, ...sim];
       return [{ args, env: {} }];
+    },
+    doubt: (output, run) => {
+      const seed = /seed (\d+): FAILED/.exec(output)?.[1];
+      if (seed === undefined) return null;
+      const left = Number(flag(run, '--from')) + Number(flag(run, '--seeds')) - Number(seed) - 1;
+      const from = (first: number, count: number): Run => {
+        const args = replaced(replaced(run.args, '--from', `${first}`), '--seeds', `${count}`);
+        return { ...run, args };
+      };
+      return { same: from(Number(seed), 1), next: from(Number(seed) + 1, Math.max(1, left)) };
     },
     count: (output) =>
       found(output, /seed (\d+): FAILED (\S+)/, ([seed, by]) => `${seed} seeds, by ${by}`),

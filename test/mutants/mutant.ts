@@ -3,6 +3,7 @@
 /** Cheapest first; what each of them runs is in methods.ts. */
 export const METHOD_NAMES = [
   'protocol suite',
+  'lease search',
   'log suite',
   'controller suite',
   'client suite',
@@ -11,7 +12,6 @@ export const METHOD_NAMES = [
   'register walks',
   'chain search',
   'register search',
-  'lease search',
   'crash points',
   'simulation',
 ] as const;

@@ -75,7 +75,6 @@ export const REGISTER: readonly Mutant[] = [
       search: 'return entry !== undefined && entry.durableLsn >= headReport.startLsn;',
       replace: 'return entry !== undefined || configuration.joining !== null;',
     },
-    quick,
   ),
   {
     name: 'survivor-by-name',

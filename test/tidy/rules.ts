@@ -46,10 +46,12 @@ const SIMULATED: readonly string[] = [
 ];
 
 /** Functions that may be longer, as `path name`, with the reason. */
-const LONG_FUNCTIONS: Readonly<Record<string, string>> = {};
+const LONG_FUNCTIONS: Readonly<Record<string, string>> = {
+  'test/disk.contract.ts testDisk': 'a suite: each of its tests is short',
+};
 
 /** Files that nobody imports and that are no main.ts, no test and nothing `package.json` names. */
-const ENTRIES: readonly string[] = ['client/index.ts'];
+const ENTRIES: readonly string[] = ['client/index.ts', 'test/kubernetes/lab/keeper.ts'];
 
 const FILE_LINES_MAX = 400;
 const FUNCTION_LINES_MAX = 70;

@@ -4,22 +4,19 @@
 // is a view of the message that it came in. Who keeps a record for long copies it.
 
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
+import { BATCH_RECORDS_LIMIT, RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { lsn, micros, RangeViolation } from '../../protocol/types.ts';
 import type * as wire from '../gen/journal.ts';
 import type { JournalRecord, NewRecord } from '../public.ts';
 import { checkKey } from './codec.ts';
 
-/** Records of one batch at most: an empty one takes 2 bytes of a message but 100 of memory. */
-export const RECORDS_MAX = 1_000_000;
-
 const RECORDS_FIELD = 2;
 
 /** Refuses a request of too many records before an object is made for each. */
 export function checkRecordCount(request: Uint8Array): void {
   // A record takes at least 2 bytes.
-  if (request.length <= RECORDS_MAX * 2) return;
+  if (request.length <= BATCH_RECORDS_LIMIT * 2) return;
   let records = 0;
   try {
     const reader = new BinaryReader(request);
@@ -31,10 +28,10 @@ export function checkRecordCount(request: Uint8Array): void {
   } catch {
     // What cannot be read is refused with its reason by the generated code, which stops there too.
   }
-  if (records > RECORDS_MAX) {
+  if (records > BATCH_RECORDS_LIMIT) {
     throw new JournalError(
       'INVALID_ARGUMENT',
-      `records is ${records} records, allowed is 1 to ${RECORDS_MAX} in a batch`,
+      `records is ${records} records, allowed is 1 to ${BATCH_RECORDS_LIMIT} in a batch`,
     );
   }
 }

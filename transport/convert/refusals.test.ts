@@ -126,14 +126,14 @@ describe('batches', () => {
     const empty = new BinaryWriter().uint32(18).uint32(0).finish();
     const bytes = new Uint8Array(empty.length * 2_000_000);
     for (let at = 0; at < bytes.length; at += empty.length) bytes.set(empty, at);
-    refused(
-      append.request,
-      bytes,
-      /^records is 2000000 records, allowed is 1 to 1000000 in a batch/,
-    );
+    refused(append.request, bytes, /^records is 2000000 records, allowed is 1 to 65536 in a batch/);
   });
   test('an operation that nobody knows', () => {
     refused(append.request, appendOf({ keyOperation: 9 }), /^key_operation is 9, allowed/);
+    const many = (count: number) =>
+      appendOf({ records: Array.from({ length: count }, () => record(new Uint8Array(0))) });
+    refused(append.request, many(65_537), /^records is 65537 records, allowed is 1 to 65536/);
+    assert.equal(append.request.decode(many(65_536)).records.length, 65_536);
     refused(
       append.request,
       appendOf({ leaseMillis: '4294967296' }),

@@ -1,0 +1,17 @@
+// The operator on a real Kubernetes of three zones: charts, faults under load, a cluster's life.
+
+import { describe } from 'node:test';
+import { chartCases } from './cases/charts.ts';
+import { faultCases } from './cases/faults.ts';
+import { lifeCases } from './cases/life.ts';
+import { onLab, withOperator } from './cases/suite.ts';
+import { userCases } from './cases/user.ts';
+
+onLab('the life of an operator', (theLab) => {
+  withOperator(theLab, (theHelm) => {
+    describe('charts', () => chartCases(theLab, theHelm));
+    describe('a user', () => userCases(theLab));
+    describe('faults', () => faultCases(theLab));
+    describe('life', () => lifeCases(theLab));
+  });
+});
