@@ -85,7 +85,7 @@ export const tiers: readonly Tier[] = [
     name: 'fast',
     about: 'types, lint, house rules and unit tests',
     installs: 'nothing',
-    minutesMax: 5,
+    minutesMax: 10,
     steps: () => [
       ...check(),
       ...tests(
@@ -179,5 +179,19 @@ export const asked: readonly Tier[] = [
     installs: kubernetesInstalls,
     minutesMax: 60,
     steps: () => kubernetes('kubernetes', 'state'),
+  },
+  {
+    name: 'check',
+    about: 'types, lint and house rules',
+    installs: 'nothing',
+    minutesMax: 5,
+    steps: () => [...check(), ...tests('house rules', 'test/tidy.test.ts')],
+  },
+  {
+    name: 'swarm',
+    about: 'new seeds for an hour',
+    installs: 'nothing',
+    minutesMax: 90,
+    steps: () => simulation('--swarm', '60m'),
   },
 ];
