@@ -20,6 +20,7 @@ import { listOrNone, makeDurableDirectory } from './files.ts';
 import { baseName, tablesName, VolumeLayout } from './layout.ts';
 import type { Base, Damage, JournalLog, Volume, VolumeStats } from './log.ts';
 import { recoverSegments, removeStrayIndexes } from './segments/recover.ts';
+import type { Cut } from './segments/runs.ts';
 import { SegmentStore } from './segments/store.ts';
 
 const MIB = 1024 * 1024;
@@ -111,7 +112,7 @@ async function makeDirectories(disk: Disk, layout: VolumeLayout): Promise<void> 
 class DiskVolume implements Volume {
   readonly #writer: VolumeWriter;
   readonly #options: Required<VolumeOptions>;
-  readonly #damages: readonly Damage[];
+  #damages: readonly Damage[];
   readonly #logs = new Map<JournalId, DiskLog>();
   #closed = false;
   /** Work beside the appends, one thing after the other. */
@@ -201,7 +202,7 @@ class DiskVolume implements Volume {
       journal,
       serial: (before?.serial ?? 0) + 1,
       dropped: false,
-      cuts: before?.cuts ?? [],
+      cuts: before?.cuts ?? this.#cutStrays(journal),
       base: {
         lsn: at,
         epoch,
@@ -224,6 +225,22 @@ class DiskVolume implements Volume {
     this.#logs.set(journal, log);
     this.#writer.created(log);
     return log;
+  }
+
+  /**
+   * Batches of a journal whose state cannot be read: nobody knows any more which of them were cut,
+   * so none of them may count in the log that takes their place.
+   */
+  #cutStrays(journal: JournalId): readonly Cut[] {
+    const { store } = this.#writer;
+    this.#damages = this.#damages.filter((damage) => damage.journal !== journal);
+    const strays = [...store.segments.values()].some(
+      ({ index }) => (index.journals.get(journal)?.spans.length ?? 0) > 0,
+    );
+    if (!strays) return [];
+    store.options.logger.error({ journal }, 'the state of a journal is lost: its log begins anew');
+    this.#writer.roll();
+    return [{ segment: store.lastNumber, endLsn: NO_LSN }];
   }
 
   async drop(journal: JournalId): Promise<void> {

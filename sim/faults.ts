@@ -287,6 +287,8 @@ export class Faults {
   readonly log: string[] = [];
   /** A volume was wiped, rotted or set back: data may be gone for good. */
   readonly harmed = new Set<string>();
+  /** Of those, where bytes were changed behind the back of the process. */
+  readonly spoiled = new Set<string>();
   readonly #scene: Scene;
   readonly #dice: Dice;
   readonly #drawn: readonly Kind[];
@@ -355,6 +357,7 @@ export class Faults {
     this.#number += 1;
     this.log.push(`${(world.now / 1e6).toFixed(3)} s ${kind.name} ${victim.name} ${lasts} us`);
     if (kind.latent === true || kind.loses === true) this.harmed.add(victim.name);
+    if (kind.latent === true || kind.name === 'mountTwice') this.spoiled.add(victim.name);
     this.#trouble(victim, 1);
     const end = kind.begin(this.#scene, victim, this.#dice);
     const over = (): void => {

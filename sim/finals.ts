@@ -66,7 +66,10 @@ async function readMachine(
   for (const { id, name, endLsn, trimmedLsn } of wanted) {
     const log = volume.find(id);
     const about = { member: machine.name, journal: name, committedLsn: endLsn, trimmedLsn };
-    if (log === undefined) finals.push({ ...about, baseLsn: 0, batches: [] });
+    // A log that cannot be opened is named by its volume, and refused as a whole.
+    const refused = volume.damages().some(({ journal }) => journal === id);
+    const damaged = refused ? [{ firstLsn: 1, lastLsn: Number.MAX_SAFE_INTEGER }] : [];
+    if (log === undefined) finals.push({ ...about, baseLsn: 0, batches: [], damaged });
     else finals.push({ ...about, baseLsn: log.shape().baseLsn, ...(await contentOf(log)) });
   }
   cluster.world.kill(actor);

@@ -303,12 +303,22 @@ class Life {
     }
   }
 
-  /** Bad bytes are found only where somebody has harmed the disk. */
+  /**
+   * Bad bytes are found only where somebody has spoiled the disk; and within the budget, which
+   * spoils one disk only, every position is good on some member.
+   */
   #unharmed(finals: readonly FinalLog[]): void {
     for (const { member, journal, damaged = [] } of finals) {
-      if (damaged.length === 0 || this.#faults.harmed.has(member)) continue;
+      if (damaged.length === 0 || this.#faults.spoiled.has(member)) continue;
       const where = damaged.map(({ firstLsn, lastLsn }) => `${firstLsn}..${lastLsn}`).join(', ');
       this.#fail('damage', `${journal} on ${member} is damaged at ${where}, and nobody harmed it`);
+    }
+    if (this.#faults.budget === 'anything') return;
+    for (const name of this.#journals) {
+      const copies = finals.filter(({ journal }) => journal === name);
+      if (copies.every(({ damaged = [] }) => damaged.length > 0)) {
+        this.#fail('damage', `no member has a whole copy of ${name}`);
+      }
     }
   }
 

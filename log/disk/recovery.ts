@@ -28,6 +28,8 @@ interface Held {
 export async function recoverLogs(store: SegmentStore): Promise<RecoveredLogs> {
   const held = new Map<JournalId, Held[]>();
   const states = new Map<JournalId, { state: LogState; segment: number }>();
+  /** Whose newest state is bad: what an older one says was made void by it. */
+  const lost = new Map<JournalId, Damage>();
   const damages: Damage[] = [];
   for (const segment of store.segments.values()) {
     for (const [journal, { spans, state }] of segment.index.journals) {
@@ -36,9 +38,16 @@ export async function recoverLogs(store: SegmentStore): Promise<RecoveredLogs> {
       for (const span of spans) list.push({ segment, span });
       if (state === null) continue;
       const read = await readState(segment, state.offset, state.length);
-      if (read !== null) states.set(journal, { state: read, segment: segment.number });
-      else damages.push(stateDamage(segment, journal, state.offset));
+      if (read === null) lost.set(journal, stateDamage(segment, journal, state.offset));
+      else {
+        lost.delete(journal);
+        states.set(journal, { state: read, segment: segment.number });
+      }
     }
+  }
+  for (const [journal, damage] of lost) {
+    states.delete(journal);
+    damages.push(damage);
   }
   const logs: LogParts[] = [];
   const dropped: LogParts[] = [];
@@ -48,7 +57,7 @@ export async function recoverLogs(store: SegmentStore): Promise<RecoveredLogs> {
   }
   for (const [journal, list] of held) {
     const first = list[0];
-    if (states.has(journal) || first === undefined) continue;
+    if (states.has(journal) || lost.has(journal) || first === undefined) continue;
     damages.push(stateDamage(first.segment, journal, 0));
   }
   for (const segment of store.segments.values()) {

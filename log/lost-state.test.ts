@@ -1,0 +1,93 @@
+// A journal whose state is lost: an older state is not taken for it, and its log begins anew.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Disk } from '../io/disk.ts';
+import { silent } from '../io/logger.ts';
+import { nodeRandom } from '../io/node.ts';
+import { type Batch, type JournalId, journalId, lsn } from '../protocol/types.ts';
+import { append, readAll } from '../test/log/batches.ts';
+import { DIRECTORY, stillClock } from '../test/log/life.ts';
+import { StoppingDisk } from '../test/log/stopping-disk.ts';
+import type { JournalLog, Volume } from './log.ts';
+import { openVolume } from './volume.ts';
+
+const ONE: JournalId = journalId('1'.repeat(32));
+const TWO: JournalId = journalId('2'.repeat(32));
+
+const open = (disk: Disk): Promise<Volume> =>
+  openVolume({
+    disk,
+    directory: DIRECTORY,
+    clock: stillClock,
+    logger: silent,
+    random: nodeRandom('lost state'),
+    options: { segmentBytes: 65_536, reserveBytes: 0 },
+  });
+
+function found(volume: Volume, journal: JournalId): JournalLog {
+  const log = volume.find(journal);
+  assert.ok(log);
+  return log;
+}
+
+/** Two journals in turn, 40 batches each; the batches of the first. */
+async function fill(volume: Volume): Promise<Batch[]> {
+  const one = volume.create(ONE);
+  const two = volume.create(TWO);
+  const batches: Batch[] = [];
+  for (let round = 1; round <= 40; round += 1) {
+    batches.push(append(one, 5, { recordBytes: 300 }));
+    append(two, 2);
+    if (round % 4 === 0) await volume.sync();
+  }
+  return batches;
+}
+
+/** Flips a bit of every copy of the newest state of a journal. */
+function loseState(machine: StoppingDisk, journal: JournalId): void {
+  const segments = machine.image
+    .files()
+    .filter(([path]) => path.endsWith('.segment'))
+    .reverse();
+  for (const [, file] of segments) {
+    const bytes = Buffer.from(file.read(0, file.size));
+    const text = Buffer.from(`{"journal":"${journal}","serial"`);
+    const last = bytes.lastIndexOf(text);
+    if (last < 0) continue;
+    const before = bytes.lastIndexOf(text, last - 1);
+    for (const at of before < 0 ? [last] : [before, last]) assert.ok(file.rot(at + 3, 1));
+    return;
+  }
+  assert.fail('no state of the journal lies in a segment');
+}
+
+for (const cut of [false, true]) {
+  const about = cut ? 'which had a cut' : 'the only one';
+  test(`a log whose newest state is lost, ${about}, begins anew without its old end`, async () => {
+    const machine = new StoppingDisk();
+    await machine.live(Number.POSITIVE_INFINITY, async (disk) => {
+      let volume = await open(disk);
+      const batches = await fill(volume);
+      if (cut) await found(volume, ONE).cut(lsn(150));
+      await volume.close();
+      loseState(machine, ONE);
+      volume = await open(disk);
+      assert.equal(volume.find(ONE), undefined, 'an older state is not taken for it');
+      assert.deepEqual(
+        volume.damages().map(({ journal }) => journal),
+        [ONE],
+      );
+      assert.equal((await readAll(found(volume, TWO))).length, 40);
+      const log = volume.create(ONE);
+      assert.deepEqual(volume.damages(), []);
+      for (const batch of batches.slice(0, 3)) log.append(batch);
+      await volume.sync();
+      await volume.close();
+      volume = await open(disk);
+      assert.equal(found(volume, ONE).endLsn, 15, 'what the lost state told of does not come back');
+      assert.equal((await readAll(found(volume, ONE))).length, 3);
+      await volume.close();
+    });
+  });
+}
