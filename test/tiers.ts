@@ -70,7 +70,7 @@ const kubernetesInstalls =
   '~/.cache/journal, many minutes the first time';
 
 const kubernetes = (...names: readonly string[]): Step[] => [
-  program('the lab is made ready', process.execPath, 'test/kubernetes/lab/prepare.ts'),
+  program('the lab is made ready', process.execPath, 'test/kubernetes/lab/main.ts', 'prepare'),
   ...names.map((name) => ({
     kind: 'tests' as const,
     name: `kubernetes: ${name}`,

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { attempt } from '../lab/commands.ts';
 import { PROJECT_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
-import { type Helm, whole } from './cluster.ts';
+import type { Helm } from '../lab/operator.ts';
+import { whole } from './cluster.ts';
 
 const charts = join(import.meta.dirname, '..', '..', '..', 'charts');
 const OPERATOR = join(charts, 'journal-operator');

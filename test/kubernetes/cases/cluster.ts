@@ -1,39 +1,10 @@
-// Brings the operator and a JournalCluster onto the lab, as a user would, and looks at it.
+// A JournalCluster on the lab as a user sees it: its manifest, its status, its pods.
 
-import { join } from 'node:path';
 import { type KubeObject, record } from '../lab/api.ts';
-import { run, until } from '../lab/commands.ts';
-import { PROJECT_IMAGE, projectImage, type Say } from '../lab/images.ts';
+import { until } from '../lab/commands.ts';
 import { isReady, type Lab } from '../lab/lab.ts';
 
-const root = join(import.meta.dirname, '..', '..', '..');
-const OPERATOR_NAMESPACE = 'journal-system';
 const READY_MILLIS_MAX = 120_000;
-
-/** Runs Helm against the lab and answers what it prints. */
-export type Helm = (args: readonly string[]) => Promise<string>;
-
-/** Its files are in the lab's folder, not in the home of whoever runs the tests. */
-export function helmOf(lab: Lab, program: string): Helm {
-  const home = join(lab.state.folder, 'helm');
-  const homes = { HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home };
-  const env = { ...process.env, ...homes };
-  return (args) => run(lab.inside([program, '--kubeconfig', lab.kubeconfig, ...args]), { env });
-}
-
-/** Builds the project's image, brings it to every node and installs the operator by its chart. */
-export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<void> {
-  await lab.importImage(await projectImage(say));
-  const [repository = '', tag = ''] = PROJECT_IMAGE.split(/:(?=[^:/]+$)/);
-  const image = Object.entries({ repository, tag, pullPolicy: 'Never' });
-  const values = image.flatMap(([name, value]) => ['--set', `image.${name}=${value}`]);
-  const install = ['install', 'journal-operator', join(root, 'charts', 'journal-operator')];
-  await helm([...install, '--namespace', OPERATOR_NAMESPACE, '--create-namespace', ...values]);
-  await lab.kubectl([
-    ...['--namespace', OPERATOR_NAMESPACE, 'rollout', 'status', 'deployment/journal-operator'],
-    `--timeout=${READY_MILLIS_MAX / 1_000}s`,
-  ]);
-}
 
 export interface Spec {
   readonly [field: string]: unknown;

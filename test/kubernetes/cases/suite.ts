@@ -5,8 +5,8 @@
 import { after, before, describe } from 'node:test';
 import { build } from '../../../tools/build.ts';
 import { Lab } from '../lab/lab.ts';
+import { type Helm, helmOf, installOperator } from '../lab/operator.ts';
 import { obstacle } from '../lab/packages.ts';
-import { type Helm, helmOf, installOperator } from './cluster.ts';
 
 const kept = process.env.KUBERNETES_LAB === 'keep';
 const say = (line: string): void => void process.stderr.write(`${line}\n`);

@@ -1,7 +1,10 @@
 // A Kubernetes of three zones on this machine, for people who have no cluster of their own.
 //
-//   npm run cluster -- up                       makes it; root and Linux needed
+//   npm run cluster -- up                       makes it, with the operator; root and Linux needed
+//   npm run cluster -- up bare                  the same without an operator
+//   npm run cluster -- prepare                  installs, builds and packs all that `up` needs
 //   npm run cluster -- kubectl get nodes        talks to it
+//   npm run cluster -- helm list -A             Helm, at its charts
 //   npm run cluster -- in COMMAND…              runs a command in its network
 //   npm run cluster -- cut|heal ZONE            pulls a zone's cable, puts it back
 //   npm run cluster -- stop-api | start-api     the API server and its etcd
@@ -10,8 +13,11 @@
 //   npm run cluster -- down                     removes it
 
 import { spawn } from 'node:child_process';
-import { Lab } from './lab.ts';
-import { obstacle } from './packages.ts';
+import { build } from '../../../tools/build.ts';
+import { pauseImage, projectImage } from './images.ts';
+import { Lab, TOOLS } from './lab.ts';
+import { helmOf, installOperator } from './operator.ts';
+import { installPackages, obstacle } from './packages.ts';
 import { allStates, removeLab, removeStale } from './state.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -36,17 +42,47 @@ async function open(): Promise<Lab> {
   return Lab.open(state, say);
 }
 
-async function up(): Promise<void> {
+/** Installs, builds and packs what the lab is made of, so that the tests' clocks need not wait. */
+async function prepare(): Promise<void> {
+  const why = obstacle();
+  if (why === undefined) {
+    await installPackages(say);
+    const tools = await build([...TOOLS, 'helm'], say);
+    await pauseImage(tools.get('pause') ?? '');
+    await projectImage(say);
+    return;
+  }
+  say(`nothing is prepared: the lab ${why}`);
+  // Where nobody reads why, what cannot run has failed.
+  if (process.env.CI === 'true') process.exitCode = 1;
+}
+
+async function up(bare: boolean): Promise<void> {
   const why = obstacle();
   if (why !== undefined) throw new Error(`a cluster ${why}`);
   await removeStale(say);
   const there = kept().at(-1);
   if (there !== undefined) throw new Error(`${there.lab} is up; remove it by \`down\` first`);
+  if (!bare) await prepare();
   const begun = Date.now();
+  const took = (): string => `after ${Math.round((Date.now() - begun) / 1000)} s`;
   const lab = await Lab.up({ say, kept: true });
-  say(`${lab.state.lab} is ready after ${Math.round((Date.now() - begun) / 1000)} s`);
+  say(`${lab.state.lab} is ready ${took()}: three nodes in the zones a, b and c`);
   say(`its files, logs and kubeconfig: ${lab.state.folder}`);
+  if (bare) return;
+  await installOperator(lab, await helm(lab), say);
+  say(`the operator is ready ${took()}; next:`);
+  say('  npm run cluster -- kubectl apply -f examples/minimal.yaml');
+  say('  npm run cluster -- kubectl wait journalcluster/orders --for=condition=Ready');
+  say('  npm run cluster -- kubectl get journalclusters,pods');
+  say('  npm run cluster -- down');
 }
+
+async function helmProgram(): Promise<string> {
+  return (await build(['helm'], say)).get('helm') ?? '';
+}
+
+const helm = async (lab: Lab) => helmOf(lab, await helmProgram());
 
 async function down(): Promise<void> {
   await removeStale(say);
@@ -71,14 +107,20 @@ function needed(word: string | undefined, what: string): string {
 async function main([verb, ...rest]: readonly string[]): Promise<void> {
   const [first, second = 'default'] = rest;
   switch (verb) {
+    case 'prepare':
+      return prepare();
     case 'up':
-      return up();
+      return up(first === 'bare');
     case 'down':
       return down();
     case 'list':
       return list();
     case 'kubectl':
       return hand((await open()).kubectlCommand(rest));
+    case 'helm': {
+      const lab = await open();
+      return hand(lab.inside([await helmProgram(), '--kubeconfig', lab.kubeconfig, ...rest]));
+    }
     case 'in':
       return hand((await open()).inside(rest));
     case 'cut':
@@ -93,8 +135,8 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
     case 'resume':
       return (await open()).pause(second, needed(first, 'the pod'), verb === 'pause');
     default:
-      say('up | down | list | kubectl … | in … | cut ZONE | heal ZONE | stop-api | start-api |');
-      say('pause POD [NAMESPACE] | resume POD [NAMESPACE]');
+      say('up [bare] | down | list | prepare | kubectl … | helm … | in … | cut ZONE | heal ZONE |');
+      say('stop-api | start-api | pause POD [NAMESPACE] | resume POD [NAMESPACE]');
       process.exitCode = 2;
   }
 }

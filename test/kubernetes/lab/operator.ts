@@ -1,0 +1,45 @@
+// Installs the operator by its chart on a lab, from the project's own image.
+
+import { join } from 'node:path';
+import { run } from './commands.ts';
+import { PROJECT_IMAGE, projectImage, type Say } from './images.ts';
+import type { Lab } from './lab.ts';
+
+const chart = join(import.meta.dirname, '..', '..', '..', 'charts', 'journal-operator');
+const READY_SECONDS_MAX = 120;
+
+export const OPERATOR = 'journal-operator';
+export const OPERATOR_NAMESPACE = 'journal-system';
+
+/** Runs Helm against the lab and answers what it prints. */
+export type Helm = (args: readonly string[]) => Promise<string>;
+
+/** Its files are in the lab's folder, not in the home of whoever runs the tests. */
+export function helmOf(lab: Lab, program: string): Helm {
+  const home = join(lab.state.folder, 'helm');
+  const homes = { HELM_CACHE_HOME: home, HELM_CONFIG_HOME: home, HELM_DATA_HOME: home };
+  const env = { ...process.env, ...homes };
+  return (args) => run(lab.inside([program, '--kubeconfig', lab.kubeconfig, ...args]), { env });
+}
+
+/** What tells the chart to run the image that was brought to the nodes. */
+export function imageValues(): readonly string[] {
+  const [repository = '', tag = ''] = PROJECT_IMAGE.split(/:(?=[^:/]+$)/);
+  const image = Object.entries({ repository, tag, pullPolicy: 'Never' });
+  return image.flatMap(([name, value]) => ['--set', `image.${name}=${value}`]);
+}
+
+/** Builds the project's image, brings it to every node and installs the operator by its chart. */
+export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<void> {
+  await lab.importImage(await projectImage(say));
+  const install = ['install', OPERATOR, chart, '--namespace', OPERATOR_NAMESPACE];
+  await helm([...install, '--create-namespace', ...imageValues()]);
+  await operatorReady(lab);
+}
+
+export async function operatorReady(lab: Lab): Promise<void> {
+  await lab.kubectl([
+    ...['--namespace', OPERATOR_NAMESPACE, 'rollout', 'status', `deployment/${OPERATOR}`],
+    `--timeout=${READY_SECONDS_MAX}s`,
+  ]);
+}
