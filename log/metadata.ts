@@ -36,6 +36,8 @@ export interface Metadata {
    * sync. Keys up to 64 KiB of UTF-8. After a failed sync every save rejects with DAMAGED.
    */
   save(changes: MetadataChanges): Promise<void>;
+  /** Set once a sync failed: nothing is saved any more, what is known stays readable. */
+  readonly failed: Error | null;
   close(): Promise<void>;
 }
 
@@ -201,6 +203,10 @@ class MetadataFile implements Metadata {
     this.#options = options;
     this.generation = generation;
     this.#values = values;
+  }
+
+  get failed(): Error | null {
+    return this.#failed;
   }
 
   get(key: string): Uint8Array | undefined {

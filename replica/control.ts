@@ -144,11 +144,12 @@ export class Control {
       throw new JournalError('INCOMPATIBLE', 'the first ping of a stream carries no hello');
     }
     observer.sequence = ping.sequence;
-    const { controllers, metadata, logger } = this.#parts;
+    const { controllers, metadata, logger, driver } = this.#parts;
     if (controllers.learn(ping.controllers)) {
       const bytes = new TextEncoder().encode(JSON.stringify(controllers.addresses));
       metadata.save(new Map([['controllers', bytes]])).catch((error: unknown) => {
         logger.warn({ error: String(error) }, 'addresses of controllers were not saved');
+        driver.unsaved(error);
       });
     }
     const greeting = ping.hello !== undefined;
@@ -279,7 +280,7 @@ export class Control {
   async #probe(observer: Observer, probe: number): Promise<void> {
     if (probe === observer.probing || this.#parts.driver.halted !== null) return;
     observer.probing = probe;
-    const { metadata, meter, logger } = this.#parts;
+    const { metadata, meter, logger, driver } = this.#parts;
     const bytes = new TextEncoder().encode(String(probe));
     try {
       await meter.measure(() => metadata.save(new Map([['probe', bytes]])));
@@ -287,6 +288,7 @@ export class Control {
       this.changed();
     } catch (error) {
       logger.error({ error: String(error) }, 'a probe of the disk failed');
+      driver.unsaved(error);
       // The same one is asked for until it succeeds: a full disk may have room again.
       this.#parts.clock.after(PROBE_AGAIN, () => {
         if (observer.probing === probe) observer.probing = observer.probed;

@@ -271,6 +271,7 @@ export class Journals {
     // Only names and settings of journals that this replica does not serve hang on it.
     saving.catch((error: unknown) => {
       logger.warn({ journal, error: String(error) }, 'a configuration was not saved');
+      this.#parts.driver.unsaved(error);
     });
   }
 

@@ -160,7 +160,8 @@ class RunningReplica implements Replica {
   }
 
   dead(): string {
-    const { failed } = this.#opened.volume;
+    const { volume, metadata } = this.#opened;
+    const failed = volume.failed ?? metadata.failed;
     return failed === null ? '' : `the volume failed: ${failed.message}`;
   }
 

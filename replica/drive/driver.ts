@@ -244,6 +244,11 @@ export class Driver {
     return encodeBatch(header, body, endCrc);
   }
 
+  /** A save beside the machines failed: where the disk did, it is as if one of theirs had. */
+  unsaved(error: unknown): void {
+    if (this.#parts.metadata.failed !== null) this.#broken(error);
+  }
+
   /** Resolves when what was posted to a journal was taken, and the disk has carried it out. */
   async settled(host: Host): Promise<void> {
     await Promise.resolve();

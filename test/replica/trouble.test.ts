@@ -8,11 +8,16 @@ import { JournalError } from '../../protocol/errors.ts';
 import { House, type Housed, texts } from './house.ts';
 import { until } from './shepherd.ts';
 
-/** The real disk, whose syncs of segments can be held back or made to fail. */
+/** The real disk, whose syncs can be held back or made to fail, those of segments by default. */
 class Trouble {
   fails = false;
+  readonly #ending: string;
   #gate: Promise<void> = Promise.resolve();
   release: () => void = () => {};
+
+  constructor(ending = '.segment') {
+    this.#ending = ending;
+  }
 
   hold(): void {
     this.#gate = new Promise((resolve) => {
@@ -37,7 +42,7 @@ class Trouble {
       truncate: (size) => file.truncate(size),
       close: () => file.close(),
       sync: async () => {
-        if (!file.path.endsWith('.segment')) return await file.sync();
+        if (!file.path.endsWith(this.#ending)) return await file.sync();
         await this.#gate;
         if (this.fails) throw new DiskError('EIO', file.path);
         await file.sync();
@@ -116,6 +121,21 @@ describe('a replica in trouble', () => {
     await assert.rejects(house.append(one, name, ['after']), code('UNAVAILABLE'));
     await until('it is told', () => /EIO/.test(one.sheep.pong?.health.failed ?? ''));
     assert.match(one.replica.dead(), /EIO/);
+    assert.deepEqual(texts(await house.read(one, name, 1)), ['before']);
+  });
+
+  test('a probe whose sync failed ends the replica, and is not tried again', async () => {
+    const trouble = new Trouble('.metadata');
+    const one = await house.start('unsaved', {}, trouble.disk());
+    const name = await journal('unsaved', one);
+    await house.append(one, name, ['before']);
+    trouble.fails = true;
+    one.sheep.directives = [{ kind: 'probe', probe: 7 }];
+    await until('it is told', () => /synced/.test(one.sheep.pong?.health.failed ?? ''));
+    trouble.fails = false;
+    assert.match(one.replica.dead(), /metadata .* could not be synced/);
+    assert.equal(one.sheep.pong?.health.probe, 0);
+    await assert.rejects(house.append(one, name, ['after']), code('UNAVAILABLE'));
     assert.deepEqual(texts(await house.read(one, name, 1)), ['before']);
   });
 
