@@ -97,6 +97,23 @@ test('time goes on, and a cancelled timer does not fire', async () => {
   assert.ok(Math.abs(nodeClock.wall() - Date.now() * 1000) < 1_000_000);
 });
 
+test('no timer fires before its delay is over', async () => {
+  // Holds the process, which a timer of the clock does not.
+  const hold = setInterval(() => {}, 1000);
+  const early = await Promise.all(
+    Array.from({ length: 2_000 }, async (_, at) => {
+      // Begun at odd moments of a turn of the loop, which is where timers are early.
+      await new Promise((resolve) => setTimeout(resolve, at % 50));
+      const before = nodeClock.now();
+      const delay = micros((at % 7) * 700);
+      await new Promise<void>((resolve) => void nodeClock.after(delay, resolve));
+      return nodeClock.now() - before < delay;
+    }),
+  );
+  clearInterval(hold);
+  assert.equal(early.filter((one) => one).length, 0);
+});
+
 test('a seed gives the same chance again, and none gives another', () => {
   const draw = (seed?: string): string => {
     const random = nodeRandom(seed);

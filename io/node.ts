@@ -27,9 +27,20 @@ export const nodeClock: Clock = {
   now: () => micros(Math.floor(performance.now() * MICROS_PER_MILLI)),
   wall: () => micros(Date.now() * MICROS_PER_MILLI),
   after(delay: Micros, task: () => void) {
-    const millis = Math.min(TIMER_MILLIS_MAX, Math.ceil(delay / MICROS_PER_MILLI));
-    const timer = setTimeout(task, millis);
-    timer.unref();
+    const due = nodeClock.now() + delay;
+    let timer: NodeJS.Timeout;
+    // Timers of Node.js count whole milliseconds from the start of a turn of its loop: one may fire
+    // a little early, and none takes a longer delay than this. What is left is waited for again.
+    const arm = (): void => {
+      const left = Math.ceil((due - nodeClock.now()) / MICROS_PER_MILLI);
+      timer = setTimeout(fire, Math.min(TIMER_MILLIS_MAX, left));
+      timer.unref();
+    };
+    const fire = (): void => {
+      if (nodeClock.now() < due) arm();
+      else task();
+    };
+    arm();
     return () => clearTimeout(timer);
   },
 };

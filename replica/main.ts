@@ -6,10 +6,10 @@ import pino from 'pino';
 import type { Logger } from '../io/logger.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../io/node.ts';
 import { nodeHold } from '../io/node-hold.ts';
+import { type ProbeSource, type Probes, serveProbes } from '../io/node-probes.ts';
 import { type Authorizer, fileAuthorizer } from '../transport/authorize.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import { type CommandLine, ConfigError, type ProcessConfig, readCommandLine } from './config.ts';
-import { type Probes, serveProbes } from './probes.ts';
 import { type Replica, startReplica } from './replica.ts';
 
 /** Oldest Node.js that runs this code, as package.json has it. */
@@ -161,7 +161,7 @@ class Surroundings {
     if (!process.connected) process.once('SIGINT', stop);
   }
 
-  #source() {
+  #source(): ProbeSource {
     const starting = 'this replica is starting';
     return {
       dead: () => this.#replica?.dead() ?? '',

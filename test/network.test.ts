@@ -1,11 +1,15 @@
 // The real network, gRPC on the loopback, keeps the contract of Network.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { silent } from '../io/logger.ts';
 import { unary } from '../io/network.ts';
 import { nodeClock } from '../io/node.ts';
+import { micros } from '../protocol/types.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import { cableTo } from './network/cable.ts';
 import { ASK, aborted, code, LATER } from './network/pair.ts';
@@ -64,5 +68,60 @@ describe('a connection that is cut', () => {
     assert.ok(took < 1_500, `it took ${took} ms`);
     cable.close();
     await pair.close();
+  });
+});
+
+describe('a connection that does not greet', () => {
+  const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+
+  async function open() {
+    const network = grpcNetwork({
+      clock: nodeClock,
+      logger: silent,
+      limits: { greeting: micros(500_000) },
+    });
+    const { address } = await network.serve('127.0.0.1:0', [unary(ASK, async () => 'here')]);
+    return { network, address, port: Number(address.split(':')[1]) };
+  }
+
+  const dial = (port: number, says: string): Socket => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.resume();
+    socket.write(says);
+    return socket;
+  };
+
+  test('is closed, whatever part of a greeting it sends', { timeout: 20_000 }, async () => {
+    const { network, port } = await open();
+    const begun = performance.now();
+    // The last one goes on sending a frame of settings of which one byte comes at a time.
+    const dripping = dial(port, PREFACE);
+    const drip = setInterval(() => dripping.write('\0'), 100);
+    const silentOnes = ['', 'PRI * HTT', PREFACE].map((says) => dial(port, says));
+    await Promise.all([...silentOnes, dripping].map((socket) => once(socket, 'close')));
+    clearInterval(drip);
+    // Well before the keep-alive of the library would have done it.
+    assert.ok(performance.now() - begun < 4_000);
+    await network.close();
+  });
+
+  test('leaves room for others, and one that greets may be idle', async () => {
+    const { network, address, port } = await open();
+    const idle = connectHttp2(`http://${address}`);
+    let closed = false;
+    idle.on('close', () => {
+      closed = true;
+    });
+    const mute = Array.from({ length: 1_000 }, () => dial(port, ''));
+    const caller = grpcNetwork({ clock: nodeClock, logger: silent });
+    assert.equal(await caller.call(address, ASK, '', LATER), 'here');
+    await Promise.all(mute.map((socket) => once(socket, 'close')));
+    await setTimeout(1_000);
+    assert.equal(closed, false);
+    assert.equal(await caller.call(address, ASK, '', LATER), 'here');
+    idle.destroy();
+    await caller.close();
+    await network.close();
   });
 });

@@ -1,7 +1,9 @@
 // TLS as processes use it: who is trusted, who is who, and certificates that change under way.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -112,6 +114,29 @@ describe('TLS', () => {
       await ask(network({ ca: other }), address);
     });
     await ask(old, address);
+  });
+
+  test('a connection that never begins its handshake is closed', { timeout: 20_000 }, async () => {
+    const tls: TlsFiles = { ...(await files('patient', ours)), clients: 'none' };
+    const server = grpcNetwork({
+      clock: nodeClock,
+      logger: silent,
+      tls,
+      limits: { greeting: micros(500_000) },
+    });
+    networks.push(server);
+    const answer = unary(journalMethods.tail, async () => {
+      return { tailLsn: lsn(1), endLsn: lsn(1), firstLsn: lsn(1), lineage: 1 };
+    });
+    const { address } = await server.serve('127.0.0.1:0', [answer]);
+    const mute = connect(Number(address.split(':')[1]), '127.0.0.1');
+    mute.on('error', () => {});
+    mute.resume();
+    const caller = network({ ca: tls.ca });
+    await ask(caller, address);
+    await once(mute, 'close');
+    await setTimeout(600);
+    await ask(caller, address);
   });
 
   test('what cannot work is refused at once, by name', () => {

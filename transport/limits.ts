@@ -20,6 +20,8 @@ export interface NetworkLimits {
   /** The same for the connections of a server, idle ones included. */
   readonly serverKeepAlive: Micros;
   readonly serverKeepAliveTimeout: Micros;
+  /** A connection that has not said within this that it speaks HTTP/2 is closed. */
+  readonly greeting: Micros;
   /**
    * Back-off between attempts to connect: the first and the longest. Short, since callers back off
    * by themselves: a call meanwhile fails at once, and the two waits add up.
@@ -41,6 +43,7 @@ export const DEFAULT_LIMITS: NetworkLimits = {
   keepAliveTimeout: millis(600),
   serverKeepAlive: millis(5_000),
   serverKeepAliveTimeout: millis(5_000),
+  greeting: millis(10_000),
   reconnectMin: millis(50),
   reconnectMax: millis(250),
 };

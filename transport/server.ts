@@ -4,6 +4,7 @@
 // that is no refusal is logged, and answered with INTERNAL.
 
 import type { Http2Server } from 'node:http2';
+import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import {
   type Metadata,
@@ -15,7 +16,7 @@ import {
   type sendUnaryData,
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
-import type { Clock } from '../io/clock.ts';
+import type { Cancel, Clock } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import type { CallContext, Codec, Duplex, Handler, Listener } from '../io/network.ts';
 import { JournalError } from '../protocol/errors.ts';
@@ -90,6 +91,7 @@ export async function listen(
   const widen = widenWindows(server, limits.windowBytes);
   const port = await bind(server, address, credentials);
   widen();
+  for (const one of innerServers(server)) closeSilent(one, options);
   const host = address.slice(0, address.lastIndexOf(':'));
   return {
     address: `${host}:${port}`,
@@ -114,20 +116,58 @@ function bind(server: Server, address: string, credentials: ServerCredentials): 
  * make the limit of a link. The library has an option for this on channels only.
  */
 function widenWindows(server: Server, bytes: number): () => void {
-  // cast: private, and checked at run time; without them windows stay small.
+  // cast: private, and checked at run time; without it windows stay small.
   const inner = server as unknown as {
     readonly commonServerOptions?: { settings?: { initialWindowSize?: number } };
-    readonly http2Servers?: ReadonlyMap<Http2Server, unknown>;
   };
   if (inner.commonServerOptions !== undefined) {
     const { settings } = inner.commonServerOptions;
     inner.commonServerOptions.settings = { ...settings, initialWindowSize: bytes };
   }
   return () => {
-    for (const one of inner.http2Servers?.keys() ?? []) {
+    for (const one of innerServers(server)) {
       one.on('session', (session) => session.setLocalWindowSize(bytes));
     }
   };
+}
+
+/** What listens, once it is bound. */
+function innerServers(server: Server): readonly Http2Server[] {
+  // cast: private, and checked at run time; tests show what is done with them.
+  const inner = server as unknown as {
+    readonly http2Servers?: ReadonlyMap<Http2Server, unknown>;
+  };
+  return [...(inner.http2Servers?.keys() ?? [])];
+}
+
+/**
+ * Closes what connects and does not greet in time: nothing at all, half a handshake, or a preface
+ * whose settings never come. The library asks only after it has begun to speak, and leaves the
+ * handshake of TLS two minutes.
+ */
+function closeSilent(server: Http2Server, { clock, limits }: ListenOptions): void {
+  const waiting = new Map<string, Cancel>();
+  const heard = (peer: string): void => {
+    waiting.get(peer)?.();
+    waiting.delete(peer);
+  };
+  // The socket below TLS and the session above it have nothing in common but the peer.
+  const peerOf = ({ remoteAddress, remotePort }: Socket): string =>
+    `${remoteAddress}:${remotePort}`;
+  server.on('connection', (socket: Socket) => {
+    const peer = peerOf(socket);
+    waiting.set(
+      peer,
+      clock.after(limits.greeting, () => socket.destroy()),
+    );
+    socket.once('close', () => heard(peer));
+  });
+  server.on('session', (session) => {
+    const { socket } = session;
+    if (socket === undefined) return;
+    const peer = peerOf(socket);
+    session.once('remoteSettings', () => heard(peer));
+  });
 }
 
 /** Streams end at once, calls may end within `grace`. */

@@ -2,11 +2,11 @@
 // startController; and `format`, which makes its directory.
 
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
 import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
+import { type ProbeSource, serveProbes } from '../../io/node-probes.ts';
 import { label, RangeViolation, storeId, zone } from '../../protocol/types.ts';
 import { fileAuthorizer } from '../../transport/authorize.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
@@ -290,7 +290,9 @@ async function live(config: ProcessConfig): Promise<void> {
     access:
       authorizer === null ? undefined : (context) => authorizer.check(context, 'member', null),
   });
-  const probes = config.probeListen === '' ? null : serveProbes(config.probeListen, controller);
+  const { probeListen } = config;
+  const probes =
+    probeListen === '' ? null : await serveProbes(probeListen, sourceOf(controller), logger);
   const stop = (): void => {
     setTimeout(() => process.exit(), STOP_MILLIS).unref();
     void controller.close();
@@ -303,35 +305,19 @@ async function live(config: ProcessConfig): Promise<void> {
   try {
     await controller.ended;
   } finally {
-    probes?.close();
+    await probes?.close();
     authorizer?.close();
     await network.close();
   }
 }
 
-function serveProbes(listen: string, controller: Controller): Server {
-  const server = createServer((request, response) => {
-    const [path] = (request.url ?? '/').split('?');
-    const say = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => {
-      response.writeHead(status, { 'content-type': type }).end(text);
-    };
-    if (path === '/livez') say(200, 'ok\n');
-    else if (path === '/readyz') {
-      const why = controller.unready();
-      say(why === '' ? 200 : 503, `${why === '' ? 'ok' : why}\n`);
-    } else if (path === '/metrics') {
-      const { registry } = controller;
-      registry.metrics().then(
-        (text) => say(200, text, registry.contentType),
-        (error: unknown) => say(500, `${String(error)}\n`),
-      );
-    } else say(404, `path is ${path}, allowed are /livez, /readyz and /metrics\n`);
-  });
-  server.requestTimeout = 5_000;
-  server.maxConnections = 100;
-  const split = listen.lastIndexOf(':');
-  server.listen(Number(listen.slice(split + 1)), listen.slice(0, split).replace(/^\[|\]$/g, ''));
-  return server;
+function sourceOf(controller: Controller): ProbeSource {
+  const { registry } = controller;
+  return {
+    dead: () => '',
+    unready: () => controller.unready(),
+    metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+  };
 }
 
 // ── Help ──────────────────────────────────────────────────────────────────────────────────────

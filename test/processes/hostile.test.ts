@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { connect as dial, type Socket } from 'node:net';
+import { connect as dial } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { type Client, JournalError } from '../../client/index.ts';
 import { Cluster, pause } from './cluster.ts';
@@ -83,16 +83,27 @@ describe('bad input', () => {
     await goesOn();
   });
 
-  test('a thousand idle connections leave room for others', WAIT, async () => {
-    const sockets: Socket[] = [];
-    for (let at = 0; at < 1_000; at += 1) {
-      const socket = dial(cluster.port + (at % 3), '127.0.0.1');
+  test('a thousand idle connections leave room for others, and are closed', WAIT, async () => {
+    // Replicas, controllers, and the probe ports of both.
+    const ports = Array.from({ length: 12 }, (_, at) => cluster.port + at);
+    const sockets = Array.from({ length: 1_200 }, (_, at) => {
+      const socket = dial(ports[at % ports.length] ?? 0, '127.0.0.1');
       socket.on('error', () => {});
-      sockets.push(socket);
-    }
+      socket.resume();
+      return socket;
+    });
     await pause(500);
     await goesOn();
-    for (const socket of sockets) socket.destroy();
+    for (const port of ports.slice(6)) {
+      const { status } = await fetch(`http://127.0.0.1:${port}/livez`);
+      assert.equal(status, 200);
+    }
+    const begun = performance.now();
+    while (sockets.some(({ closed }) => !closed)) {
+      assert.ok(performance.now() - begun < 40_000, 'they are closed after 10 s');
+      await pause(200);
+    }
+    await goesOn();
   });
 
   test('a client that stops reading costs bounded memory and nobody else', WAIT, async () => {

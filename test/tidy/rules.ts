@@ -28,7 +28,6 @@ const NODE_ALLOWED: readonly string[] = [
   'io/node', // the real clock, random, disk and network
   'transport/', // sockets, certificates, the .proto files
   'replica/config.ts', // reads its settings from the environment and files
-  'replica/probes.ts', // the HTTP port that Kubernetes asks
   'operator/kube/', // speaks to the API server
   'operator/config.ts', // reads its settings from the environment
   'operator/chain.ts', // keeps the certificates of each cluster as files

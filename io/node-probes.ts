@@ -1,8 +1,8 @@
-// The HTTP port that Kubernetes and Prometheus ask: /livez, /readyz, /metrics. The simulator has
-// none.
+// The HTTP port of a process that Kubernetes and Prometheus ask: /livez, /readyz, /metrics. The
+// simulator has none.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Logger } from '../io/logger.ts';
+import type { Logger } from './logger.ts';
 
 export interface ProbeSource {
   /** Why this process is of no use and should be started again; empty while it is. */
@@ -19,21 +19,29 @@ export interface Probes {
   close(): Promise<void>;
 }
 
+/** A connection that asks nothing, or half a question, is closed after 5 s, give or take one. */
+const PATIENCE = {
+  headersTimeout: 5_000,
+  requestTimeout: 5_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+};
+/** Above what idle strangers are likely to hold: who asks must get in before those are closed. */
+const CONNECTIONS_MAX = 10_000;
+
 /** Serves the probes at `host:port`; rejects where the port is taken. */
 export async function serveProbes(
   listen: string,
   source: ProbeSource,
   logger: Logger,
 ): Promise<Probes> {
-  const server = createServer((request, response) => {
+  const server = createServer(PATIENCE, (request, response) => {
     answer(source, request, response).catch((error: unknown) => {
       logger.error({ error: String(error) }, 'a probe could not be answered');
       response.writeHead(500).end();
     });
   });
-  server.requestTimeout = 5_000;
-  server.headersTimeout = 5_000;
-  server.maxConnections = 100;
+  server.maxConnections = CONNECTIONS_MAX;
   const split = listen.lastIndexOf(':');
   const host = listen.slice(0, split).replace(/^\[|\]$/g, '');
   await new Promise<void>((resolve, reject) => {
