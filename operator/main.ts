@@ -8,8 +8,9 @@ import process from 'node:process';
 import pino from 'pino';
 import type { Logger } from '../io/logger.ts';
 import { nodeClock, nodeRandom } from '../io/node.ts';
+import { SettingError } from '../io/node-settings.ts';
 import { micros } from '../protocol/types.ts';
-import { ConfigError, type OperatorConfig, readCommandLine } from './config.ts';
+import { type OperatorConfig, readCommandLine } from './config.ts';
 import { Reconciler } from './journal/reconciler.ts';
 import { isStatus, type KubeApi } from './kube/api.ts';
 import { Cache } from './kube/cache.ts';
@@ -33,7 +34,7 @@ export async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     process.stderr.write(`journal operator: ${message}\n`);
-    process.exitCode = error instanceof ConfigError ? EXIT_USAGE : EXIT_FAILURE;
+    process.exitCode = error instanceof SettingError ? EXIT_USAGE : EXIT_FAILURE;
   }
 }
 

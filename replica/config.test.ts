@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type CommandLine, ConfigError, readCommandLine } from './config.ts';
+import { SettingError } from '../io/node-settings.ts';
+import { type CommandLine, readCommandLine } from './config.ts';
 
 const about = { pid: 7, version: '1.2.3' };
 const least = ['--member', 'a', '--zone', 'z1', '--controllers', '127.0.0.1:7411'];
@@ -63,7 +64,7 @@ test('what is wrong is refused by its name, what was given and what is allowed',
   for (const [args, says] of cases) {
     assert.throws(
       () => read(args),
-      (error: unknown) => error instanceof ConfigError && says.test(error.message),
+      (error: unknown) => error instanceof SettingError && says.test(error.message),
       args.join(' '),
     );
   }

@@ -7,9 +7,10 @@ import type { Logger } from '../io/logger.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../io/node.ts';
 import { nodeHold } from '../io/node-hold.ts';
 import { type ProbeSource, type Probes, serveProbes } from '../io/node-probes.ts';
+import { SettingError } from '../io/node-settings.ts';
 import { type Authorizer, fileAuthorizer } from '../transport/authorize.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
-import { type CommandLine, ConfigError, type ProcessConfig, readCommandLine } from './config.ts';
+import { type CommandLine, type ProcessConfig, readCommandLine } from './config.ts';
 import { type Replica, startReplica } from './replica.ts';
 
 /** Oldest Node.js that runs this code, as package.json has it. */
@@ -28,7 +29,7 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     line = readCommandLine(args, process.env, { pid: process.pid, version: version() });
   } catch (error) {
-    if (error instanceof ConfigError) return leave(error.message, EXIT_USAGE);
+    if (error instanceof SettingError) return leave(error.message, EXIT_USAGE);
     throw error;
   }
   if (line.kind === 'print') {
