@@ -11,7 +11,7 @@ import { DEFAULT_LIMITS } from '../replica/config.ts';
 import { startReplica } from '../replica/replica.ts';
 import type { AdminRequest, ClusterStatus } from '../transport/public.ts';
 import { SimulatedDisk } from './disk.ts';
-import type { Scene } from './faults.ts';
+import type { Scene } from './faults/scene.ts';
 import { Machine, type Program, type Seams } from './machine.ts';
 import { Listeners } from './network.ts';
 import type { Dice } from './random.ts';

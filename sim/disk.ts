@@ -10,7 +10,7 @@ import { DiskImage } from './platter/tree.ts';
 import type { Dice } from './random.ts';
 import type { Actor, World } from './world.ts';
 
-/** Set and cleared by faults.ts while the world runs. Times are virtual microseconds. */
+/** Set and cleared by faults/ while the world runs. Times are virtual microseconds. */
 export interface DiskFaults {
   /** Multiplies every duration; 1 for a healthy disk. */
   slowFactor: number;

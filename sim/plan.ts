@@ -1,6 +1,6 @@
 // What the command line of the simulator asks for; wrong use gets a sentence.
 
-import { FAULT_NAMES } from './faults.ts';
+import { FAULT_NAMES } from './faults/kinds.ts';
 import type { RunOptions } from './run.ts';
 
 export interface Plan {

@@ -9,7 +9,7 @@ import type { Dice } from '../random.ts';
 import type { Actor, World } from '../world.ts';
 import type { Connection } from './connection.ts';
 
-/** Set and cleared by faults.ts while the world runs. */
+/** Set and cleared by faults/ while the world runs. */
 export interface NetworkFaults {
   /** Multiplies every delay. */
   slowFactor: number;

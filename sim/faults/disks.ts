@@ -1,0 +1,63 @@
+// What disks do to people: slow, stuck, full, failing, and bytes that change in secret.
+
+import type { Fault } from './scene.ts';
+
+const nothing = (): void => {};
+
+export const holdSyncs: Fault = ({ world }, victim, dice) => {
+  victim.disk.faults.syncsHeldUntil = world.now + dice.spread(100_000, 6_000_000);
+  return nothing;
+};
+
+export const slowDisk: Fault = (_scene, victim, dice) => {
+  victim.disk.faults.slowFactor = dice.spread(5, 200);
+  return () => {
+    victim.disk.faults.slowFactor = 1;
+  };
+};
+
+export const failSyncs: Fault = ({ world }, victim, dice) => {
+  victim.disk.faults.syncErrorChance = dice.spread(0.05, 1);
+  const stop = (): void => {
+    victim.disk.faults.syncErrorChance = 0;
+  };
+  world.schedule(dice.spread(10_000, 500_000), null, 'world', 'syncs work again', stop);
+  return stop;
+};
+
+export const failReads: Fault = (_scene, victim, dice) => {
+  victim.disk.faults.readErrorChance = dice.spread(0.01, 0.5);
+  victim.disk.faults.shortReadChance = dice.chance(0.5) ? dice.spread(0.01, 0.5) : 0;
+  return () => {
+    victim.disk.faults.readErrorChance = 0;
+    victim.disk.faults.shortReadChance = 0;
+  };
+};
+
+export const fullDisk: Fault = (_scene, victim) => {
+  victim.disk.faults.takenBytes = victim.disk.image.capacityBytes;
+  return () => {
+    victim.disk.faults.takenBytes = 0;
+  };
+};
+
+/** In the records of users, which peers can mend. */
+export const rot: Fault = (_scene, victim, dice) => {
+  for (let bits = dice.between(1, 5); bits > 0; bits -= 1) {
+    victim.disk.rot((path) => path.includes('/segments/'));
+  }
+  return nothing;
+};
+
+/** Anywhere: also in what tells the volume who it is, which only a person can replace. */
+export const rotAll: Fault = (_scene, victim, dice) => {
+  for (let bits = dice.between(1, 5); bits > 0; bits -= 1) victim.disk.rot(() => true);
+  return nothing;
+};
+
+export const misdirect: Fault = (_scene, victim, dice) => {
+  victim.disk.faults.misdirectChance = dice.spread(0.005, 0.2);
+  return () => {
+    victim.disk.faults.misdirectChance = 0;
+  };
+};

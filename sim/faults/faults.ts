@@ -1,0 +1,134 @@
+// What goes wrong in a run: which faults, how often, and on whom. Drawn per seed (swarm testing),
+// so that one run is all cuts and another all disks.
+//
+// Two kinds of runs. `available`: at most one replica and one controller are in trouble at a time,
+// the next only after the cluster is whole again, and what harms data in secret always hits
+// the same disk; such a run must stay available. `anything`: no budget at all; such a run may
+// refuse, never answer wrongly.
+
+import { healthy } from '../disk.ts';
+import type { Machine } from '../machine.ts';
+import type { Dice } from '../random.ts';
+import { KINDS } from './kinds.ts';
+import type { Budget, Kind, Scene } from './scene.ts';
+
+/** How long a fault lasts, and how much time lies between two, in microseconds. */
+const LASTS: readonly [number, number] = [10_000, 4_000_000];
+
+export class Faults {
+  readonly budget: Budget;
+  /** Names of the kinds that this run draws from. */
+  readonly kinds: readonly string[];
+  /** What was done: kind, machine, from when on. */
+  readonly log: string[] = [];
+  /** A volume was wiped, rotted or set back: data may be gone for good. */
+  readonly harmed = new Set<string>();
+  /** Of those, where bytes were changed behind the back of the process. */
+  readonly spoiled = new Set<string>();
+  readonly #scene: Scene;
+  readonly #dice: Dice;
+  readonly #drawn: readonly Kind[];
+  readonly #gapMicros: number;
+  /** The disk that latent harm always hits in an `available` run. */
+  readonly #sick: Machine;
+  readonly #ending = new Map<number, () => void>();
+  readonly #troubled = new Map<Machine, number>();
+  readonly #alone = new Set<Machine>();
+  #number = 0;
+  #stopped = false;
+
+  constructor(scene: Scene, dice: Dice, budget: Budget, only: readonly string[] | null) {
+    this.#scene = scene;
+    this.#dice = dice;
+    this.budget = budget;
+    const share = dice.pick([0.15, 0.35, 0.7]);
+    const possible = KINDS.filter(({ brutal }) => brutal !== true || budget === 'anything');
+    const drawn = possible.filter(({ name }) =>
+      only === null ? dice.chance(share) : only.includes(name),
+    );
+    this.#drawn = drawn.length === 0 ? KINDS.filter(({ name }) => name === 'kill') : drawn;
+    this.kinds = this.#drawn.map(({ name }) => name);
+    this.#gapMicros = dice.spread(50_000, 1_500_000);
+    this.#sick = dice.pick(scene.replicas);
+  }
+
+  start(): void {
+    this.#next();
+  }
+
+  /** Ends every fault; all machines run again. */
+  stop(): void {
+    this.#stopped = true;
+    for (const end of [...this.#ending.values()]) end();
+    this.#ending.clear();
+    const { fabric, replicas, controllers, clients } = this.#scene;
+    fabric.healAll();
+    for (const machine of [...replicas, ...controllers, ...clients]) {
+      Object.assign(machine.disk.faults, { ...healthy(), lies: machine.disk.faults.lies });
+      machine.resume();
+      machine.start();
+    }
+  }
+
+  #next(): void {
+    const wait = -Math.log(1 - this.#dice.fraction()) * this.#gapMicros;
+    this.#scene.world.schedule(wait, null, 'world', 'next fault', () => {
+      if (this.#stopped) return;
+      this.#strike();
+      this.#next();
+    });
+  }
+
+  #strike(): void {
+    const kind = this.#dice.pick(this.#drawn);
+    const victim = this.#victim(kind);
+    if (victim === null) return;
+    if (kind.alone === true) {
+      if (this.#alone.has(victim) || this.#scene.asking()) return;
+      this.#alone.add(victim);
+    }
+    const { world } = this.#scene;
+    const lasts = this.#dice.spread(...LASTS);
+    const number = this.#number;
+    this.#number += 1;
+    this.log.push(`${(world.now / 1e6).toFixed(3)} s ${kind.name} ${victim.name} ${lasts} us`);
+    if (kind.latent === true || kind.loses === true) this.harmed.add(victim.name);
+    if (kind.latent === true || kind.name === 'mountTwice') this.spoiled.add(victim.name);
+    this.#trouble(victim, 1);
+    const end = kind.begin(this.#scene, victim, this.#dice);
+    const over = (): void => {
+      if (!this.#ending.delete(number)) return;
+      end();
+      if (kind.alone === true) this.#alone.delete(victim);
+      this.#trouble(victim, -1);
+    };
+    this.#ending.set(number, over);
+    world.schedule(lasts, null, 'world', `end of ${kind.name}`, over);
+  }
+
+  #trouble(victim: Machine, by: number): void {
+    this.#troubled.set(victim, (this.#troubled.get(victim) ?? 0) + by);
+  }
+
+  /** Whom a fault may hit now; null for nobody. */
+  #victim(kind: Kind): Machine | null {
+    const { replicas, controllers, clients } = this.#scene;
+    const groups = [replicas, replicas, controllers];
+    if (kind.on === 'any') groups.push(clients);
+    const group = kind.on === 'replica' ? replicas : this.#dice.pick(groups);
+    if (this.budget === 'anything') return this.#dice.pick(group);
+    if (kind.latent === true) return this.#mayHit(this.#sick, replicas) ? this.#sick : null;
+    const victim = this.#dice.pick(group);
+    return this.#mayHit(victim, group) ? victim : null;
+  }
+
+  /** Within the budget: nobody else of the group is in trouble, and all of them are whole. */
+  #mayHit(victim: Machine, group: readonly Machine[]): boolean {
+    if (group === this.#scene.clients) return true;
+    const others = group.filter((machine) => machine !== victim);
+    const calm = others.every((machine) => (this.#troubled.get(machine) ?? 0) === 0 && machine.up);
+    if (!calm) return false;
+    // The same machine again needs no rest; another one waits until the cluster is whole.
+    return (this.#troubled.get(victim) ?? 0) > 0 || this.#scene.whole();
+  }
+}

@@ -1,0 +1,35 @@
+// Every kind of fault, with what it may hit and what it may cost.
+
+import * as disks from './disks.ts';
+import * as links from './links.ts';
+import * as operations from './operations.ts';
+import * as processes from './processes.ts';
+import type { Kind } from './scene.ts';
+
+export const KINDS: readonly Kind[] = [
+  { name: 'cutSome', on: 'any', begin: links.cutSome },
+  { name: 'cutAll', on: 'any', begin: links.cutAll },
+  { name: 'slowLinks', on: 'any', begin: links.slowLinks },
+  { name: 'breakLinks', on: 'any', begin: links.breakLinks },
+  { name: 'badWires', on: 'any', begin: links.badWires },
+  { name: 'kill', on: 'any', begin: processes.kill },
+  { name: 'powerOff', on: 'any', begin: processes.powerOff },
+  { name: 'pause', on: 'any', begin: processes.pause },
+  { name: 'jump', on: 'any', begin: processes.jump },
+  { name: 'drift', on: 'any', begin: processes.drift },
+  { name: 'holdSyncs', on: 'process', begin: disks.holdSyncs },
+  { name: 'slowDisk', on: 'process', begin: disks.slowDisk },
+  { name: 'failSyncs', on: 'process', begin: disks.failSyncs },
+  { name: 'failReads', on: 'replica', begin: disks.failReads },
+  { name: 'fullDisk', on: 'replica', begin: disks.fullDisk },
+  { name: 'rot', on: 'replica', latent: true, begin: disks.rot },
+  { name: 'rotAll', on: 'replica', latent: true, brutal: true, begin: disks.rotAll },
+  { name: 'misdirect', on: 'replica', latent: true, begin: disks.misdirect },
+  { name: 'wipe', on: 'replica', loses: true, alone: true, begin: operations.wipe },
+  { name: 'oldCopy', on: 'replica', loses: true, alone: true, begin: operations.oldCopy },
+  { name: 'leave', on: 'replica', alone: true, begin: operations.leave },
+  { name: 'moveHead', on: 'replica', begin: operations.moveHead },
+  { name: 'mountTwice', on: 'replica', loses: true, alone: true, begin: operations.mountTwice },
+];
+
+export const FAULT_NAMES: readonly string[] = KINDS.map(({ name }) => name);

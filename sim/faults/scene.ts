@@ -1,0 +1,47 @@
+// What faults may touch, and what a fault is.
+
+import type { AdminRequest } from '../../transport/public.ts';
+import type { Machine } from '../machine.ts';
+import type { Dice } from '../random.ts';
+import type { Fabric } from '../wires/fabric.ts';
+import type { World } from '../world.ts';
+
+export type Budget = 'available' | 'anything';
+
+/** What faults may touch. */
+export interface Scene {
+  readonly world: World;
+  readonly fabric: Fabric;
+  readonly replicas: readonly Machine[];
+  readonly controllers: readonly Machine[];
+  readonly clients: readonly Machine[];
+  /** Names of the journals that everybody uses. */
+  journals(): readonly string[];
+  /** Every journal is served by all members that it should have. */
+  whole(): boolean;
+  /** Controllers tell the status of the cluster, and at least one member serves each journal. */
+  answers(): boolean;
+  /** What an operator asks of the cluster, again and again until it is done. */
+  ask(request: AdminRequest): void;
+  /** Something that was asked is not answered yet. */
+  asking(): boolean;
+  /** Starts a second process on the machine's volume, elsewhere; the result ends it. */
+  mountTwice(machine: Machine): () => void;
+}
+
+/** One fault on one machine: begins now; the result ends it. */
+export type Fault = (scene: Scene, victim: Machine, dice: Dice) => () => void;
+
+export interface Kind {
+  readonly name: string;
+  readonly on: 'replica' | 'process' | 'any';
+  /** Harms data in a way that only a later read shows. */
+  readonly latent?: boolean;
+  /** Leaves a volume of which nobody can demand that it comes back by itself. */
+  readonly brutal?: boolean;
+  /** Takes a whole copy of the data away. */
+  readonly loses?: boolean;
+  /** Not while another of these is under way on the same machine: an operator waits for the one. */
+  readonly alone?: boolean;
+  readonly begin: Fault;
+}
