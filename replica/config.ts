@@ -38,6 +38,8 @@ export interface ReplicaConfig {
   /** What `status` shows; the process fills them in. */
   readonly pid: number;
   readonly version: string;
+  /** Greatest feature level of this version; another version is tried out by another one. */
+  readonly featureLevelMax?: number;
 }
 
 export interface ReplicaLimits {

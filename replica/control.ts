@@ -144,6 +144,7 @@ export class Control {
       throw new JournalError('INCOMPATIBLE', 'the first ping of a stream carries no hello');
     }
     observer.sequence = ping.sequence;
+    this.#outgrown(ping.featureLevel);
     const { controllers, metadata, logger, driver } = this.#parts;
     if (controllers.learn(ping.controllers)) {
       const bytes = new TextEncoder().encode(JSON.stringify(controllers.addresses));
@@ -263,6 +264,17 @@ export class Control {
     else if (directive.kind === 'learn') {
       await journals.learn(directive.configuration, directive.source);
     } else void this.#probe(observer, directive.probe);
+  }
+
+  /** The cluster has begun to use what this version does not know: it takes part no more. */
+  #outgrown(level: number): void {
+    const { driver, logger, hello } = this.#parts;
+    const { featureLevelMax } = hello();
+    if (level <= featureLevelMax || driver.halted !== null) return;
+    const reason = `the cluster is at feature level ${level}, this version knows up to ${featureLevelMax}`;
+    logger.error({ level, featureLevelMax }, 'this version is too old for the cluster');
+    driver.halt(`${reason}: start a newer one`);
+    this.changed();
   }
 
   /** Two processes on one volume: the later start wins, this one writes nothing any more. */

@@ -50,7 +50,7 @@ export interface EngineParts {
 
 export class Engine {
   readonly metrics = new ReplicaMetrics();
-  readonly levels = { featureLevelMin: FEATURE_LEVEL_MIN, featureLevelMax: FEATURE_LEVEL_MAX };
+  readonly levels: { readonly featureLevelMin: number; readonly featureLevelMax: number };
   readonly driver: Driver;
   readonly journals: Journals;
   readonly control: Control;
@@ -70,6 +70,8 @@ export class Engine {
     this.#parts = parts;
     const { world, config, volume, metadata, controllers, home, access } = parts;
     const { clock } = world;
+    const { featureLevelMax = FEATURE_LEVEL_MAX } = config;
+    this.levels = { featureLevelMin: FEATURE_LEVEL_MIN, featureLevelMax };
     const { metrics } = this;
     const meter = new SyncMeter(clock, metrics);
     this.#queue = new Queue(config.limits);

@@ -21,6 +21,8 @@ export interface ControllerConfig {
   /** What `status` shows of this process. */
   readonly pid: number;
   readonly version: string;
+  /** Greatest feature level of this version; another version is tried out by another one. */
+  readonly featureLevelMax?: number;
 }
 
 /** Wire between the processes of one cluster that this code understands. */

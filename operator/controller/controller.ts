@@ -226,7 +226,7 @@ class RunningController implements Controller {
   }
 
   #about() {
-    const { zone, pid, version, directory } = this.#parts.config;
+    const { zone, pid, version, directory, featureLevelMax } = this.#parts.config;
     return {
       store: this.#home.store,
       address: this.address,
@@ -234,7 +234,7 @@ class RunningController implements Controller {
       pid,
       version,
       dataDirectory: directory,
-      featureLevelMax: FEATURE_LEVEL_MAX,
+      featureLevelMax: featureLevelMax ?? FEATURE_LEVEL_MAX,
       note: this.#note,
     };
   }

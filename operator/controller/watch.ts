@@ -10,7 +10,7 @@ import type { Micros, StoreId } from '../../protocol/types.ts';
 import { Admin } from './admin.ts';
 import { Catalog } from './catalog.ts';
 import { Changes } from './changes.ts';
-import { FEATURE_LEVEL_MAX, FEATURE_LEVEL_MIN, TIMING } from './config.ts';
+import { FEATURE_LEVEL_MIN, TIMING } from './config.ts';
 import { following, handedOver } from './decide/chains.ts';
 import { spread } from './decide/placement.ts';
 import { Gossiper } from './gossip.ts';
@@ -82,7 +82,7 @@ export class Watch {
       hello: () => ({
         cluster,
         featureLevelMin: FEATURE_LEVEL_MIN,
-        featureLevelMax: FEATURE_LEVEL_MAX,
+        featureLevelMax: about().featureLevelMax,
         sender: id,
       }),
       controllers: () => register.set.seats.map(({ address }) => address),
@@ -152,6 +152,7 @@ export class Watch {
       this.observer.excuse(late);
       this.catalog.excuse(late);
     }
+    this.#refuseOutgrown();
     this.reconfigurer.beat();
     if (now - this.#choresAt < CHORES || this.#choring || this.gossip.rank() > 0) return;
     this.#choresAt = now;
@@ -163,6 +164,15 @@ export class Watch {
       .finally(() => {
         this.#choring = false;
       });
+  }
+
+  /** The cluster has begun to use what this version does not know. */
+  #refuseOutgrown(): void {
+    const { featureLevelMax } = this.#parts.about();
+    const { feature } = this.catalog;
+    if (feature <= featureLevelMax) return;
+    const what = `the cluster is at feature level ${feature}, this version knows up to`;
+    throw new JournalError('INCOMPATIBLE', `${what} ${featureLevelMax}: start a newer one`);
   }
 
   #node(node: NodeRecord): void {
@@ -227,7 +237,7 @@ export class Watch {
         .filter((seat) => seat.id !== id)
         .map((seat) => this.gossip.about(seat.id)?.about.featureLevelMax ?? 0),
     ];
-    const level = Math.min(FEATURE_LEVEL_MAX, ...levels);
+    const level = Math.min(this.#parts.about().featureLevelMax, ...levels);
     if (level <= this.catalog.feature) return;
     const { value } = await group.register.change(FEATURE_KEY, (current) =>
       decodeFeature(current) >= level ? current : encode({ level }),

@@ -178,6 +178,7 @@ export class Sheep {
   pong: Pong | undefined;
   /** Said with every ping beside the configurations. */
   directives: readonly Directive[] = [];
+  featureLevel = 1;
   /** Told nothing, and not even pinged. */
   silent = false;
   #stream: Duplex<Ping, Pong> | undefined;
@@ -231,7 +232,7 @@ export class Sheep {
         ...configurations.map((configuration) => ({ kind: 'configure', configuration }) as const),
         ...this.directives,
       ],
-      featureLevel: 1,
+      featureLevel: this.featureLevel,
       controllers: [],
     };
   }

@@ -139,6 +139,17 @@ describe('a replica in trouble', () => {
     assert.deepEqual(texts(await house.read(one, name, 1)), ['before']);
   });
 
+  test('a cluster that has outgrown its version gets nothing from it any more', async () => {
+    const one = await house.start('outgrown');
+    const name = await journal('outgrown', one);
+    await house.append(one, name, ['before']);
+    one.sheep.featureLevel = 2;
+    const said = /feature level 2, this version knows up to 1: start a newer one/;
+    await until('it is told', () => said.test(one.sheep.pong?.health.failed ?? ''));
+    await assert.rejects(house.append(one, name, ['after']), code('UNAVAILABLE'));
+    assert.match(one.replica.unready(), said);
+  });
+
   test('a newer start of its store ends all writing at once', async () => {
     const one = await house.start('copied');
     const name = await journal('copied', one);
