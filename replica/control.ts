@@ -9,6 +9,7 @@ import type { Disk } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import { bidiStream, type Duplex, type Handler } from '../io/network.ts';
 import type { Metadata } from '../log/metadata.ts';
+import type { ChainReport } from '../protocol/chain/messages.ts';
 import { report } from '../protocol/chain/state.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type JournalId, micros } from '../protocol/types.ts';
@@ -23,6 +24,7 @@ import type {
 import { replicaMethods } from '../transport/methods.ts';
 import type { Controllers } from './controllers.ts';
 import type { Driver } from './drive/driver.ts';
+import type { Host } from './drive/host.ts';
 import type { Journals } from './journals.ts';
 import type { LoopMeter, SyncMeter } from './metrics.ts';
 import type { Access } from './service/access.ts';
@@ -50,11 +52,18 @@ export interface ControlParts {
   hello(): ReplicaHello;
 }
 
+/** The report of a journal, also as text, and the version of the journal that it is of. */
+interface Said {
+  readonly version: number;
+  readonly report: ChainReport;
+  readonly text: string;
+}
+
 /** One controller that observes this replica. */
 interface Observer {
   readonly stream: Duplex<Pong, Ping>;
-  /** What it was last told of each journal: the version then, and the report as text. */
-  readonly told: Map<JournalId, { version: number; text: string }>;
+  /** What it was last told of each journal. */
+  readonly told: Map<JournalId, Said>;
   greeted: boolean;
   /** Incarnation in the last hello: a start that came later is told with the next pong. */
   incarnation: number;
@@ -68,6 +77,7 @@ interface Observer {
 export class Control {
   readonly #parts: ControlParts;
   readonly #observers = new Set<Observer>();
+  readonly #said = new WeakMap<Host, Said>();
   #pushing = false;
   #space = { freeBytes: 0, totalBytes: 0 };
   #spaceAt = micros(0);
@@ -184,10 +194,9 @@ export class Control {
     const reports = hosts.flatMap((host) => {
       const told = observer.told.get(host.journal);
       if (told !== undefined && told.version === host.version) return [];
-      const now = report(host.state);
-      const text = JSON.stringify(now);
-      observer.told.set(host.journal, { version: host.version, text });
-      return told?.text === text ? [] : [now];
+      const said = this.#say(host);
+      observer.told.set(host.journal, said);
+      return told?.text === said.text ? [] : [said.report];
     });
     const gone = [...observer.told.keys()].filter((id) => journals.find(id) === undefined);
     for (const journal of gone) observer.told.delete(journal);
@@ -204,6 +213,16 @@ export class Control {
       inventory: asked ? journals.inventory() : [],
     };
     observer.full = !observer.stream.send(pong);
+  }
+
+  /** The report of a journal as it is now: made once for all who observe. */
+  #say(host: Host): Said {
+    const before = this.#said.get(host);
+    if (before !== undefined && before.version === host.version) return before;
+    const now = report(host.state);
+    const said = { version: host.version, report: now, text: JSON.stringify(now) };
+    this.#said.set(host, said);
+    return said;
   }
 
   #health(observer: Observer): ReplicaHealth {

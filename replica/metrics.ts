@@ -154,6 +154,8 @@ export class SyncMeter {
   #recent: { readonly at: Micros; readonly took: Micros }[] = [];
   readonly #pending = new Set<{ readonly since: Micros }>();
   #count = 0;
+  /** Of `#recent` as it is; null once that changed. Asked for by each pong. */
+  #median: Micros | null = null;
 
   constructor(clock: Clock, metrics: ReplicaMetrics) {
     this.#clock = clock;
@@ -170,6 +172,7 @@ export class SyncMeter {
       const took = micros(now - mark.since);
       this.#count += 1;
       this.#recent.push({ at: now, took });
+      this.#median = null;
       if (this.#recent.length > 1024) this.#recent = this.#recent.slice(-512);
       this.#metrics.synced(took);
     } finally {
@@ -191,10 +194,20 @@ export class SyncMeter {
   /** Median of the syncs that ended in the last second, 0 for none. */
   median(): Micros {
     const since = this.#clock.now() - SECOND;
-    this.#recent = this.#recent.filter(({ at }) => at >= since);
-    const sorted = this.#recent.map(({ took }) => took).sort((one, other) => one - other);
-    return sorted[Math.floor(sorted.length / 2)] ?? micros(0);
+    const [oldest] = this.#recent;
+    if (oldest !== undefined && oldest.at < since) {
+      this.#recent = this.#recent.filter(({ at }) => at >= since);
+      this.#median = null;
+    }
+    this.#median ??= middle(this.#recent.map(({ took }) => took));
+    return this.#median;
   }
+}
+
+/** The upper one of two middle values, 0 of none. */
+function middle(values: Micros[]): Micros {
+  values.sort((one, other) => one - other);
+  return values[Math.floor(values.length / 2)] ?? micros(0);
 }
 
 const LOOP_STEP = micros(50_000);

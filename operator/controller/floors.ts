@@ -14,13 +14,15 @@ import { parse } from './register/decode.ts';
 import { type FloorEntry, readFloor } from './register/wire.ts';
 
 const FLOOR = 'floor/';
+const encoder = new TextEncoder();
 const keyOf = (journal: JournalId, store: StoreId): string => `${FLOOR}${journal}/${store}`;
 
 export class Floors {
   readonly #metadata: Metadata;
   readonly #onFailed: (error: Error) => void;
   readonly #floors = new Map<JournalId, Map<StoreId, Floor>>();
-  readonly #dirty = new Map<string, Uint8Array | null>();
+  /** What the disk does not have yet; null for what is to go. */
+  readonly #dirty = new Map<string, FloorEntry | null>();
   #cancel: Cancel | null = null;
   readonly #clock: Clock;
 
@@ -75,8 +77,7 @@ export class Floors {
     if (after === before) return false;
     stores.set(store, after);
     this.#floors.set(journal, stores);
-    const bytes = new TextEncoder().encode(JSON.stringify({ ...entry, floor: after }));
-    this.#dirty.set(keyOf(journal, store), bytes);
+    this.#dirty.set(keyOf(journal, store), { ...entry, floor: after });
     return true;
   }
 
@@ -89,7 +90,10 @@ export class Floors {
 
   async #flush(): Promise<void> {
     if (this.#dirty.size === 0) return;
-    const changes = new Map(this.#dirty);
+    const changes = new Map<string, Uint8Array | null>();
+    for (const [key, entry] of this.#dirty) {
+      changes.set(key, entry === null ? null : encoder.encode(JSON.stringify(entry)));
+    }
     this.#dirty.clear();
     try {
       await this.#metadata.save(changes);

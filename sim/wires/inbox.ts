@@ -63,6 +63,7 @@ export class Inbox<Item> implements AsyncIterable<Item> {
   }
 
   #wake(): void {
+    if (this.#waiting.length === 0) return;
     for (const resolve of this.#waiting.splice(0)) resolve(true);
   }
 }

@@ -3,7 +3,7 @@
 // A message is decoded by the generated code, then read field by field. What is out of its range is
 // refused by name with INVALID_ARGUMENT, before anything of it is used.
 
-import { BinaryReader, type BinaryWriter } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Codec } from '../../io/network.ts';
 import { KEY_BYTES_LIMIT } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
@@ -11,7 +11,7 @@ import { type Lsn, lsn, NUMBER_MAX, RangeViolation } from '../../protocol/types.
 
 /** The part of a generated message that codecs use. */
 export interface Generated<Wire> {
-  encode(message: Wire): BinaryWriter;
+  encode(message: Wire, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader): Wire;
 }
 
@@ -30,12 +30,26 @@ export function codec<Message, Wire>(
   fromWire: (wire: Wire) => Message,
 ): Codec<Message> {
   return {
-    encode: (message) => generated.encode(toWire(message)).finish(),
+    encode: (message) => written(generated, toWire(message)),
     decode: (bytes) => {
       const message = read(name, generated, bytes);
       return refusing(() => fromWire(message));
     },
   };
+}
+
+/** Its buffer is used again: a small message costs little more than to grow a new one. */
+let writer: BinaryWriter | null = new BinaryWriter();
+/** A buffer that a large message has grown beyond this is not kept. */
+const KEPT_BYTES_MAX = 64 * 1024;
+
+function written<Wire>(generated: Generated<Wire>, message: Wire): Uint8Array {
+  const mine = writer ?? new BinaryWriter();
+  // Not there for anybody while it is in use, and gone where encoding throws in the middle.
+  writer = null;
+  const bytes = generated.encode(message, mine).finish();
+  if (bytes.length <= KEPT_BYTES_MAX) writer = mine;
+  return bytes;
 }
 
 function read<Wire>(name: string, generated: Generated<Wire>, bytes: Uint8Array): Wire {

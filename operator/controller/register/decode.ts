@@ -22,7 +22,7 @@ export function fields(name: string, value: unknown): Fields {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw violation(name, value, 'an object');
   }
-  return Object.fromEntries(Object.entries(value));
+  return { ...value };
 }
 
 export function text(name: string, value: unknown): string {
