@@ -1,8 +1,8 @@
 // Speaks to the controllers of one cluster: asks how things are, and orders what people asked for.
 //
-// By the address of a controller's pod and with the operator's own certificate; any controller may
-// answer. The certificates lie as files in a folder of their own, since that is how the transport
-// takes new ones without a restart.
+// By the addresses of the controllers' pods and with the operator's own certificate. A majority has
+// to answer what is asked; any one of them carries out an order. The certificates lie as files in a
+// folder of their own, since that is how the transport takes new ones without a restart.
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,16 +15,25 @@ import { JournalError } from '../protocol/errors.ts';
 import { FIRST_LSN, journalId, micros } from '../protocol/types.ts';
 import { type GrpcNetwork, grpcNetwork } from '../transport/grpc.ts';
 import { controllerMethods } from '../transport/methods.ts';
+import { type Answer, agree } from './journal/quorum.ts';
 import type { Order } from './journal/steps.ts';
 import type { ChainView } from './journal/world.ts';
 
-const QUESTION = micros(2_000_000);
+/** A busy machine answers late; one that is gone is told by its silence anyway. */
+const QUESTION = micros(5_000_000);
 const ORDER = micros(20_000_000);
 
 export interface Proof {
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
+}
+
+/** Where a controller is asked. */
+export interface Address {
+  readonly id: string;
+  /** `host:port` of its pod. */
+  readonly address: string;
 }
 
 export interface ChainOptions {
@@ -47,18 +56,33 @@ export class Chain {
     this.#options = options;
   }
 
-  /** Asks one controller after another; the first that answers is asked first the next time. */
-  async view(addresses: readonly string[], proof: Proof | null): Promise<ChainView> {
-    try {
-      const status = await this.#ask(addresses, proof, controllerMethods.status, {}, QUESTION);
-      return { kind: 'known', status };
-    } catch (error) {
-      return { kind: 'unknown', reason: error instanceof Error ? error.message : String(error) };
-    }
+  /** Asks all controllers at once, and answers what a majority of them says. */
+  async view(controllers: readonly Address[], proof: Proof | null): Promise<ChainView> {
+    let failure = '';
+    const answers = await Promise.all(
+      controllers.map(async ({ id, address }): Promise<readonly Answer[]> => {
+        try {
+          const network = this.#connect(proof);
+          const options = { timeout: QUESTION };
+          const status = await network.call(address, controllerMethods.status, {}, options);
+          return [{ id, status }];
+        } catch (error) {
+          failure = error instanceof Error ? error.message : String(error);
+          this.#network?.forget(address);
+          return [];
+        }
+      }),
+    );
+    return agree(answers.flat(), failure);
   }
 
   /** Rejects with JournalError where the order was refused or could not be given. */
-  async carryOut(addresses: readonly string[], proof: Proof | null, order: Order): Promise<void> {
+  async carryOut(
+    controllers: readonly Address[],
+    proof: Proof | null,
+    order: Order,
+  ): Promise<void> {
+    const addresses = controllers.map(({ address }) => address);
     if (order.kind === 'admin') {
       await this.#ask(addresses, proof, controllerMethods.admin, order.request, ORDER);
       return;

@@ -7,7 +7,7 @@ import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Random } from '../../io/random.ts';
 import { certify } from '../certify.ts';
-import { Chain, type Proof } from '../chain.ts';
+import { type Address, Chain, type Proof } from '../chain.ts';
 import type { JournalCluster, JournalClusterStatus } from '../crd.ts';
 import { isStatus, type KubeApi, KubeError, type KubeObject, RESOURCES } from '../kube/api.ts';
 import type { Cache } from '../kube/cache.ts';
@@ -15,7 +15,7 @@ import { difference } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
 import { conditionOf, isObject, labelsOf, textAt } from '../kube/fields.ts';
 import { applyObject, getObject } from '../kube/objects.ts';
-import { COMPONENT_LABEL, namesOf } from '../manifests/common.ts';
+import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
 import { decodedAt, readPair } from '../manifests/secret.ts';
 import { act, apply, ForeignObject, type Hands } from './act.ts';
@@ -318,12 +318,14 @@ function sameLists(status: JournalClusterStatus, present: unknown): boolean {
   );
 }
 
-function controllerAddresses(objects: readonly KubeObject[]): readonly string[] {
+function controllerAddresses(objects: readonly KubeObject[]): readonly Address[] {
   return objects.flatMap((pod) => {
     if (pod.kind !== 'Pod' || labelsOf(pod.metadata)[COMPONENT_LABEL] !== 'controller') return [];
     const ip = textAt(pod, 'status', 'podIP');
     const up = ip !== undefined && conditionOf(pod, 'PodScheduled') === 'True';
-    return up ? [`${ip.includes(':') ? `[${ip}]` : ip}:${CONTROLLER_PORT}`] : [];
+    if (!up) return [];
+    const id = labelsOf(pod.metadata)[MEMBER_LABEL] ?? '';
+    return [{ id, address: `${ip.includes(':') ? `[${ip}]` : ip}:${CONTROLLER_PORT}` }];
   });
 }
 

@@ -1,5 +1,7 @@
 // Restarts, one pod at a time: what is broken first, heads last, controllers after all replicas.
 //
+// The controller that proposes changes is the very last, so that the others take over once.
+//
 // A restart is a deletion of the pod: its StatefulSet starts it again from the new template. The
 // first one that does not come back well ends the roll, since its gate says no for all others.
 
@@ -68,9 +70,17 @@ function candidates(world: World, { replicas, controllers }: Ledger): readonly s
     .map(({ id }) => id);
   const rank = (id: string): number => {
     if (!isWell(world, id)) return -1;
-    return controllers.some((one) => one.id === id) ? 1_000_000 : headedBy(world, id).length;
+    if (!controllers.some((one) => one.id === id)) return headedBy(world, id).length;
+    return id === proposerOf(world) ? 2_000_000 : 1_000_000;
   };
   return ids.sort((one, other) => rank(one) - rank(other));
+}
+
+/** Of the controllers that are heard the first by its seat: the others wait for it. */
+function proposerOf({ chain }: World): string {
+  if (chain.kind === 'unknown') return '';
+  const { processes } = chain.status;
+  return processes.find(({ kind, reachable }) => kind === 'controller' && reachable)?.id ?? '';
 }
 
 const isWell = (world: World, id: string): boolean =>

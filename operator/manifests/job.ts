@@ -13,6 +13,7 @@ import {
   controllerAddress,
   type Process,
   podBase,
+  resourcesOf,
   tolerations,
 } from './pod.ts';
 
@@ -49,7 +50,7 @@ export function formatJob(
             image: settled.image,
             imagePullPolicy: settled.imagePullPolicy,
             args,
-            resources: { ...template.resources },
+            resources: resourcesOf(template),
             securityContext: containerSecurity,
             volumeMounts: [
               { name: 'data', mountPath: '/var/lib/journal' },

@@ -26,6 +26,14 @@ const DATA = '/var/lib/journal';
 const TLS = '/etc/journal/tls';
 const AUTHORIZATION = '/etc/journal/authorization';
 
+type Patience = readonly [periodSeconds: number, timeoutSeconds: number, failureThreshold: number];
+
+// A long recovery of a volume is no failure, and neither is a machine that has no time: a restart
+// would cost more of it. Liveness ends only a process that has answered nothing for five minutes.
+const STARTUP: Patience = [1, 10, 900];
+const LIVENESS: Patience = [15, 15, 20];
+const READINESS: Patience = [1, 5, 3];
+
 /** A process of the cluster: what its pod is made for. */
 export interface Process {
   readonly component: Component;
@@ -94,6 +102,12 @@ export function podBase(settled: Settled, template: PodTemplate): Record<string,
   };
 }
 
+/** A process without a request gets what others leave, and a log that waits for time is a fault. */
+const REQUESTS = { cpu: '100m', memory: '256Mi' } as const;
+
+export const resourcesOf = ({ resources }: PodTemplate): Record<string, unknown> =>
+  resources === undefined ? { requests: REQUESTS } : { ...resources };
+
 export const containerSecurity = {
   allowPrivilegeEscalation: false,
   readOnlyRootFilesystem: true,
@@ -102,10 +116,10 @@ export const containerSecurity = {
 
 function container(settled: Settled, process: Process, template: PodTemplate) {
   const { component } = process;
-  const probe = (path: string, periodSeconds: number, failureThreshold: number) => ({
+  const probe = (path: string, [periodSeconds, timeoutSeconds, failureThreshold]: Patience) => ({
     httpGet: { path, port: 'probes' },
     periodSeconds,
-    timeoutSeconds: 2,
+    timeoutSeconds,
     failureThreshold,
   });
   return {
@@ -118,11 +132,10 @@ function container(settled: Settled, process: Process, template: PodTemplate) {
       { name: 'journal', containerPort: portOf(component), protocol: 'TCP' },
       { name: 'probes', containerPort: PROBE_PORT, protocol: 'TCP' },
     ],
-    // A long recovery of a volume is no failure; the process itself knows when it is of no use.
-    startupProbe: probe('/livez', 1, 600),
-    livenessProbe: probe('/livez', 5, 6),
-    readinessProbe: probe('/readyz', 1, 3),
-    resources: { ...template.resources },
+    startupProbe: probe('/livez', STARTUP),
+    livenessProbe: probe('/livez', LIVENESS),
+    readinessProbe: probe('/readyz', READINESS),
+    resources: resourcesOf(template),
     securityContext: containerSecurity,
     volumeMounts: mounts(settled),
   };
