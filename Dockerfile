@@ -24,7 +24,10 @@ COPY client ./client
 COPY replica ./replica
 COPY operator ./operator
 COPY cli ./cli
+COPY scripts/strip.ts ./scripts/strip.ts
 RUN find . -name '*.test.ts' -not -path './node_modules/*' -delete \
+  && node scripts/strip.ts /app/node_modules/.cache/journal \
+  && rm -r scripts \
   && mkdir -p /empty/data
 
 FROM ${BASE}
