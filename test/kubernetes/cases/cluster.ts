@@ -6,6 +6,14 @@ import { isReady, type Lab } from '../lab/lab.ts';
 
 const READY_MILLIS_MAX = 120_000;
 
+/** Its pods are held to the restricted standard, as on a cluster that is strict. */
+export async function makeNamespace(lab: Lab, name: string): Promise<void> {
+  const labels = Object.fromEntries(
+    ['enforce', 'warn'].map((mode) => [`pod-security.kubernetes.io/${mode}`, 'restricted']),
+  );
+  await lab.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+}
+
 export interface Spec {
   readonly [field: string]: unknown;
 }

@@ -8,7 +8,7 @@ import { until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
 import { judge, nowMicros, PodLoad } from '../load/pod.ts';
 import { clusterPath, conditionOf, replicaPods, type Spec, whole } from './cluster.ts';
-import { CLUSTER, NAMESPACE } from './user.ts';
+import { CLUSTER, NAMESPACE, TOOL } from './user.ts';
 
 const GAP_MILLIS_MAX = 10_000;
 const CHANGE_MILLIS_MAX = 180_000;
@@ -188,6 +188,5 @@ function endings(theLab: () => Lab): void {
 /** What the user's pod appended first, read by it again. */
 function firstRecords(lab: Lab): Promise<string> {
   const exec = ['--namespace', NAMESPACE, 'exec', 'user', '--'];
-  const tool = ['node', '/app/cli/main.ts', 'read', 'first', '--raw'];
-  return lab.kubectl([...exec, ...tool]);
+  return lab.kubectl([...exec, ...TOOL, 'read', 'first', '--raw', '--timeout', '60s']);
 }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Lab } from '../lab/lab.ts';
-import { journalCluster, type Spec } from './cluster.ts';
+import { journalCluster, makeNamespace, type Spec } from './cluster.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const storage = { size: '1Gi' };
@@ -159,7 +159,7 @@ export function manifestCases(theLab: () => Lab): void {
 
   test('the examples are accepted', async () => {
     const lab = theLab();
-    await lab.kubectl(['create', 'namespace', NAMESPACE]);
+    await makeNamespace(lab, NAMESPACE);
     for (const name of ['minimal', 'full']) {
       const input = readFileSync(join(root, 'examples', `${name}.yaml`), 'utf8');
       await lab.kubectl(['--namespace', NAMESPACE, ...dryRun], { input });

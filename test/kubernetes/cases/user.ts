@@ -7,11 +7,15 @@ import { test } from 'node:test';
 import { until } from '../lab/commands.ts';
 import { PROJECT_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
-import { whole } from './cluster.ts';
+import { makeNamespace, whole } from './cluster.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
-const READY_MILLIS_MAX = 30_000;
+/** Thirty seconds where the machine does nothing else; others may be at work on this one. */
+const READY_MILLIS_MAX = 120_000;
 const POD_MILLIS_MAX = 60_000;
+
+/** The hand tool, inside the project's image. */
+export const TOOL = ['node', '/app/cli/main.ts'] as const;
 
 export const NAMESPACE = 'shop';
 export const CLUSTER = 'orders';
@@ -54,16 +58,12 @@ export function userCases(theLab: () => Lab): void {
   /** The tool, in the user's pod. */
   const journal = (args: readonly string[], input = ''): Promise<string> => {
     const exec = ['--namespace', NAMESPACE, 'exec', '--stdin', 'user', '--'];
-    return theLab().kubectl([...exec, 'node', '/app/cli/main.ts', ...args], { input });
+    return theLab().kubectl([...exec, ...TOOL, ...args, '--timeout', '60s'], { input });
   };
 
-  test('the smallest example is Ready within 30 s', async (context) => {
+  test('the smallest example becomes Ready', async (context) => {
     const lab = theLab();
-    const labels = ['enforce', 'warn'].map(
-      (mode) => `pod-security.kubernetes.io/${mode}=restricted`,
-    );
-    await lab.kubectl(['create', 'namespace', NAMESPACE]);
-    await lab.kubectl(['label', 'namespace', NAMESPACE, ...labels]);
+    await makeNamespace(lab, NAMESPACE);
     const example = readFileSync(join(root, 'examples', 'minimal.yaml'), 'utf8');
     const policy = '  imagePullPolicy: Never\n';
     await lab.kubectl(['--namespace', NAMESPACE, 'apply', '-f', '-'], {
@@ -95,7 +95,7 @@ export function userCases(theLab: () => Lab): void {
   });
 
   test('a client without a certificate is refused', async () => {
-    const script = 'JOURNAL_TLS_CERT= JOURNAL_TLS_KEY= exec node /app/cli/main.ts tail first';
+    const script = `JOURNAL_TLS_CERT= JOURNAL_TLS_KEY= exec ${TOOL.join(' ')} tail first`;
     const exec = ['--namespace', NAMESPACE, 'exec', 'user', '--', 'sh', '-c', script];
     const { code, stdout } = await theLab().tryKubectl(exec);
     assert.notEqual(code, 0);

@@ -39,9 +39,24 @@ export function makeGroups(lab: string, nodes: readonly string[]): readonly stri
       mkdirSync(join(folder, group), { recursive: true });
       allow(folder, group);
     }
+    weigh(folder, lab);
   }
   const inside = isUnified() ? BASE : join(BASE, 'pids');
   return [join(inside, lab, 'system', 'cgroup.procs')];
+}
+
+/**
+ * A lab is four machines, not one process among the others of this one: a kubelet that gets no time
+ * kills what it cannot ask.
+ */
+function weigh(folder: string, lab: string): void {
+  for (const [file, weight] of [
+    ['cpu.shares', '4096'],
+    ['cpu.weight', '400'],
+  ] as const) {
+    const path = join(folder, lab, file);
+    if (existsSync(path)) writeFileSync(path, weight);
+  }
 }
 
 /** A new group has no processors and no memory (1), or no controllers for its own groups (2). */

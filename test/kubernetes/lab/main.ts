@@ -2,6 +2,7 @@
 //
 //   npm run cluster -- up                       makes it, with the operator; root and Linux needed
 //   npm run cluster -- up bare                  the same without an operator
+//   npm run cluster -- renew                    builds the image again and restarts the operator
 //   npm run cluster -- prepare                  installs, builds and packs all that `up` needs
 //   npm run cluster -- kubectl get nodes        talks to it
 //   npm run cluster -- helm list -A             Helm, at its charts
@@ -16,9 +17,9 @@ import { spawn } from 'node:child_process';
 import { build } from '../../../tools/build.ts';
 import { pauseImage, projectImage } from './images.ts';
 import { Lab, TOOLS } from './lab.ts';
-import { helmOf, installOperator } from './operator.ts';
+import { helmOf, installOperator, renewOperator } from './operator.ts';
 import { installPackages, obstacle } from './packages.ts';
-import { allStates, removeLab, removeStale } from './state.ts';
+import { allStates, newestKept, removeLab, removeStale } from './state.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -36,11 +37,7 @@ function hand([file = '', ...args]: readonly string[]): Promise<void> {
 
 const kept = () => allStates().filter(({ owner }) => owner === null);
 
-async function open(): Promise<Lab> {
-  const state = kept().at(-1);
-  if (state === undefined) throw new Error('there is none: make one by `npm run cluster -- up`');
-  return Lab.open(state, say);
-}
+const open = (): Promise<Lab> => Lab.open(newestKept(), say);
 
 /** Installs, builds and packs what the lab is made of, so that the tests' clocks need not wait. */
 async function prepare(): Promise<void> {
@@ -115,6 +112,8 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
       return down();
     case 'list':
       return list();
+    case 'renew':
+      return renewOperator(await open(), say);
     case 'kubectl':
       return hand((await open()).kubectlCommand(rest));
     case 'helm': {
@@ -135,8 +134,8 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
     case 'resume':
       return (await open()).pause(second, needed(first, 'the pod'), verb === 'pause');
     default:
-      say('up [bare] | down | list | prepare | kubectl … | helm … | in … | cut ZONE | heal ZONE |');
-      say('stop-api | start-api | pause POD [NAMESPACE] | resume POD [NAMESPACE]');
+      say('up [bare] | down | list | prepare | renew | kubectl … | helm … | in … | cut ZONE |');
+      say('heal ZONE | stop-api | start-api | pause POD [NAMESPACE] | resume POD [NAMESPACE]');
       process.exitCode = 2;
   }
 }

@@ -10,6 +10,8 @@ const READY_SECONDS_MAX = 120;
 
 export const OPERATOR = 'journal-operator';
 export const OPERATOR_NAMESPACE = 'journal-system';
+const deployments = `/apis/apps/v1/namespaces/${OPERATOR_NAMESPACE}/deployments`;
+export const OPERATOR_PATH = `${deployments}/${OPERATOR}`;
 
 /** Runs Helm against the lab and answers what it prints. */
 export type Helm = (args: readonly string[]) => Promise<string>;
@@ -34,6 +36,14 @@ export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<v
   await lab.importImage(await projectImage(say));
   const install = ['install', OPERATOR, chart, '--namespace', OPERATOR_NAMESPACE];
   await helm([...install, '--create-namespace', ...imageValues()]);
+  await operatorReady(lab);
+}
+
+/** Brings what the sources have become since then to an operator that is installed already. */
+export async function renewOperator(lab: Lab, say: Say): Promise<void> {
+  await lab.importImage(await projectImage(say));
+  const restart = ['rollout', 'restart', `deployment/${OPERATOR}`];
+  await lab.kubectl(['--namespace', OPERATOR_NAMESPACE, ...restart]);
   await operatorReady(lab);
 }
 

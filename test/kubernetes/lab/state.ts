@@ -42,6 +42,15 @@ export function allStates(): readonly LabState[] {
   });
 }
 
+/** The last that a person made and has not taken down. Throws where there is none. */
+export function newestKept(): LabState {
+  const state = allStates()
+    .filter(({ owner }) => owner === null)
+    .at(-1);
+  if (state === undefined) throw new Error('there is none: make one by `npm run cluster -- up`');
+  return state;
+}
+
 const folders = (): string[] =>
   readdirSync(tmpdir())
     .filter((name) => name.startsWith(PREFIX))
