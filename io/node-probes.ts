@@ -1,5 +1,5 @@
-// The HTTP port of a process that Kubernetes and Prometheus ask: /livez, /readyz, /metrics. The
-// simulator has none.
+// The HTTP port of a process that Kubernetes and Prometheus ask: /livez, /readyz, /metrics, and
+// what else the process has to show. The simulator has none.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from './logger.ts';
@@ -11,6 +11,14 @@ export interface ProbeSource {
   unready(): string;
   /** The metrics as text, with their content type. */
   metrics(): Promise<{ readonly type: string; readonly text: string }>;
+  /** What else is answered to GET and HEAD; nothing where it is left out. */
+  readonly pages?: Pages;
+}
+
+/** Answers what is below `/name`; false where there is nothing at the path. */
+export interface Pages {
+  readonly path: string;
+  answer(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
 }
 
 export interface Probes {
@@ -67,8 +75,11 @@ async function answer(
   } else if (path === '/metrics') {
     const { type, text } = await source.metrics();
     response.writeHead(200, { 'content-type': type }).end(text);
-  } else {
+  } else if (source.pages === undefined) {
     say(response, 404, `path is ${path}, allowed are /livez, /readyz and /metrics`);
+  } else if (!(await source.pages.answer(request, response))) {
+    const allowed = `/livez, /readyz, /metrics and ${source.pages.path}`;
+    say(response, 404, `path is ${path}, allowed are ${allowed}`);
   }
 }
 

@@ -17,6 +17,7 @@ import {
 } from '../io/node-settings.ts';
 import { DEFAULT_SETTINGS, type JournalSettings, KIB, MIB } from '../protocol/configuration.ts';
 import { label, type MemberId, memberId, type Zone, zone } from '../protocol/types.ts';
+import { isLocalHost } from './console/local.ts';
 
 /** What startReplica needs: the same in a process and in the simulator. */
 export interface ReplicaConfig {
@@ -67,8 +68,10 @@ export const DEFAULT_LIMITS: ReplicaLimits = {
 /** What only a process has: its port for probes, its certificates, its logs. */
 export interface ProcessConfig {
   readonly replica: ReplicaConfig;
-  /** `host:port` of /livez, /readyz and /metrics; empty for none. */
+  /** `host:port` of /livez, /readyz, /metrics and /console; empty for none. */
   readonly probeListen: string;
+  /** Whether the page at /console shows records. */
+  readonly consoleRecords: boolean;
   /** Paths of PEM files; all empty for plain text. */
   readonly tls: TlsPaths;
   /** Path of the file that maps names of certificates to roles; empty to let everybody in. */
@@ -88,7 +91,13 @@ const FLAGS: readonly Flag[] = [
   flag('advertise', 'HOST:PORT', '', 'how others reach --listen; the same when left out'),
   flag('controllers', 'LIST', '', 'HOST:PORT of chain controllers, with commas; required'),
   flag('cluster', 'ID', '', 'refuse any other cluster than this one'),
-  flag('probe-listen', 'HOST:PORT', '', 'where to serve /livez, /readyz and /metrics; none'),
+  flag('probe-listen', 'HOST:PORT', '', 'where to serve /livez, /readyz, /metrics and /console'),
+  flag(
+    'console-records',
+    'auto|on|off',
+    'auto',
+    'records at /console; auto: no TLS, loopback only',
+  ),
   ...tlsFlags('member'),
   flag('replication-factor', 'COUNT', `${DEFAULT_SETTINGS.replicationFactor}`, 'of new journals'),
   flag('min-replicas', 'COUNT', '', 'of new journals; 2 unless they have fewer copies'),
@@ -129,6 +138,7 @@ function build(
   about: { readonly pid: number; readonly version: string },
 ): ProcessConfig {
   const tls = readTls(settings);
+  const probeListen = settings.addressOrNone('probe-listen');
   const limits: ReplicaLimits = {
     queueBytesMax: settings.count('queue-bytes', MIB, 64 * 1024 * MIB),
     queueRequestsMax: settings.count('queue-requests', 1, 10_000_000),
@@ -153,11 +163,21 @@ function build(
       defaults: defaultsOf(settings),
       ...about,
     },
-    probeListen: settings.addressOrNone('probe-listen'),
+    probeListen,
+    consoleRecords: consoleRecords(settings, probeListen, tls.ca),
     tls,
     authorization: settings.text('authorization'),
     logLevel: settings.oneOf('log-level', LOG_LEVELS),
   };
+}
+
+/**
+ * The probe port asks nobody for a certificate. So by itself it shows records only where whoever
+ * reaches it may read them anyway: no certificate is asked for, and only this machine gets there.
+ */
+function consoleRecords(settings: Settings, probeListen: string, ca: string): boolean {
+  const asked = settings.oneOf('console-records', ['auto', 'on', 'off']);
+  return asked === 'auto' ? ca === '' && isLocalHost(probeListen) : asked === 'on';
 }
 
 function defaultsOf(settings: Settings) {

@@ -3,12 +3,13 @@
 import type { Handler } from '../io/network.ts';
 import type { JournalLog, Volume } from '../log/log.ts';
 import type { Metadata } from '../log/metadata.ts';
-import type { Member } from '../protocol/configuration.ts';
+import type { Configuration, Member } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { micros } from '../protocol/types.ts';
+import { type Micros, micros } from '../protocol/types.ts';
 import type { ReplicaHello } from '../transport/control.ts';
 import type { PeerHello } from '../transport/link.ts';
 import { controllerMethods } from '../transport/methods.ts';
+import type { ClusterStatus, ReadAnswer, ReadRequest } from '../transport/public.ts';
 import type { ReplicaConfig } from './config.ts';
 import { Control, FEATURE_LEVEL_MAX, FEATURE_LEVEL_MIN } from './control.ts';
 import type { Controllers } from './controllers.ts';
@@ -27,7 +28,7 @@ import type { Access } from './service/access.ts';
 import { adminHandlers } from './service/admin.ts';
 import { Appends } from './service/append.ts';
 import { Asker } from './service/ask.ts';
-import { dataHandlers } from './service/data.ts';
+import { dataHandlers, readRecords } from './service/data.ts';
 import { Directory } from './service/directory.ts';
 import { Reader } from './service/reader.ts';
 import { Subscriptions } from './service/subscribe.ts';
@@ -46,7 +47,13 @@ export interface EngineParts {
   readonly controllers: Controllers;
   hello(): ReplicaHello;
   crash(error: unknown): void;
+  /** A newer configuration of a journal came. */
+  heard(configuration: Configuration): void;
 }
+
+const unanswered = (): never => {
+  throw new JournalError('UNAVAILABLE', 'this replica is starting');
+};
 
 export class Engine {
   readonly metrics = new ReplicaMetrics();
@@ -65,6 +72,7 @@ export class Engine {
   readonly #handlers: readonly Handler[];
   readonly #abort = new AbortController();
   readonly #inquiring = new Set<Host>();
+  #read: (request: ReadRequest, signal: AbortSignal) => Promise<ReadAnswer> = unanswered;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -89,20 +97,8 @@ export class Engine {
       crash: parts.crash,
     });
     const { driver } = this;
-    const me = { store: home.store, incarnation: 0 };
     this.#catchup = new Catchup({ ...world, driver });
-    this.journals = new Journals(
-      {
-        ...world,
-        volume,
-        metadata,
-        driver,
-        follow: (host, source) => this.#catchup.follow(host, source),
-        mend: (log) => this.#mend(log),
-        peersChanged: () => this.#links.retain(this.journals.peers()),
-      },
-      me,
-    );
+    this.journals = this.#makeJournals();
     const { journals } = this;
     this.#repair = new Repair({
       ...world,
@@ -138,10 +134,28 @@ export class Engine {
     this.#handlers = this.#serve(asker, reader);
   }
 
+  #makeJournals(): Journals {
+    const { world, volume, metadata, home, heard } = this.#parts;
+    return new Journals(
+      {
+        ...world,
+        volume,
+        metadata,
+        driver: this.driver,
+        follow: (host, source) => this.#catchup.follow(host, source),
+        mend: (log) => this.#mend(log),
+        peersChanged: () => this.#links.retain(this.journals.peers()),
+        heard,
+      },
+      { store: home.store, incarnation: 0 },
+    );
+  }
+
   #serve(asker: Asker, reader: Reader): readonly Handler[] {
     const { world, access, controllers, volume, config } = this.#parts;
     const { defaults = {} } = config;
     const directory = new Directory(world.clock, controllers, this.journals);
+    this.#read = (request, signal) => readRecords({ asker, reader, directory }, request, signal);
     const refusing = (host: Host): JournalError | null => this.#retention.refusing(host);
     const { metrics } = this;
     const appends = new Appends({ asker, directory, volume, metrics, access, refusing });
@@ -157,6 +171,17 @@ export class Engine {
 
   handlers(): readonly Handler[] {
     return this.#handlers;
+  }
+
+  /** Records for this process's own page. NOT_HEAD where other replicas have the journal. */
+  read(request: ReadRequest, signal: AbortSignal): Promise<ReadAnswer> {
+    return this.#read(request, signal);
+  }
+
+  /** The cluster for this process's own page. UNAVAILABLE where no controller answers. */
+  status(timeout: Micros, signal: AbortSignal): Promise<ClusterStatus> {
+    const { controllers } = this.#parts;
+    return controllers.ask(controllerMethods.status, {}, { timeout, signal });
   }
 
   /** Opens the journals: they report, and take part in nothing yet. */

@@ -34,6 +34,8 @@ export interface JournalsParts {
   mend(log: JournalLog): Promise<void>;
   /** The peers that any journal names changed. */
   peersChanged(): void;
+  /** A newer configuration came, or a tombstone. */
+  heard(configuration: Configuration): void;
 }
 
 interface Opening {
@@ -260,11 +262,12 @@ export class Journals {
   }
 
   #hear(host: Host, configuration: Configuration): void {
-    const { metadata, logger, peersChanged } = this.#parts;
+    const { metadata, logger, peersChanged, heard } = this.#parts;
     const fresh = host.known === configuration;
     if (!host.hear(configuration) && !fresh) return;
     this.#names.set(configuration.name, host);
     peersChanged();
+    heard(configuration);
     const { journal, name, lineage, epoch } = configuration;
     logger.info({ journal, name, lineage, epoch }, 'a configuration came');
     const saving = metadata.save(new Map([[`known/${journal}`, toJson(configuration)]]));
@@ -280,7 +283,7 @@ export class Journals {
     const host = this.#hosts.get(journal);
     if (host === undefined) return;
     if (host.known !== null && compareConfigurations(tombstone, host.known) < 0) return;
-    const { driver, metadata, volume, logger, peersChanged } = this.#parts;
+    const { driver, metadata, volume, logger, peersChanged, heard } = this.#parts;
     // First of all the tombstone: whatever comes after it may be done again at the next start.
     await metadata.save(new Map([[`deleted/${journal}`, toJson(tombstone)]]));
     this.#tombstones.set(journal, tombstone);
@@ -296,6 +299,7 @@ export class Journals {
     );
     await volume.drop(journal);
     peersChanged();
+    heard(tombstone);
     logger.info({ journal, name }, 'a journal was deleted');
   }
 }

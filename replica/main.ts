@@ -11,6 +11,9 @@ import { SettingError } from '../io/node-settings.ts';
 import { type Authorizer, fileAuthorizer } from '../transport/authorize.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import { type CommandLine, type ProcessConfig, readCommandLine } from './config.ts';
+import { Console } from './console/console.ts';
+import { replicaSource } from './console/replica.ts';
+import { consolePages } from './console/serve.ts';
 import { type Replica, startReplica } from './replica.ts';
 
 /** Oldest Node.js that runs this code, as package.json has it. */
@@ -101,6 +104,7 @@ class Surroundings {
   readonly #abort = new AbortController();
   readonly #network: ReturnType<typeof grpcNetwork>;
   readonly #authorizer: Authorizer | null;
+  readonly #console: Console;
   #replica: Replica | null = null;
   #probes: Probes | null = null;
 
@@ -115,6 +119,10 @@ class Surroundings {
     this.#network.health.set(false);
     const { authorization: path } = config;
     this.#authorizer = path === '' ? null : fileAuthorizer({ path, clock: nodeClock, logger });
+    this.#console = new Console(
+      nodeClock,
+      replicaSource(config, this.#network, () => this.#replica),
+    );
   }
 
   get toldToStop(): boolean {
@@ -136,6 +144,7 @@ class Surroundings {
       logger: this.#logger,
       config,
       signal: this.#abort.signal,
+      heard: (configuration) => this.#console.heard(configuration),
       access:
         authorizer === null
           ? undefined
@@ -165,6 +174,7 @@ class Surroundings {
   #source(): ProbeSource {
     const starting = 'this replica is starting';
     return {
+      pages: consolePages(this.#console),
       dead: () => this.#replica?.dead() ?? '',
       unready: () => this.#replica?.unready() ?? starting,
       metrics: async () => {

@@ -10,11 +10,12 @@ import { METADATA_DIRECTORY, VOLUME_DIRECTORY } from '../log/layout.ts';
 import type { Volume } from '../log/log.ts';
 import { type Metadata, openMetadata } from '../log/metadata.ts';
 import { openVolume } from '../log/volume.ts';
-import { order } from '../protocol/configuration.ts';
+import { type Configuration, order } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { micros, type StoreId } from '../protocol/types.ts';
+import { type Micros, micros, type StoreId } from '../protocol/types.ts';
 import type { ReplicaHello } from '../transport/control.ts';
 import { controllerMethods } from '../transport/methods.ts';
+import type { ClusterStatus, ReadAnswer, ReadRequest } from '../transport/public.ts';
 import type { ReplicaConfig } from './config.ts';
 import { Controllers } from './controllers.ts';
 import { Engine } from './engine.ts';
@@ -29,6 +30,8 @@ export interface ReplicaParts extends World {
   readonly access?: Access | undefined;
   /** Gives up a start that waits: for its grant, or for its incarnation. */
   readonly signal?: AbortSignal | undefined;
+  /** A newer configuration of a journal came: for whoever shows it. */
+  readonly heard?: ((configuration: Configuration) => void) | undefined;
 }
 
 export interface Replica {
@@ -42,6 +45,9 @@ export interface Replica {
   /** Resolves when it was closed, rejects when a rule was broken: the process must end then. */
   readonly ended: Promise<void>;
   readonly metrics: ReplicaMetrics;
+  /** For this process's own page; see Engine. */
+  read(request: ReadRequest, signal: AbortSignal): Promise<ReadAnswer>;
+  status(timeout: Micros, signal: AbortSignal): Promise<ClusterStatus>;
   /** Brings the gauges up to date. */
   measure(): void;
   /** Why it is of no use any more, and why it should get no traffic now; empty while all is well. */
@@ -133,6 +139,7 @@ class RunningReplica implements Replica {
       ...opened,
       hello: () => this.#hello(),
       crash: (error) => this.#crash(error),
+      heard: parts.heard ?? (() => undefined),
     });
     parts.signal?.addEventListener('abort', () => this.#abort.abort(), { once: true });
   }
@@ -157,6 +164,14 @@ class RunningReplica implements Replica {
 
   measure(): void {
     this.#engine.measure();
+  }
+
+  read(request: ReadRequest, signal: AbortSignal): Promise<ReadAnswer> {
+    return this.#engine.read(request, signal);
+  }
+
+  status(timeout: Micros, signal: AbortSignal): Promise<ClusterStatus> {
+    return this.#engine.status(timeout, signal);
   }
 
   dead(): string {

@@ -10,7 +10,7 @@ import { functionsOf, importsOf, type Source, views } from './tidy/source.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** Every text file that is tracked or about to be, read once. */
+/** Every file that is tracked or about to be, read once. */
 function repository(): Source[] {
   const isFile = (path: string): boolean =>
     path !== '' && (statSync(join(root, path), { throwIfNoEntry: false })?.isFile() ?? false);
@@ -23,7 +23,8 @@ function repository(): Source[] {
     .split('\0')
     .filter(isFile)
     .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
-    .filter(({ text }) => !text.includes('\0'));
+    // A picture can be linked to, and has nothing to read.
+    .map(({ path, text }) => ({ path, text: text.includes('\0') ? '' : text }));
 }
 
 describe('the repository', () => {

@@ -62,6 +62,7 @@ const colours = `--colors=${process.stdout.isTTY ? 'force' : 'off'}`;
 const check = (): Step[] => [
   program('types', tool('tsc'), '-p', 'tsconfig.json'),
   program('types of the pure protocol', tool('tsc'), '-p', 'protocol/tsconfig.json'),
+  program('types of the page', tool('tsc'), '-p', 'replica/console/tsconfig.json'),
   program('lint and format', tool('biome'), 'ci', '--error-on-warnings', colours, '.'),
 ];
 
@@ -129,6 +130,16 @@ export const tiers: readonly Tier[] = [
         fileMinutesMax: 8,
         filesAtOnce: 1,
       })),
+  },
+  {
+    name: 'browser',
+    about: 'the console in a real browser, on a cluster of processes',
+    installs: 'chromium-headless-shell of Debian by apt-get, where it lacks and root runs this',
+    minutesMax: 10,
+    steps: () => [
+      program('the browser is made ready', process.execPath, 'test/browser/prepare.ts'),
+      ...tests('browser', 'test/browser/*.test.ts'),
+    ],
   },
   {
     name: 'foreign',

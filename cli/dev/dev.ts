@@ -213,6 +213,7 @@ async function announce(plan: DevPlan, signal: AbortSignal): Promise<void> {
   try {
     await readyStatus({ client, signal }, READY_MILLIS_MAX);
     process.stdout.write(`ready ${endpoints.join(',')}\n`);
+    note(`console ${plan.console}`);
   } finally {
     clearTimeout(slow);
   }

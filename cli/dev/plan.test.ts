@@ -32,6 +32,10 @@ test('replicas take the first ports and go round the zones', () => {
   assert.deepEqual(ports, [7401, 7402, 7403, 7404, 7405, 7406, 7407, 7408, 7409, 7410]);
 });
 
+test('the page is at the probes of the first replica', () => {
+  assert.equal(planOf(record, 'd').console, 'http://127.0.0.1:7407/console');
+});
+
 test('no two processes share a directory, a log or an address', () => {
   const plan = planOf(record, 'd');
   const all = [...plan.replicas, ...plan.controllers];

@@ -41,6 +41,8 @@ export interface DevPlan {
   readonly controllers: readonly PlannedProcess[];
   /** Every port that the cluster takes. */
   readonly ports: readonly number[];
+  /** Where the page of the first replica is. */
+  readonly console: string;
 }
 
 export const HOST = '127.0.0.1';
@@ -74,6 +76,7 @@ export function planOf(record: DevRecord, data: string): DevPlan {
   return {
     replicas: range(members).map(replica),
     controllers: range(controllers).map(controller),
+    console: `http://${at(probes)}/console`,
     ports: range(2 * (members + controllers)).map((offset) => port + offset),
   };
 }

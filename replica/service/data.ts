@@ -93,19 +93,8 @@ class DataService {
   }
 
   async read(request: ReadRequest, context: CallContext): Promise<ReadAnswer> {
-    const { asker, reader } = this.#parts;
-    const { signal } = context;
-    const limit = within('limit', request.limit, 1, READ_RECORDS_MAX);
-    const bytesMax = within('bytesMax', request.bytesMax, 1, READ_BYTES_MAX);
-    const host = await this.#host(request.journal, context, 'read');
-    if (request.linearizable) {
-      const proof = await asker.ask(host, { kind: 'readIndex' }, 'readIndex', signal);
-      await asker.committed(host, proof.committedLsn, signal);
-    }
-    if (!host.readable) throw notServed(host);
-    const from = await reader.start(host, request.from, signal);
-    const { records, nextLsn } = await reader.read(host, from, limit, bytesMax);
-    return { records, nextLsn, committedLsn: host.committedLsn, lineage: host.lineage };
+    this.#parts.access(context, 'read', request.journal);
+    return await readRecords(this.#parts, request, context.signal);
   }
 
   async *subscribe(
@@ -184,6 +173,25 @@ class DataService {
       cursors,
     };
   }
+}
+
+/** A read for somebody whose right to it was looked at before. */
+export async function readRecords(
+  { asker, reader, directory }: Pick<DataParts, 'asker' | 'reader' | 'directory'>,
+  request: ReadRequest,
+  signal: AbortSignal,
+): Promise<ReadAnswer> {
+  const limit = within('limit', request.limit, 1, READ_RECORDS_MAX);
+  const bytesMax = within('bytesMax', request.bytesMax, 1, READ_BYTES_MAX);
+  const host = await directory.host(request.journal);
+  if (request.linearizable) {
+    const proof = await asker.ask(host, { kind: 'readIndex' }, 'readIndex', signal);
+    await asker.committed(host, proof.committedLsn, signal);
+  }
+  if (!host.readable) throw notServed(host);
+  const from = await reader.start(host, request.from, signal);
+  const { records, nextLsn } = await reader.read(host, from, limit, bytesMax);
+  return { records, nextLsn, committedLsn: host.committedLsn, lineage: host.lineage };
 }
 
 /** Zero asks for as much as is allowed. */

@@ -28,6 +28,7 @@ const NODE_ALLOWED: readonly string[] = [
   'io/node', // the real clock, random, disk and network
   'transport/', // sockets, certificates, the .proto files
   'replica/config.ts', // reads its settings from the environment and files
+  'replica/console/serve.ts', // reads the page and its script, and hashes the style
   'operator/kube/', // speaks to the API server
   'operator/config.ts', // reads its settings from the environment
   'operator/chain.ts', // keeps the certificates of each cluster as files
