@@ -8,7 +8,8 @@ import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Configuration, findMember, head } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
 import { type Batch, lastLsn, lsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
-import { successors } from './chain-rules.ts';
+import { idleDelivery, isGone } from './chain-lean.ts';
+import { noteJoined, successors } from './chain-rules.ts';
 import {
   boot,
   type ChainWorldState,
@@ -38,20 +39,25 @@ export type ChainAction =
   | { readonly kind: 'restore'; readonly site: number }
   | { readonly kind: 'loseEnd'; readonly site: number }
   | { readonly kind: 'learn'; readonly site: number; readonly source: number }
-  | { readonly kind: 'decide'; readonly next: Configuration };
+  /** With a site: decided, and heard of there at once. */
+  | { readonly kind: 'decide'; readonly next: Configuration; readonly site?: number };
 
 // ── Actions ───────────────────────────────────────────────────────────────────────────────────
 
 /** Everything that may happen next. */
 export function chainActions(world: ChainWorldState): ChainAction[] {
+  const idle = idleDelivery(world);
+  if (idle !== null) return [idle];
   const { scope, used } = world;
   const actions: ChainAction[] = [];
-  for (const [wire, { messages }] of world.wires.entries()) {
-    if (messages.length === 0) continue;
+  for (const [wire, { to, messages }] of world.wires.entries()) {
+    if (messages.length === 0 || isGoneStore(world, to)) continue;
     actions.push({ kind: 'deliver', wire });
     if (used.cuts < scope.cuts) actions.push({ kind: 'cut', wire });
   }
-  for (const [site, { state, operations }] of world.sites.entries()) {
+  for (const [site, at] of world.sites.entries()) {
+    const { state, operations } = at;
+    if (isGone(world, at)) continue;
     if (state === null) {
       actions.push({ kind: 'start', site });
       if (used.losses < scope.losses) {
@@ -73,10 +79,31 @@ export function chainActions(world: ChainWorldState): ChainAction[] {
     }
     addLearning(world, site, actions);
   }
-  if (latest(world).epoch < scope.epochs) {
-    for (const next of successors(world)) actions.push({ kind: 'decide', next });
-  }
+  if (latest(world).epoch < scope.epochs) addDecisions(world, actions);
   return actions;
+}
+
+function isGoneStore(world: ChainWorldState, store: StoreId): boolean {
+  const site = world.sites.find((one) => one.store === store);
+  return site !== undefined && isGone(world, site);
+}
+
+/**
+ * To members a decision is what they hear of it: where no other can follow on it, deciding when the
+ * first of them hears is the same as deciding before.
+ */
+function addDecisions(world: ChainWorldState, actions: ChainAction[]): void {
+  const { lean, epochs } = world.scope;
+  const last = lean === true && latest(world).epoch + 1 === epochs;
+  for (const next of successors(world)) {
+    if (!last) {
+      actions.push({ kind: 'decide', next });
+      continue;
+    }
+    for (const [site, { state }] of world.sites.entries()) {
+      if (state !== null) actions.push({ kind: 'decide', next, site });
+    }
+  }
 }
 
 function addNews(
@@ -96,8 +123,8 @@ function addNews(
 function waits(world: ChainWorldState, state: ChainState): boolean {
   const { patient } = world.scope;
   const busy =
-    world.wires.some(({ messages }) => messages.length > 0) ||
-    world.sites.some(({ operations }) => operations.length > 0);
+    world.wires.some(({ to, messages }) => messages.length > 0 && !isGoneStore(world, to)) ||
+    world.sites.some((site) => site.operations.length > 0 && !isGone(world, site));
   return outstanding(state) && !(patient && busy);
 }
 
@@ -113,6 +140,10 @@ function addLearning(world: ChainWorldState, site: number, actions: ChainAction[
 export function applyChain(world: ChainWorldState, action: ChainAction): void {
   if (action.kind === 'decide') {
     world.decided.push(action.next);
+    const hears = action.site === undefined ? undefined : world.sites[action.site];
+    if (hears !== undefined) {
+      run(world, hears, { kind: 'configure', configuration: action.next });
+    }
   } else if (action.kind === 'deliver' || action.kind === 'cut') {
     applyWire(world, action);
   } else {
@@ -120,6 +151,7 @@ export function applyChain(world: ChainWorldState, action: ChainAction): void {
     invariant(site !== undefined, 'an action names a site', () => String(action.site));
     applySite(world, site, action);
   }
+  if (world.scope.lean) noteJoined(world);
 }
 
 function applyWire(

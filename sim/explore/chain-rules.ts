@@ -11,7 +11,9 @@ import { type ChainWorldState, latest, memberOf, type Site } from './chain-world
 export function successors(world: ChainWorldState): Configuration[] {
   const now = latest(world);
   const survivors = [...now.serving];
-  if (now.joining !== null && joinedEnough(world, now, now.joining)) survivors.push(now.joining);
+  const { joining } = now;
+  const joined = world.joinedIn === now.epoch;
+  if (joining !== null && (joined || joinedEnough(world, now, joining))) survivors.push(joining);
   const chosen: Configuration[] = [];
   for (const serving of orderings(survivors)) addWithJoiners(world, now, serving, chosen);
   for (const { store } of now.serving) {
@@ -20,6 +22,13 @@ export function successors(world: ChainWorldState): Configuration[] {
     if (aboveFloor(site)) addWithJoiners(world, now, [memberOf(site)], chosen);
   }
   return chosen;
+}
+
+/** What a controller saw once it may act on at any later time. */
+export function noteJoined(world: ChainWorldState): void {
+  const now = latest(world);
+  if (now.joining === null || world.joinedIn === now.epoch) return;
+  if (joinedEnough(world, now, now.joining)) world.joinedIn = now.epoch;
 }
 
 function joinedEnough(world: ChainWorldState, now: Configuration, joining: Member): boolean {

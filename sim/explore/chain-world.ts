@@ -37,6 +37,7 @@ import {
   storeId,
   zone,
 } from '../../protocol/types.ts';
+import type { Print } from './marks.ts';
 
 const JOURNAL = journalId('0'.repeat(32));
 export const NO_BYTES = new Uint8Array(0);
@@ -61,13 +62,17 @@ export interface Site {
   floor: Floor | null;
   /** An old copy of the volume, that somebody may put back while the process is down. */
   copy: Pick<Site, 'durable' | 'record' | 'baseLsn'> | null;
+  /** Prints of it as it is, by how stores are named; emptied where a copy is made to be changed. */
+  readonly prints: Print[];
 }
 
-interface Wire {
+export interface Wire {
   readonly from: StoreId;
   readonly to: StoreId;
   readonly incarnation: number;
   readonly messages: ChainMessage[];
+  /** As those of a site. */
+  readonly prints: Print[];
 }
 
 /** A linearizable read under way, and what was acknowledged before it began. */
@@ -92,6 +97,8 @@ export interface ChainScope {
   readonly minReplicas: number;
   /** Nobody asks again while anything is under way: keeps an exhaustive search finite. */
   readonly patient: boolean;
+  /** Leaves out what no member can tell; only for a search: see chain-lean.ts. */
+  readonly lean?: boolean;
   /** Of the journal; those of every journal by default. */
   readonly limits?: JournalLimits;
   /** Batches in one message; all that there are by default. */
@@ -118,6 +125,8 @@ export interface ChainWorldState {
     trims: number;
     losses: number;
   };
+  /** The epoch in which the joining member was seen to have caught up; 0 for none. */
+  joinedIn: number;
   nextRequest: number;
   clock: number;
   /** Sees every effect as it is carried out; for people who read along. */
@@ -138,6 +147,7 @@ export function openChainWorld(scope: ChainScope): ChainWorldState {
       operations: [],
       floor: null,
       copy: null,
+      prints: [],
     };
   });
   const world: ChainWorldState = {
@@ -148,6 +158,7 @@ export function openChainWorld(scope: ChainScope): ChainWorldState {
     acknowledged: new Map(),
     asked: [],
     used: { appends: 0, crashes: 0, cuts: 0, reads: 0, trims: 0, losses: 0 },
+    joinedIn: 0,
     nextRequest: 1,
     clock: 1,
   };
@@ -368,7 +379,7 @@ function send(
   else {
     const { incarnation } = to;
     const messages = [message];
-    world.wires.push({ from: site.store, to: to.store, incarnation, messages });
+    world.wires.push({ from: site.store, to: to.store, incarnation, messages, prints: [] });
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../../client/lease.ts';
 import { invariant } from '../../protocol/errors.ts';
 import { type Lsn, lsn, type Micros, micros, NO_LSN } from '../../protocol/types.ts';
+import { printOf } from './marks.ts';
 import type { Scope } from './search.ts';
 
 export interface LeaseScope {
@@ -86,7 +87,7 @@ export function leaseScope(name: string, scope: LeaseScope): Scope<LeaseWorld, L
       log: [...world.log],
       net: [...world.net],
     }),
-    canonical,
+    print: (world) => printOf(canonical(world)),
     check,
   };
 }

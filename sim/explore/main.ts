@@ -1,10 +1,11 @@
 // Searches small worlds of the real machines exhaustively: `node sim/explore/main.ts [SCOPE …]`.
 //
 // Without a name: the scopes that complete in a few minutes. Each prints how many states there are,
-// how long it took, and "complete" or how far it came. A violation prints its path. With --states
-// and --seconds a search stops early, which is a failure unless --found asks for violations only.
+// how long it took, and "complete" or how far it came. A violation prints its path. With --states,
+// --seconds and --memory (MiB, of the table of states) a search stops early, which is a failure
+// unless --found asks for violations only. Exit code 0: all that was asked for completed; 1: a
+// violation, or a search that had to stop; 2: wrong use.
 
-import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { chainScope } from './chain-scope.ts';
 import type { ChainScope } from './chain-world.ts';
@@ -24,6 +25,7 @@ const CHAIN: ChainScope = {
   losses: 0,
   minReplicas: 1,
   patient: true,
+  lean: true,
 };
 
 interface Entry {
@@ -37,6 +39,7 @@ interface Limits {
   /** Only a violation counts as a failure, not a search that had to stop. */
   readonly foundOnly: boolean;
   readonly statesMax: number;
+  readonly bytesMax: number;
   readonly secondsMax: number;
 }
 
@@ -110,10 +113,6 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
   ),
 };
 
-function digest(canonical: string): string {
-  return createHash('md5').update(canonical).digest('base64').slice(0, 16);
-}
-
 /** True when nothing was violated, and the search completed where that is asked for. */
 function explore<World, Action>(
   scope: Scope<World, Action>,
@@ -121,28 +120,35 @@ function explore<World, Action>(
   limits: Limits,
 ): boolean {
   const began = performance.now();
+  const used = process.cpuUsage();
   const seconds = (): number => (performance.now() - began) / 1000;
-  const result = search(
-    scope,
-    {
-      statesMax: limits.statesMax,
-      over: () => seconds() > limits.secondsMax,
-      progress: ({ states }) => {
-        if (process.stderr.isTTY) process.stderr.write(`\r${scope.name}: ${states} states`);
-      },
+  const result = search(scope, {
+    statesMax: limits.statesMax,
+    bytesMax: limits.bytesMax,
+    over: () => seconds() > limits.secondsMax,
+    progress: ({ states }) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r${scope.name}: ${states} states`);
     },
-    digest,
-  );
+  });
   if (process.stderr.isTTY) process.stderr.write('\r');
   const { states, steps, depth } = result;
   const verdict = result.kind === 'gaveUp' ? 'not complete' : result.kind;
-  const counts = `${states} states, ${steps} steps, depth ${depth}, ${seconds().toFixed(1)} s`;
-  process.stdout.write(`${scope.name} (${what}): ${verdict}, ${counts}\n`);
+  const counts = `${states} states, ${steps} steps, depth ${depth}`;
+  const times = `${seconds().toFixed(1)} s (${(process.cpuUsage(used).user / 1e6).toFixed(1)} s of a core)`;
+  process.stdout.write(`${scope.name} (${what}): ${verdict}, ${counts}, ${times}\n`);
+  if (result.kind === 'gaveUp') process.stdout.write(`  ${stopped(result.because, limits)}\n`);
   if (result.kind === 'violated') {
     for (const action of result.path) process.stdout.write(`  ${JSON.stringify(action)}\n`);
     process.stdout.write(`  ${String(result.error)}\n`);
   }
   return result.kind === 'complete' || (limits.foundOnly && result.kind === 'gaveUp');
+}
+
+/** How far a search came, and what would take it further. */
+function stopped(because: 'limit' | 'memory', limits: Limits): string {
+  if (because === 'limit') return 'stopped by --states or --seconds: more of either goes further';
+  const mib = limits.bytesMax / 2 ** 20;
+  return `the states do not fit into the ${mib} MiB that --memory allows: allow more, or a smaller scope`;
 }
 
 function wholeNumber(name: string, given: string): number {
@@ -152,22 +158,42 @@ function wholeNumber(name: string, given: string): number {
   return process.exit(2);
 }
 
+interface Asked {
+  readonly states: string;
+  readonly seconds: string;
+  readonly memory: string;
+  readonly found: boolean;
+  readonly names: readonly string[];
+}
+
+function asked(): Asked {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        states: { type: 'string', default: '100000000' },
+        seconds: { type: 'string', default: '900' },
+        memory: { type: 'string', default: '2048' },
+        found: { type: 'boolean', default: false },
+      },
+    });
+    return { ...values, names: positionals };
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return process.exit(2);
+  }
+}
+
 function main(): void {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      states: { type: 'string', default: '20000000' },
-      seconds: { type: 'string', default: '900' },
-      found: { type: 'boolean', default: false },
-    },
-  });
+  const values = asked();
   const limits = {
     foundOnly: values.found,
     statesMax: wholeNumber('--states', values.states),
+    bytesMax: wholeNumber('--memory', values.memory) * 2 ** 20,
     secondsMax: wholeNumber('--seconds', values.seconds),
   };
   const small = Object.keys(ENTRIES).filter((name) => ENTRIES[name]?.small);
-  const names = positionals.length > 0 ? positionals : small;
+  const names = values.names.length > 0 ? values.names : small;
   let passed = 0;
   for (const name of names) {
     const found = ENTRIES[name];

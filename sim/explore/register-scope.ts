@@ -16,6 +16,7 @@ import type {
   RegisterState,
 } from '../../protocol/paxos/messages.ts';
 import { openChange, type ProposerState, stepChange } from '../../protocol/paxos/proposer.ts';
+import { printOf } from './marks.ts';
 import type { Scope } from './search.ts';
 
 export interface RegisterScope {
@@ -88,7 +89,7 @@ export function registerScope(
     actions,
     apply,
     copy,
-    canonical,
+    print: (world) => printOf(canonical(world)),
     check: ({ acceptors, chosen }) => {
       checkAcceptors(acceptors.map(({ state }) => state));
       checkOneHistory(chosen);

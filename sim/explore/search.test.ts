@@ -3,9 +3,12 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { chainScope } from './chain-scope.ts';
+import type { ChainScope, ChainWorldState } from './chain-world.ts';
+import { Marks, printOf } from './marks.ts';
 import { type Scope, search } from './search.ts';
 
-const NO_LIMIT = { statesMax: 1_000_000, over: (): boolean => false };
+const NO_LIMIT = { statesMax: 1_000_000, bytesMax: 2 ** 26, over: (): boolean => false };
 
 /** Processes that each take so many steps: the states are the points of a grid. */
 function grid(lengths: readonly number[]): Scope<number[], number> {
@@ -17,13 +20,13 @@ function grid(lengths: readonly number[]): Scope<number[], number> {
       at[index] = (at[index] ?? 0) + 1;
     },
     copy: (at) => [...at],
-    canonical: (at) => at.join(),
+    print: (at) => printOf(at.join()),
     check: () => {},
   };
 }
 
 test('independent steps have as many states as their grid has points', () => {
-  const result = search(grid([3, 4, 5]), NO_LIMIT, (text) => text);
+  const result = search(grid([3, 4, 5]), NO_LIMIT);
   deepStrictEqual(
     { kind: result.kind, states: result.states, depth: result.depth },
     { kind: 'complete', states: 4 * 5 * 6, depth: 12 },
@@ -41,11 +44,11 @@ test('n senders to one receiver that remembers the order have every prefix of ev
       got.push(at);
     },
     copy: (got) => [...got],
-    canonical: (got) => got.join(),
+    print: (got) => printOf(got.join()),
     check: () => {},
   };
   // 1 + 4 + 12 + 24 + 24: the arrangements of up to four out of four, 4! of them whole.
-  strictEqual(search(scope, NO_LIMIT, (text) => text).states, 65);
+  strictEqual(search(scope, NO_LIMIT).states, 65);
 });
 
 /** A random program: a table of moves between a few states, some of them bad. */
@@ -69,12 +72,12 @@ test('random programs: the same states and the same verdict as brute force', () 
           world.at = to;
         },
         copy: (world) => ({ ...world }),
-        canonical: ({ at }) => String(at),
+        print: ({ at }) => printOf(String(at)),
         check: ({ at }) => {
           if (at === bad) throw new Error('bad');
         },
       };
-      const result = search(scope, NO_LIMIT, (text) => text);
+      const result = search(scope, NO_LIMIT);
       const violated = bad !== null && reached.has(bad);
       strictEqual(result.kind, violated ? 'violated' : 'complete');
       if (result.kind === 'complete') strictEqual(result.states, reached.size);
@@ -85,6 +88,61 @@ test('random programs: the same states and the same verdict as brute force', () 
 });
 
 test('a search that is stopped says that it is not complete', () => {
-  const result = search(grid([200, 200]), { statesMax: 10_000, over: () => false }, (text) => text);
+  const result = search(grid([200, 200]), { ...NO_LIMIT, statesMax: 10_000 });
   strictEqual(result.kind, 'gaveUp');
+});
+
+test('a search whose table may not grow says so', () => {
+  const result = search(grid([400, 400]), { ...NO_LIMIT, bytesMax: 2 ** 20 });
+  strictEqual(result.kind === 'gaveUp' && result.because, 'memory');
+});
+
+test('prints tell as many texts apart as there are', () => {
+  const marks = new Marks(2 ** 26);
+  for (let one = 0; one < 200_000; one += 1) marks.add(printOf(`|${one % 500}|${one}|`));
+  for (let one = 0; one < 200_000; one += 1) {
+    strictEqual(marks.add(printOf(`|${one % 500}|${one}|`)), false);
+  }
+  strictEqual(marks.size, 200_000);
+});
+
+const PAIR: ChainScope = {
+  stores: 2,
+  initial: 2,
+  epochs: 2,
+  appends: 0,
+  crashes: 0,
+  cuts: 0,
+  reads: 0,
+  trims: 0,
+  losses: 0,
+  minReplicas: 1,
+  patient: true,
+};
+
+/** The members of a chain can tell two searches apart by what any of them ever knew. */
+function known(scope: ChainScope): string[] {
+  const seen = new Set<string>();
+  const base = chainScope('known', scope);
+  const look = (world: ChainWorldState): void => {
+    base.check(world);
+    for (const { state } of world.sites) {
+      if (state?.live !== true) continue;
+      const { record, synced, startLsn, committedLsn, durableLsn, shape } = state;
+      const { serving, joining } = record?.configuration ?? {};
+      const members = [...(serving ?? []), joining].map((member) => member?.id ?? '-');
+      const facts = [members.join(), synced, startLsn, committedLsn, durableLsn, shape.endLsn];
+      seen.add(`${state.me.store} ${facts.join(' ')}`);
+    }
+  };
+  const result = search({ ...base, check: look }, NO_LIMIT);
+  strictEqual(result.kind, 'complete');
+  return [...seen].sort();
+}
+
+test('what a lean search leaves out, no member of a chain could tell', () => {
+  for (const more of [{ appends: 1 }, { crashes: 1 }, { stores: 3, epochs: 1, appends: 1 }]) {
+    const scope = { ...PAIR, ...more };
+    deepStrictEqual(known({ ...scope, lean: true }), known(scope));
+  }
 });

@@ -1,8 +1,10 @@
 // Exhaustive search of a small world: every order of every choice, each state visited once.
 //
-// A world is a plain value that is copied before each step and told apart by a canonical text: what
-// cannot change anything that happens later (absolute times, numbers of requests) is left out of
-// it, so that states that behave alike are one.
+// A world is a plain value of which each step changes a copy, and is told apart by a fingerprint:
+// what cannot change anything that happens later (absolute times, numbers of requests) is left out
+// of it, so that states that behave alike are one.
+
+import { Marks, type Print } from './marks.ts';
 
 /** What is searched: a world, its choices, and what must hold after each of them. */
 export interface Scope<World, Action> {
@@ -11,13 +13,16 @@ export interface Scope<World, Action> {
   actions(world: World): readonly Action[];
   /** Carries out one action on a copy of its own; throws where an invariant breaks. */
   apply(world: World, action: Action): void;
-  copy(world: World): World;
-  canonical(world: World): string;
+  /** A world in which everything may be changed that `action` changes. */
+  copy(world: World, action: Action): World;
+  print(world: World): Print;
   check(world: World): void;
 }
 
 export interface SearchLimits {
   readonly statesMax: number;
+  /** Size of the table of the states seen; one takes 11 to 21 bytes. */
+  readonly bytesMax: number;
   /** Gives up when this turns true; asked every few thousand states. */
   readonly over: () => boolean;
   readonly progress?: (found: SearchProgress) => void;
@@ -30,7 +35,8 @@ export interface SearchProgress {
 }
 
 export type SearchResult<Action> =
-  | ({ readonly kind: 'complete' | 'gaveUp' } & SearchProgress)
+  | ({ readonly kind: 'complete' } & SearchProgress)
+  | ({ readonly kind: 'gaveUp'; readonly because: 'limit' | 'memory' } & SearchProgress)
   | ({
       readonly kind: 'violated';
       readonly path: readonly Action[];
@@ -49,10 +55,10 @@ const REPORT_EVERY = 8_192;
 export function search<World, Action>(
   scope: Scope<World, Action>,
   limits: SearchLimits,
-  digest: (canonical: string) => string,
 ): SearchResult<Action> {
   const first = scope.open();
-  const seen = new Set<string>([digest(scope.canonical(first))]);
+  const seen = new Marks(limits.bytesMax);
+  seen.add(scope.print(first));
   const stack: Frame<World, Action>[] = [{ world: first, actions: scope.actions(first), next: 0 }];
   let steps = 0;
   let depth = 0;
@@ -66,8 +72,7 @@ export function search<World, Action>(
     }
     frame.next += 1;
     steps += 1;
-    const last = frame.next >= frame.actions.length;
-    const world = last ? frame.world : scope.copy(frame.world);
+    const world = scope.copy(frame.world, action);
     try {
       scope.apply(world, action);
       scope.check(world);
@@ -75,14 +80,16 @@ export function search<World, Action>(
       const path = stack.flatMap(({ actions, next }) => actions.slice(next - 1, next));
       return { kind: 'violated', path, error, ...now() };
     }
-    const mark = digest(scope.canonical(world));
-    if (seen.has(mark)) continue;
-    seen.add(mark);
+    const added = seen.add(scope.print(world));
+    if (added === 'full') return { kind: 'gaveUp', because: 'memory', ...now() };
+    if (!added) continue;
     depth = Math.max(depth, stack.length);
     stack.push({ world, actions: scope.actions(world), next: 0 });
     if (seen.size % REPORT_EVERY !== 0) continue;
     limits.progress?.(now());
-    if (seen.size >= limits.statesMax || limits.over()) return { kind: 'gaveUp', ...now() };
+    if (seen.size >= limits.statesMax || limits.over()) {
+      return { kind: 'gaveUp', because: 'limit', ...now() };
+    }
   }
   return { kind: 'complete', ...now() };
 }

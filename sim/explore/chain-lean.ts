@@ -1,0 +1,71 @@
+// What an exhaustive search of a chain may leave out, since no member could tell the difference.
+//
+// Each rule names why. Where a rule trusts the machine to pass over something, the machine is given
+// it all the same, and a machine that does not pass over it breaks an invariant.
+
+import type { ChainMessage } from '../../protocol/chain/messages.ts';
+import { place } from '../../protocol/chain/state.ts';
+import { findMember, type MemberKey } from '../../protocol/configuration.ts';
+import { invariant } from '../../protocol/errors.ts';
+import type { ChainAction } from './chain-actions.ts';
+import { type ChainWorldState, latest, type Site } from './chain-world.ts';
+
+type Delivery = Extract<ChainAction, { kind: 'deliver' }>;
+
+/**
+ * Out of the last epoch that there is, and in no other: nothing that the site does or hears reaches
+ * anybody, as no member is live with it and none will be.
+ */
+export function isGone(world: ChainWorldState, site: Site): boolean {
+  const { scope, decided } = world;
+  if (!scope.lean || decided.length < scope.epochs || site.state?.live === true) return false;
+  const me: MemberKey = { store: site.store, incarnation: site.incarnation };
+  return findMember(latest(world), me) === undefined;
+}
+
+/**
+ * A delivery that changes nothing but the wire, now and in every later state: a message of an epoch
+ * that its receiver left, or an acknowledgement that tells no news in the epoch that it is for.
+ * To take it first is as good as to take it at any other time.
+ */
+export function idleDelivery(world: ChainWorldState): Delivery | null {
+  if (!world.scope.lean) return null;
+  for (const [wire, { to, messages }] of world.wires.entries()) {
+    const [message] = messages;
+    if (message === undefined) continue;
+    const site = world.sites.find(({ store }) => store === to);
+    if (site !== undefined && isIdle(world, site, message)) return { kind: 'deliver', wire };
+  }
+  return null;
+}
+
+function isIdle(world: ChainWorldState, { state }: Site, { epoch, body }: ChainMessage): boolean {
+  // Any turn after some time may send again what was not answered.
+  if (state === null || state.record === null || state.now !== world.clock) return false;
+  if (epoch < state.record.epoch) return true;
+  if (epoch > state.record.epoch || body.kind !== 'ack' || place(state) === null) return false;
+  return body.entries.every(({ store, durableLsn, barrier }) => {
+    const known = state.acked.get(store);
+    return known !== undefined && known.durableLsn >= durableLsn && known.barrier >= barrier;
+  });
+}
+
+/** How the receiver of an idle delivery, and what it sent, looks: the same before and after. */
+export function receiverText({ sites, wires }: ChainWorldState, { wire }: Delivery): string {
+  const to = wires[wire]?.to;
+  const state = sites.find(({ store }) => store === to)?.state;
+  if (state == null) return 'down';
+  const sent = wires.filter(({ from }) => from === to).map(({ messages }) => messages.length);
+  const { record, shape, durableLsn, committedLsn, sentLsn, toldLsn, live, synced, gap } = state;
+  const acked = [...state.acked.values()];
+  const seen = [shape, durableLsn, committedLsn, sentLsn, toldLsn, live, synced, gap, acked];
+  return JSON.stringify([record?.epoch, ...seen, state.barrier, state.startLsn, sent]);
+}
+
+export function checkIdle(before: string, after: string): void {
+  invariant(
+    before === after,
+    'what is old, or was heard before, changes nothing',
+    () => `${before} became ${after}`,
+  );
+}

@@ -1,0 +1,240 @@
+// What tells two worlds of a chain apart: a print of each site and wire, kept until it changes.
+//
+// Left out is what cannot matter any more: absolute times, numbers of requests, and of a member
+// that takes part in no epoch all that entering one sets anew. Stores are alike to the machines, so
+// they are named by their place in the newest configuration, in the one before where it names them
+// not: two worlds that are one but for names are one.
+
+import type { ChainMessage } from '../../protocol/chain/messages.ts';
+import { type ChainState, isHead, place, RESEND_MICROS } from '../../protocol/chain/state.ts';
+import { type Configuration, order } from '../../protocol/configuration.ts';
+import type { BatchHeader, Micros, StoreId } from '../../protocol/types.ts';
+import { isGone } from './chain-lean.ts';
+import type { ChainWorldState, Site, Wire } from './chain-world.ts';
+import { type Print, Printer, printOf } from './marks.ts';
+
+/** A name of each store, from 1. */
+interface Names {
+  /** Tells the namings of one scope apart. */
+  readonly key: number;
+  readonly of: (store: StoreId) => number;
+}
+
+export function chainPrint(world: ChainWorldState): Print {
+  const names = namesOf(world);
+  const sites: Site[] = [];
+  for (const site of world.sites) sites[names.of(site.store)] = site;
+  const { used, decided, acknowledged, asked } = world;
+  const printer = new Printer();
+  for (const site of sites) {
+    if (site === undefined) continue;
+    if (isGone(world, site)) {
+      printer.print(printOf(goneText(site)));
+      continue;
+    }
+    printer.print(remembered(site, names, siteText));
+    printer.number(dueBits(world, site));
+  }
+  for (const from of sites) {
+    for (const to of sites) {
+      if (from === undefined || to === undefined) continue;
+      const wire = world.wires.find((one) => one.from === from.store && one.to === to.store);
+      const empty = wire === undefined || wire.messages.length === 0 || isGone(world, to);
+      if (!empty) printer.print(remembered(wire, names, wireText));
+      printer.number(Number(empty));
+    }
+  }
+  for (const count of Object.values(used)) printer.number(count);
+  printer.number(Number(world.joinedIn === decided.length));
+  printer.print(printOf(configurationText(decided.at(-1), names)));
+  for (const [at, identity] of acknowledged) {
+    printer.number(at);
+    printer.number(identity);
+  }
+  printer.number(asked.length);
+  for (const { store, atLeast } of asked) {
+    printer.number(names.of(store));
+    printer.number(atLeast);
+  }
+  return printer.done();
+}
+
+function remembered<Of extends { readonly prints: Print[] }>(
+  one: Of,
+  names: Names,
+  text: (one: Of, names: Names) => string,
+): Print {
+  const known = one.prints[names.key];
+  if (known !== undefined) return known;
+  const made = printOf(text(one, names));
+  one.prints[names.key] = made;
+  return made;
+}
+
+function namesOf({ sites, decided }: ChainWorldState): Names {
+  const named: StoreId[] = [];
+  for (let at = decided.length - 1; at >= 0 && named.length < sites.length; at -= 1) {
+    const configuration = decided[at];
+    if (configuration === undefined) continue;
+    for (const { store } of order(configuration)) if (!named.includes(store)) named.push(store);
+  }
+  for (const { store } of sites) if (!named.includes(store)) named.push(store);
+  const numbers: number[] = [];
+  let key = 0;
+  for (const [at, store] of named.entries()) {
+    numbers[Number(store)] = at + 1;
+    key = key * named.length + Number(store) - 1;
+  }
+  return { key, of: (store) => numbers[Number(store)] ?? 0 };
+}
+
+/** What others are still compared with. */
+function goneText({ state }: Site): string {
+  if (state === null) return 'gone';
+  const runs = state.shape.runs.map((run) => `${run.epoch}@${run.firstLsn}`).join(' ');
+  return `gone ${state.shape.baseLsn} ${state.committedLsn} ${runs}`;
+}
+
+// ── Sites ─────────────────────────────────────────────────────────────────────────────────────
+
+function siteText(site: Site, names: Names): string {
+  const { store, incarnation, state, durable, record, operations, floor, copy } = site;
+  const disk = `${headersText(durable)}/${site.baseLsn}/${recordText(record, names)}`;
+  const old = copy === null ? '' : `${headersText(copy.durable)}${recordText(copy.record, names)}`;
+  const low = floor === null ? '' : `${floor.epoch},${floor.lsn},${floor.entryEpoch}`;
+  const start = `#${names.of(store)}@${incarnation} ${disk} ${low} ${old}`;
+  if (state === null) return `${start} down`;
+  const waiting = operations.map((operation) => operationText(operation, state, names));
+  return `${start} ${stateText(state, names)} ${waiting.join(';')}`;
+}
+
+function operationText(
+  operation: Site['operations'][number],
+  state: ChainState,
+  names: Names,
+): string {
+  switch (operation.kind) {
+    case 'write':
+      return `w${headersText(operation.batches.map(({ header }) => header))}`;
+    case 'save':
+      return `s${recordText(operation.record, names)}${operation.save - state.nextSave}`;
+    case 'truncate':
+      return `t${operation.endLsn},${operation.save - state.nextSave}`;
+    case 'trim':
+      return `b${operation.through}`;
+  }
+}
+
+/** Times only matter by whether the next resend is due, and that only where one may be sent. */
+function dueBits({ clock }: ChainWorldState, { state }: Site): number {
+  if (state === null) return 0;
+  const due = (since: Micros): boolean => clock - since >= RESEND_MICROS;
+  let bits = 0;
+  for (const { sentAt, answer } of state.remoteReads.values()) {
+    bits = bits * 2 + Number(answer === null && due(sentAt));
+  }
+  const here = place(state);
+  if (here === null) return bits;
+  const { predecessor, successor } = here;
+  const asks = predecessor !== undefined && (!state.synced || state.gap);
+  const relays = predecessor !== undefined && successor !== undefined;
+  const between = predecessor !== undefined && predecessor.store !== here.head.store;
+  bits = bits * 2 + Number(asks && due(state.syncSentAt));
+  bits = bits * 2 + Number(successor !== undefined && due(state.forwardedAt));
+  return bits * 2 + Number((relays || between) && due(state.relayedAt));
+}
+
+function stateText(state: ChainState, names: Names): string {
+  const { shape, tables } = state;
+  const lasting = [
+    state.standing,
+    recordText(state.record, names),
+    state.known?.epoch ?? 0,
+    state.adopting === 0 ? 0 : state.adopting - state.nextSave,
+    state.cutting === 0 ? 0 : state.cutting - state.nextSave,
+    shape.baseLsn,
+    shape.endLsn,
+    shape.runs.map((run) => `${run.epoch}@${run.firstLsn}`).join(' '),
+    state.durableLsn,
+    state.committedLsn,
+    tables.undo.length,
+    state.trims.map((trim) => trim.through).join(),
+    state.appends.map((append) => append.untilLsn).join(),
+    [...state.remoteReads.values()].map((read) => `${read.answer?.committedLsn ?? '?'}`).join(),
+  ].join('|');
+  const reads = state.reads.map(({ to, barrier, untilLsn }) => {
+    const asker = to.kind === 'member' ? names.of(to.member.store) : 'c';
+    return `${asker}${state.live ? barrier : ''}${untilLsn}`;
+  });
+  return `${lasting} ${reads.join()} ${state.live ? liveText(state, names) : 'out'}`;
+}
+
+/** What lasts no longer than the epoch that the member is live in. */
+function liveText(state: ChainState, names: Names): string {
+  const { wedged, synced, tooOld, gap, ackDue, relayDue } = state;
+  const flags = [wedged, synced, tooOld, gap, ackDue, relayDue && !isHead(state)];
+  return [
+    flags.map(Number).join(''),
+    state.startLsn ?? '?',
+    state.sentLsn ?? '?',
+    state.toldLsn ?? '?',
+    state.toldBarrier,
+    state.barrier,
+    ackText([...state.acked.values()], names),
+  ].join('|');
+}
+
+function ackText(
+  entries: readonly { readonly store: StoreId; readonly durableLsn: number; barrier: number }[],
+  names: Names,
+): string {
+  const texts = entries.map(
+    ({ store, durableLsn, barrier }) => `${names.of(store)}:${durableLsn}:${barrier}`,
+  );
+  return texts.sort().join(' ');
+}
+
+const headersText = (headers: readonly BatchHeader[]): string =>
+  headers.map(({ firstLsn, epoch, bodyCrc }) => `${firstLsn}.${epoch}.${bodyCrc}`).join(' ');
+
+function recordText(record: Site['record'], names: Names): string {
+  if (record === null) return '-';
+  const { configuration, markLsn, retired } = record;
+  return `${configurationText(configuration, names)}m${markLsn}${retired ? 'r' : ''}`;
+}
+
+function configurationText(configuration: Configuration | undefined, names: Names): string {
+  if (configuration === undefined) return '-';
+  const { epoch, serving, joining } = configuration;
+  const members = serving.map(({ store, incarnation }) => `${names.of(store)}@${incarnation}`);
+  const last = joining === null ? '' : `+${names.of(joining.store)}@${joining.incarnation}`;
+  return `e${epoch}[${members.join(' ')}${last}]`;
+}
+
+// ── Messages ──────────────────────────────────────────────────────────────────────────────────
+
+function wireText({ messages }: Wire, names: Names): string {
+  return messages.map((message) => messageText(message, names)).join('');
+}
+
+function messageText({ epoch, from, body }: ChainMessage, names: Names): string {
+  const start = `(${epoch} ${from.incarnation} ${body.kind}`;
+  switch (body.kind) {
+    case 'replicate': {
+      const headers = headersText(body.batches.map(({ header }) => header));
+      const { startLsn, previousLsn, previousEpoch, committedLsn, barrier } = body;
+      const after = `${startLsn} ${previousLsn} ${previousEpoch} ${committedLsn} ${barrier}`;
+      return `${start} ${after} ${headers})`;
+    }
+    case 'ack':
+      return `${start} ${ackText(body.entries, names)})`;
+    case 'sync':
+      return `${start} ${JSON.stringify(body.shape)})`;
+    case 'tooOld':
+      return `${start} ${body.baseLsn})`;
+    case 'readIndex':
+      return `${start})`;
+    case 'readIndexAnswer':
+      return `${start} ${'code' in body.answer ? body.answer.code : body.answer.committedLsn})`;
+  }
+}
