@@ -228,6 +228,7 @@ class World {
       base: () => report({ baseLsn: lsn(number) }),
       epoch: () => report({ epoch: epoch(number), live: number === EPOCH }),
       wedged: () => report({ wedged: yes }),
+      unsynced: () => report({ synced: false }),
       tooOld: () => report({ tooOld: yes }),
       damaged: () => report({ damaged: yes }),
       learner: () => report({ role: 'learner', live: false, epoch: epoch(0) }),

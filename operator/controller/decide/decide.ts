@@ -4,6 +4,8 @@
 //   what is seen                                    what follows
 //   ──────────────────────────────────────────────  ─────────────────────────────────────────────
 //   a member knows a newer configuration            read the register
+//   no serving member can survive, and the joining  it goes on alone, after a wedge
+//   one has acknowledged the start of the epoch
 //   no serving member can survive, for 1 s          COLD: the best restarted one above its floor
 //                                                   goes on alone; none: NO_SURVIVOR, wait
 //   serving members are bad, others are good        wedge the good ones; those that answer with
@@ -31,7 +33,7 @@ import { goOnCold } from './cold.ts';
 import { grow, joinerAmong } from './grow.ts';
 import type { Cause, Decision, MemberFacts, Situation } from './situation.ts';
 import { isIn, type Standing, standings } from './standing.ts';
-import { caughtUp } from './succession.ts';
+import { caughtUp, holdsStart } from './succession.ts';
 
 export function decide(situation: Situation): Decision {
   const { configuration } = situation;
@@ -84,8 +86,18 @@ function loss(view: View): Decision | null {
   const bad = view.serving.filter(({ state }) => state === 'bad');
   if (bad.length === 0) return null;
   const kept = view.serving.filter(({ state }) => state !== 'bad');
-  if (kept.length === 0) return goOnCold(view.situation, reasons(bad));
-  return without(view, kept, bad);
+  if (kept.length > 0) return without(view, kept, bad);
+  return joinerGoesOn(view, bad) ?? goOnCold(view.situation, reasons(bad));
+}
+
+/** Nobody serves any more; the joining member has acknowledged the start, and all that came since. */
+function joinerGoesOn(view: View, lost: readonly Standing[]): Decision | null {
+  const { configuration, joining } = view;
+  if (joining === null || joining.state !== 'good') return null;
+  const { member, facts } = joining;
+  if (facts === undefined || facts.incarnation !== member.incarnation) return null;
+  if (!holdsStart(configuration, facts.report)) return null;
+  return without({ ...view, joining: null }, [joining], lost);
 }
 
 /** Serving shrinks to some of `kept`: each has answered a wedge with a sync before. */

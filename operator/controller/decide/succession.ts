@@ -69,6 +69,17 @@ export function caughtUp(configuration: Configuration, headReport: ChainReport |
 }
 
 /**
+ * The same, from its own word, where no head is left to ask: its log matched that of the chain in
+ * this epoch, and its disk has it up to the start.
+ */
+export function holdsStart(configuration: Configuration, report: ChainReport | null): boolean {
+  const { epoch, lineage } = configuration;
+  if (report === null || report.startLsn === null) return false;
+  if (!report.live || report.epoch !== epoch || report.lineage !== lineage) return false;
+  return report.synced && !report.tooOld && report.durableLsn >= report.startLsn;
+}
+
+/**
  * Whether a volume is no older than what its disk has acknowledged: its own epoch is higher (a
  * suffix may have been cut lawfully since), or it holds that very entry, or its base is beyond it.
  *

@@ -27,7 +27,13 @@ import { decide } from '../decide/decide.ts';
 import { agreed, detect } from '../decide/detector.ts';
 import type { Cause, Decision, Situation } from '../decide/situation.ts';
 import { survivors } from '../decide/standing.ts';
-import { caughtUp, isAboveFloor, type SuccessionEvidence, whyNot } from '../decide/succession.ts';
+import {
+  caughtUp,
+  holdsStart,
+  isAboveFloor,
+  type SuccessionEvidence,
+  whyNot,
+} from '../decide/succession.ts';
 import { mergeFloors } from '../floors.ts';
 import type { Gossiper } from '../gossip.ts';
 import type { Metrics } from '../metrics.ts';
@@ -348,5 +354,9 @@ export function evidenceOf(situation: Situation): SuccessionEvidence {
     const above = report === null ? floor === null : isAboveFloor(report, floor);
     if (above) aboveFloor.set(store, incarnation);
   }
-  return { joinerCaughtUp: caughtUp(configuration, headReport), aboveFloor };
+  const { joining } = configuration;
+  const joiner = joining === null ? undefined : members.get(joining.store);
+  const own = joiner?.incarnation === joining?.incarnation ? (joiner?.report ?? null) : null;
+  const joinerCaughtUp = caughtUp(configuration, headReport) || holdsStart(configuration, own);
+  return { joinerCaughtUp, aboveFloor };
 }
