@@ -47,7 +47,7 @@ export type ChainAction =
 /** Everything that may happen next. */
 export function chainActions(world: ChainWorldState): ChainAction[] {
   const idle = idleDelivery(world);
-  if (idle !== null) return [idle];
+  if (idle !== null) return [{ kind: 'deliver', wire: idle }];
   const { scope, used } = world;
   const actions: ChainAction[] = [];
   for (const [wire, { to, messages }] of world.wires.entries()) {

@@ -7,10 +7,7 @@ import type { ChainMessage } from '../../protocol/chain/messages.ts';
 import { place } from '../../protocol/chain/state.ts';
 import { findMember, type MemberKey } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
-import type { ChainAction } from './chain-actions.ts';
 import { type ChainWorldState, latest, type Site } from './chain-world.ts';
-
-type Delivery = Extract<ChainAction, { kind: 'deliver' }>;
 
 /**
  * Out of the last epoch that there is, and in no other: nothing that the site does or hears reaches
@@ -24,17 +21,17 @@ export function isGone(world: ChainWorldState, site: Site): boolean {
 }
 
 /**
- * A delivery that changes nothing but the wire, now and in every later state: a message of an epoch
+ * The wire of a delivery that changes nothing but the wire, now and in every later state: a message of an epoch
  * that its receiver left, or an acknowledgement that tells no news in the epoch that it is for.
  * To take it first is as good as to take it at any other time.
  */
-export function idleDelivery(world: ChainWorldState): Delivery | null {
+export function idleDelivery(world: ChainWorldState): number | null {
   if (!world.scope.lean) return null;
   for (const [wire, { to, messages }] of world.wires.entries()) {
     const [message] = messages;
     if (message === undefined) continue;
     const site = world.sites.find(({ store }) => store === to);
-    if (site !== undefined && isIdle(world, site, message)) return { kind: 'deliver', wire };
+    if (site !== undefined && isIdle(world, site, message)) return wire;
   }
   return null;
 }
@@ -51,7 +48,7 @@ function isIdle(world: ChainWorldState, { state }: Site, { epoch, body }: ChainM
 }
 
 /** How the receiver of an idle delivery, and what it sent, looks: the same before and after. */
-export function receiverText({ sites, wires }: ChainWorldState, { wire }: Delivery): string {
+export function receiverText({ sites, wires }: ChainWorldState, wire: number): string {
   const to = wires[wire]?.to;
   const state = sites.find(({ store }) => store === to)?.state;
   if (state == null) return 'down';

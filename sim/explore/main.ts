@@ -134,7 +134,8 @@ function explore<World, Action>(
   const { states, steps, depth } = result;
   const verdict = result.kind === 'gaveUp' ? 'not complete' : result.kind;
   const counts = `${states} states, ${steps} steps, depth ${depth}`;
-  const times = `${seconds().toFixed(1)} s (${(process.cpuUsage(used).user / 1e6).toFixed(1)} s of a core)`;
+  const core = process.cpuUsage(used).user / 1e6;
+  const times = `${seconds().toFixed(1)} s (${core.toFixed(1)} s of a core)`;
   process.stdout.write(`${scope.name} (${what}): ${verdict}, ${counts}, ${times}\n`);
   if (result.kind === 'gaveUp') process.stdout.write(`  ${stopped(result.because, limits)}\n`);
   if (result.kind === 'violated') {
@@ -148,7 +149,8 @@ function explore<World, Action>(
 function stopped(because: 'limit' | 'memory', limits: Limits): string {
   if (because === 'limit') return 'stopped by --states or --seconds: more of either goes further';
   const mib = limits.bytesMax / 2 ** 20;
-  return `the states do not fit into the ${mib} MiB that --memory allows: allow more, or a smaller scope`;
+  const more = 'allow more, or search a smaller scope';
+  return `the states do not fit into the ${mib} MiB that --memory allows: ${more}`;
 }
 
 function wholeNumber(name: string, given: string): number {
