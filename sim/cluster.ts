@@ -2,33 +2,35 @@
 // who asks how they are, and clients.
 
 import { type Client, connectWith } from '../client/client.ts';
-import { startController } from '../operator/controller/controller.ts';
 import { formatController } from '../operator/controller/format.ts';
-import { KIB, MIB } from '../protocol/configuration.ts';
-import { JournalError } from '../protocol/errors.ts';
-import { type MemberId, memberId, micros, type Zone, zone } from '../protocol/types.ts';
-import { DEFAULT_LIMITS } from '../replica/config.ts';
-import { startReplica } from '../replica/replica.ts';
-import type { AdminRequest, ClusterStatus } from '../transport/public.ts';
+import { MIB } from '../protocol/configuration.ts';
+import { micros, type Zone, zone } from '../protocol/types.ts';
+import type { ClusterStatus } from '../transport/public.ts';
 import { SimulatedDisk } from './disk.ts';
 import type { Scene } from './faults/scene.ts';
 import { Machine, type Program, type Seams } from './machine.ts';
 import { Listeners } from './network.ts';
+import { type Estate, Operator } from './operator.ts';
+import {
+  type Build,
+  type Circumstances,
+  CONTROLLER_PORT,
+  controllerProgram,
+  DIRECTORY,
+  NEXT,
+  PRESENT,
+  REPLICA_PORT,
+  replicaProgram,
+} from './programs.ts';
 import type { Dice } from './random.ts';
 import { Fabric } from './wires/fabric.ts';
 import type { World } from './world.ts';
 
-export const DIRECTORY = '/data';
 const CLUSTER = '51'.repeat(16);
-const VERSION = '0.0.0-simulated';
 const ZONES = ['a', 'b', 'c', 'd', 'e'];
-const REPLICA_PORT = 7401;
-const CONTROLLER_PORT = 7601;
-/** How often the orchestrator asks whether a replica is still of use. */
-const PROBE_MICROS = micros(1_000_000);
-/** How often an operator repeats what was not carried out; each time takes up to 10 s. */
-const ASKED_TIMES = 20;
 const LOOK_MICROS = micros(250_000);
+/** A process that is told to stop is ended by force after so long. */
+const STOP_MICROS = 2_000_000;
 
 export interface ClusterShape {
   readonly replicas: number;
@@ -36,7 +38,7 @@ export interface ClusterShape {
   readonly clients: number;
 }
 
-export class Cluster implements Scene {
+export class Cluster implements Scene, Estate {
   readonly world: World;
   readonly fabric: Fabric;
   readonly listeners = new Listeners();
@@ -47,26 +49,23 @@ export class Cluster implements Scene {
   /** What the doctor was told last, and when. */
   status: ClusterStatus | null = null;
   statusAt = 0;
+  readonly operator: Operator;
   #client: Client | null = null;
   #ghosts = 0;
-  /** What an operator asked and has no answer to yet. */
-  #asked = 0;
-  #orders: Promise<void> = Promise.resolve();
+  /** Numbers of the machines that were ever there, so that no name comes twice. */
+  #named = { r: 0, k: 0 };
+  /** Machines that were taken away. */
+  readonly #gone: Machine[] = [];
+  readonly #builds = new Map<string, Build>();
   readonly #dice: Dice;
 
   constructor(world: World, shape: ClusterShape) {
     this.world = world;
     this.fabric = new Fabric(world);
     this.#dice = world.dice.fork('cluster');
-    for (let at = 0; at < shape.controllers; at += 1) {
-      const name = `k${at + 1}`;
-      this.controllers.push(this.#machine(name, zoneAt(at), controllerProgram(name, zoneAt(at))));
-    }
-    for (let at = 0; at < shape.replicas; at += 1) {
-      const name = `r${at + 1}`;
-      const program = replicaProgram(name, zoneAt(at), this.controllerAddresses());
-      this.replicas.push(this.#machine(name, zoneAt(at), program));
-    }
+    this.operator = new Operator(world, this);
+    for (let at = 0; at < shape.controllers; at += 1) this.newController();
+    for (let at = 0; at < shape.replicas; at += 1) this.newReplica(zoneAt(at));
     this.doctor = this.#machine('doctor', zoneAt(0), { start: (seams) => this.#attend(seams) });
   }
 
@@ -79,7 +78,63 @@ export class Cluster implements Scene {
   }
 
   machines(): Machine[] {
-    return [...this.controllers, ...this.replicas, ...this.clients, this.doctor];
+    return [...this.controllers, ...this.replicas, ...this.clients, this.doctor, ...this.#gone];
+  }
+
+  /** A machine with an empty disk, whose controller is to be formatted before it starts. */
+  newController(): Machine {
+    this.#named.k += 1;
+    const name = `k${this.#named.k}`;
+    const at = zoneAt(this.#named.k - 1);
+    const machine = this.#machine(name, at, controllerProgram(name, at, this.#circumstances(name)));
+    this.controllers.push(machine);
+    return machine;
+  }
+
+  /** A machine with an empty disk: its replica waits to be let in. */
+  newReplica(at: Zone): Machine {
+    this.#named.r += 1;
+    const name = `r${this.#named.r}`;
+    const machine = this.#machine(name, at, replicaProgram(name, at, this.#circumstances(name)));
+    this.replicas.push(machine);
+    return machine;
+  }
+
+  /** It leaves the cluster for good. */
+  retire(machine: Machine): void {
+    machine.retire();
+    for (const list of [this.replicas, this.controllers]) {
+      const at = list.indexOf(machine);
+      if (at >= 0) list.splice(at, 1);
+    }
+    this.#gone.push(machine);
+  }
+
+  #circumstances(name: string): Circumstances {
+    return {
+      build: () => this.#builds.get(name) ?? PRESENT,
+      controllers: () => this.controllerAddresses(),
+    };
+  }
+
+  /** Whether the next version is what a machine runs, or will at its next start. */
+  isNext({ name }: Machine): boolean {
+    return this.#builds.get(name) === NEXT;
+  }
+
+  upgrade({ name }: Machine): void {
+    this.#builds.set(name, NEXT);
+  }
+
+  /** False where the cluster has begun to use what the present version does not know. */
+  downgrade({ name }: Machine): boolean {
+    if ((this.status?.featureLevel ?? Infinity) > PRESENT.featureLevelMax) return false;
+    this.#builds.set(name, PRESENT);
+    return true;
+  }
+
+  terminate(machine: Machine): void {
+    machine.terminate(STOP_MICROS);
   }
 
   /** A client of the doctor's, who is never in trouble. */
@@ -101,31 +156,33 @@ export class Cluster implements Scene {
 
   /** Formats the controllers and starts everybody. */
   async start(): Promise<void> {
-    const set = this.controllers.map(({ name }) => ({
-      id: name,
-      address: `${name}:${CONTROLLER_PORT}`,
-    }));
-    const grants = this.replicas.map(({ name, zone: at }) => ({ member: name, zone: at }));
-    for (const machine of this.controllers) {
-      const actor = this.world.birth(`format ${machine.name}`);
-      const { disk, random } = machine.seams(actor);
-      await formatController(disk, DIRECTORY, {
-        random,
-        cluster: CLUSTER,
-        id: machine.name,
-        set,
-        grants,
-      });
-      this.world.kill(actor);
-    }
+    for (const machine of this.controllers) await this.#format(machine, this.controllers, false);
     for (const machine of this.machines()) machine.start();
   }
 
+  /** Formats a controller that waits to be let in, and starts it. */
+  async startJoining(machine: Machine): Promise<void> {
+    const others = this.controllers.filter((one) => one !== machine);
+    // As many as a set may have: whom it asks who they are.
+    await this.#format(machine, others.slice(0, others.length >= 3 ? 3 : 1), true);
+    machine.start();
+  }
+
+  async #format(machine: Machine, peers: readonly Machine[], join: boolean): Promise<void> {
+    const set = peers.map(({ name }) => ({ id: name, address: `${name}:${CONTROLLER_PORT}` }));
+    const grants = this.replicas.map(({ name, zone: at }) => ({ member: name, zone: at }));
+    const actor = this.world.birth(`format ${machine.name}`);
+    const { disk, random } = machine.seams(actor);
+    const about = { random, cluster: CLUSTER, id: machine.name, set };
+    await formatController(disk, DIRECTORY, { ...about, join, grants: join ? [] : grants });
+    this.world.kill(actor);
+  }
+
   /** Every journal is served by all members that it should have, and all say so. */
-  whole(): boolean {
-    const { status } = this;
-    if (status === null || this.world.now - this.statusAt > 1_000_000) return false;
-    if (this.#asked > 0) return false;
+  whole(since = 0): boolean {
+    const { status, statusAt } = this;
+    if (status === null || this.world.now - statusAt > 1_000_000 || statusAt < since) return false;
+    if (this.operator.busy) return false;
     if (![...this.replicas, ...this.controllers].every((machine) => machine.up)) return false;
     return status.journals.every(
       ({ writable, members }) =>
@@ -145,32 +202,6 @@ export class Cluster implements Scene {
     return this.status?.journals.map(({ name }) => name) ?? [];
   }
 
-  ask(request: AdminRequest): void {
-    this.#asked += 1;
-    // One after another: a repeated order must not overtake the one that takes it back.
-    this.#orders = this.#orders
-      .then(() => this.#insist(request))
-      .finally(() => {
-        this.#asked -= 1;
-      });
-  }
-
-  asking(): boolean {
-    return this.#asked > 0;
-  }
-
-  async #insist(request: AdminRequest): Promise<void> {
-    for (let left = ASKED_TIMES; left > 0; left -= 1) {
-      try {
-        await this.client.admin(request);
-        return;
-      } catch (error) {
-        if (!(error instanceof JournalError)) throw error;
-        if (!error.retryable) return;
-      }
-    }
-  }
-
   /** Asks for the status all the time, as whoever watches a cluster does. */
   async #attend(seams: Seams) {
     const { clock, random, network, logger } = seams;
@@ -181,6 +212,7 @@ export class Cluster implements Scene {
         const asked = this.world.now;
         this.status = await client.status({ timeoutMillis: 2_000 });
         this.statusAt = asked;
+        this.#upgradeWhatIsTooOld(this.status.featureLevel);
       } catch {
         // Asked again soon; an old status counts as none.
       }
@@ -188,6 +220,18 @@ export class Cluster implements Scene {
     };
     void look();
     return { close: () => client.close() };
+  }
+
+  /** A version that the cluster has left behind stops; an operator who sees that takes the next. */
+  #upgradeWhatIsTooOld(level: number): void {
+    if (level <= PRESENT.featureLevelMax) return;
+    for (const machine of [...this.replicas, ...this.controllers]) {
+      if (this.isNext(machine)) continue;
+      this.upgrade(machine);
+      if (!machine.up) continue;
+      machine.kill();
+      machine.start();
+    }
   }
 
   /**
@@ -198,11 +242,14 @@ export class Cluster implements Scene {
     this.#ghosts += 1;
     const name = `${machine.name}-ghost-${this.#ghosts}`;
     const at = zone(machine.zone);
-    const program = replicaProgram(machine.name, at, this.controllerAddresses(), name);
+    const of = this.#circumstances(machine.name);
+    const program = this.controllers.includes(machine)
+      ? controllerProgram(machine.name, at, of, name)
+      : replicaProgram(machine.name, at, of, name);
     const ghost = this.#machine(name, at, program, machine.disk);
     ghost.restarts = false;
     ghost.start();
-    return () => ghost.kill();
+    return () => ghost.retire();
   }
 
   #machine(name: string, at: Zone, program: Program, mounted?: SimulatedDisk): Machine {
@@ -219,66 +266,3 @@ export class Cluster implements Scene {
 }
 
 const zoneAt = (at: number): Zone => zone(ZONES[at % ZONES.length] ?? 'a');
-
-function controllerProgram(name: string, at: Zone): Program {
-  return {
-    async start(seams, life, ended) {
-      const controller = await startController({
-        ...seams,
-        config: {
-          directory: DIRECTORY,
-          listen: `${name}:${CONTROLLER_PORT}`,
-          advertise: '',
-          zone: at,
-          cluster: '',
-          id: name,
-          pid: life,
-          version: VERSION,
-        },
-      });
-      controller.ended.catch(ended);
-      return controller;
-    },
-  };
-}
-
-function replicaProgram(
-  name: string,
-  at: Zone,
-  controllers: readonly string[],
-  host = name,
-): Program {
-  const member: MemberId = memberId(name);
-  return {
-    async start(seams, life, ended) {
-      const replica = await startReplica({
-        ...seams,
-        config: {
-          member,
-          zone: at,
-          directory: DIRECTORY,
-          listen: `${host}:${REPLICA_PORT}`,
-          advertise: '',
-          controllers,
-          cluster: '',
-          limits: {
-            ...DEFAULT_LIMITS,
-            segmentBytes: 256 * KIB,
-            reserveBytes: MIB,
-            scrubBytesPerSecond: 64 * KIB,
-          },
-          pid: life,
-          version: VERSION,
-        },
-      });
-      replica.ended.catch(ended);
-      const probe = (): void => {
-        const dead = replica.dead();
-        if (dead === '') seams.clock.after(PROBE_MICROS, probe);
-        else ended(new Error(`the liveness probe failed: ${dead}`));
-      };
-      probe();
-      return replica;
-    },
-  };
-}

@@ -179,12 +179,32 @@ export class Machine {
     if (this.actor !== null) this.#world.resume(this.actor);
   }
 
-  /** Stops gracefully; resolves in the world's own code. */
-  async stop(): Promise<void> {
+  /** Told to stop, as by SIGTERM; ended by force where that takes too long. */
+  terminate(patience: number): void {
     const { running, actor } = this;
+    this.#wanted = false;
+    if (actor === null || !actor.alive) return;
+    const end = (): void => {
+      if (!actor.alive) return;
+      this.#end(actor, false);
+      // It was asked to run again before it had stopped.
+      if (this.#wanted) this.start();
+    };
+    if (running === null) {
+      end();
+      return;
+    }
+    this.#world.schedule(1, actor, 'world', `terminate ${actor.name}`, () => {
+      running.close().then(() => this.#world.schedule(0, null, 'world', 'stopped', end), end);
+    });
+    this.#world.schedule(patience, null, 'world', `force ${actor.name}`, end);
+  }
+
+  /** The machine is taken away: nothing runs on it any more. */
+  retire(): void {
+    this.kill();
+    this.program = null;
     this.restarts = false;
-    if (running !== null && actor?.alive === true) await running.close();
-    if (actor?.alive === true) this.#end(actor, false);
   }
 
   #end(actor: Actor, machineToo: boolean): void {

@@ -66,11 +66,29 @@ export class SimulatedNetwork implements Network {
   ): Promise<A> {
     const opened = this.#open(address, method, options);
     opened.send({ kind: 'open', bytes: method.request.encode(request) });
+    this.#repeat(address, method, request, options);
     const first = await opened.incoming.next();
     if (first.done === true) {
       throw new JournalError('UNAVAILABLE', `${address} ended the call without an answer`);
     }
     return first.value;
+  }
+
+  /** A proxy on the way may send a call once more; nobody awaits that answer. */
+  #repeat<Q, A>(
+    address: string,
+    method: Method<Q, A, 'unary'>,
+    request: Q,
+    { timeout }: CallOptions,
+  ): void {
+    const wait = this.#fabric.repeats(method.path);
+    if (wait === null) return;
+    const bytes = method.request.encode(request);
+    this.#fabric.world.schedule(wait, null, 'world', `repeat ${method.path}`, () => {
+      const again = this.#open(address, method, { timeout });
+      again.send({ kind: 'open', bytes });
+      again.incoming.next().catch(() => undefined);
+    });
   }
 
   stream<Q, A>(

@@ -148,7 +148,7 @@ class Life {
   #addClients(count: number, mix: Readonly<Record<string, number>>): void {
     const task: Task = {
       recorder: this.#recorder,
-      endpoints: this.#cluster.endpoints(),
+      endpoints: () => this.#cluster.endpoints(),
       journals: this.#journals,
       over: () => this.#over,
       mix,

@@ -15,6 +15,9 @@ import type { Budget, Kind, Scene } from './scene.ts';
 /** How long a fault lasts, and how much time lies between two, in microseconds. */
 const LASTS: readonly [number, number] = [10_000, 4_000_000];
 
+/** So long after a trouble at most the controllers have found it, and the status tells of it. */
+const SHOWS_MICROS = 2_000_000;
+
 export class Faults {
   readonly budget: Budget;
   /** Names of the kinds that this run draws from. */
@@ -34,6 +37,8 @@ export class Faults {
   readonly #ending = new Map<number, () => void>();
   readonly #troubled = new Map<Machine, number>();
   readonly #alone = new Set<Machine>();
+  /** When the last trouble ended: what was known before says nothing of what it led to. */
+  #endedAt = 0;
   #number = 0;
   #stopped = false;
 
@@ -84,7 +89,7 @@ export class Faults {
     const victim = this.#victim(kind);
     if (victim === null) return;
     if (kind.alone === true) {
-      if (this.#alone.has(victim) || this.#scene.asking()) return;
+      if (this.#alone.has(victim) || this.#scene.operator.busy) return;
       this.#alone.add(victim);
     }
     const { world } = this.#scene;
@@ -107,6 +112,7 @@ export class Faults {
   }
 
   #trouble(victim: Machine, by: number): void {
+    if (by < 0) this.#endedAt = this.#scene.world.now;
     this.#troubled.set(victim, (this.#troubled.get(victim) ?? 0) + by);
   }
 
@@ -115,11 +121,25 @@ export class Faults {
     const { replicas, controllers, clients } = this.#scene;
     const groups = [replicas, replicas, controllers];
     if (kind.on === 'any') groups.push(clients);
-    const group = kind.on === 'replica' ? replicas : this.#dice.pick(groups);
+    const group =
+      kind.on === 'replica'
+        ? replicas
+        : kind.on === 'controller'
+          ? controllers
+          : this.#dice.pick(groups);
     if (this.budget === 'anything') return this.#dice.pick(group);
-    if (kind.latent === true) return this.#mayHit(this.#sick, replicas) ? this.#sick : null;
+    if (kind.latent === true) {
+      const there = replicas.includes(this.#sick) && this.#mayHit(this.#sick, replicas);
+      return there ? this.#sick : null;
+    }
     const victim = this.#dice.pick(group);
+    if (kind.loses === true && this.#restless()) return null;
     return this.#mayHit(victim, group) ? victim : null;
+  }
+
+  /** The last trouble may not show yet: a copy is only taken away once it would. */
+  #restless(): boolean {
+    return this.#scene.world.now < this.#endedAt + SHOWS_MICROS;
   }
 
   /** Within the budget: nobody else of the group is in trouble, and all of them are whole. */
@@ -129,6 +149,6 @@ export class Faults {
     const calm = others.every((machine) => (this.#troubled.get(machine) ?? 0) === 0 && machine.up);
     if (!calm) return false;
     // The same machine again needs no rest; another one waits until the cluster is whole.
-    return (this.#troubled.get(victim) ?? 0) > 0 || this.#scene.whole();
+    return (this.#troubled.get(victim) ?? 0) > 0 || this.#scene.whole(this.#endedAt);
   }
 }

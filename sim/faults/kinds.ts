@@ -11,6 +11,7 @@ export const KINDS: readonly Kind[] = [
   { name: 'cutAll', on: 'any', begin: links.cutAll },
   { name: 'slowLinks', on: 'any', begin: links.slowLinks },
   { name: 'breakLinks', on: 'any', begin: links.breakLinks },
+  { name: 'repeatCalls', on: 'any', begin: links.repeatCalls },
   { name: 'badWires', on: 'any', begin: links.badWires },
   { name: 'kill', on: 'any', begin: processes.kill },
   { name: 'powerOff', on: 'any', begin: processes.powerOff },
@@ -29,7 +30,14 @@ export const KINDS: readonly Kind[] = [
   { name: 'oldCopy', on: 'replica', loses: true, alone: true, begin: operations.oldCopy },
   { name: 'leave', on: 'replica', alone: true, begin: operations.leave },
   { name: 'moveHead', on: 'replica', begin: operations.moveHead },
-  { name: 'mountTwice', on: 'replica', loses: true, alone: true, begin: operations.mountTwice },
+  { name: 'mountTwice', on: 'process', loses: true, alone: true, begin: operations.mountTwice },
+  { name: 'addMember', on: 'replica', alone: true, begin: operations.addMember },
+  { name: 'replaceMember', on: 'replica', alone: true, begin: operations.replaceMember },
+  { name: 'replaceController', on: 'controller', alone: true, begin: operations.replaceController },
+  { name: 'resizeControllers', on: 'controller', alone: true, begin: operations.resizeControllers },
+  { name: 'restart', on: 'process', begin: operations.restartOrderly },
+  { name: 'upgrade', on: 'process', begin: operations.upgrade },
+  { name: 'downgrade', on: 'process', begin: operations.downgrade },
 ];
 
 export const FAULT_NAMES: readonly string[] = KINDS.map(({ name }) => name);

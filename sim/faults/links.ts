@@ -54,6 +54,14 @@ export const breakLinks: Fault = ({ fabric, ...scene }, victim, dice) => {
   return nothing;
 };
 
+/** A proxy between the machines sends calls once more, some of them much later. */
+export const repeatCalls: Fault = ({ fabric }, _victim, dice) => {
+  fabric.faults.repeatChance = dice.spread(0.01, 0.5);
+  return () => {
+    fabric.faults.repeatChance = 0;
+  };
+};
+
 /** Once in a while a frame stalls, or its connection breaks; for everybody. */
 export const badWires: Fault = ({ fabric }, _victim, dice) => {
   fabric.faults.stallChance = dice.spread(0.001, 0.05);

@@ -1,6 +1,8 @@
 // What operators and orchestrators do while the cluster works.
 
-import type { Fault } from './scene.ts';
+import { zone } from '../../protocol/types.ts';
+import type { Machine } from '../machine.ts';
+import type { Fault, Scene } from './scene.ts';
 
 const nothing = (): void => {};
 
@@ -10,18 +12,18 @@ export const wipe: Fault = (scene, victim) => {
   victim.disk.image.wipe();
   return () => {
     victim.start();
-    scene.ask({ kind: 'memberReplace', member: victim.name, by: victim.name });
+    scene.operator.ask({ kind: 'memberReplace', member: victim.name, by: victim.name });
   };
 };
 
 export const leave: Fault = (scene, victim) => {
-  scene.ask({ kind: 'memberRemove', member: victim.name });
-  return () => scene.ask({ kind: 'memberAdd', member: victim.name, zone: victim.zone });
+  scene.operator.ask({ kind: 'memberRemove', member: victim.name });
+  return () => scene.operator.ask({ kind: 'memberAdd', member: victim.name, zone: victim.zone });
 };
 
 export const moveHead: Fault = (scene, victim) => {
   for (const journal of scene.journals()) {
-    scene.ask({ kind: 'moveHead', journal, member: victim.name });
+    scene.operator.ask({ kind: 'moveHead', journal, member: victim.name });
   }
   return nothing;
 };
@@ -41,12 +43,80 @@ export const oldCopy: Fault = (scene, victim) => {
   };
 };
 
+/** A second process on one volume, of a replica or of a controller, on another machine. */
 export const mountTwice: Fault = (scene, victim) => {
+  const isController = scene.controllers.includes(victim);
+  // A group of one has nobody to ask who of the two is the later one: the docs say so.
+  if (isController && scene.controllers.length < 3) return nothing;
   const end = scene.mountTwice(victim);
   return () => {
     end();
     // The first process may have stepped back for good: it is started anew, as a person would.
     victim.kill();
     victim.start();
+    // And a controller that ran twice may be known for an old copy of itself: another one comes.
+    if (isController) scene.operator.changeControllers([victim], 1, 0);
   };
+};
+
+// ── Members and controllers that come and go ──────────────────────────────────────────────────
+
+const REPLICAS_MAX = 6;
+const ZONES = ['a', 'b', 'c', 'd', 'e'] as const;
+
+/** One member more, for a while or for good. */
+export const addMember: Fault = (scene, _victim, dice) => {
+  if (scene.replicas.length >= REPLICAS_MAX) return nothing;
+  const machine = scene.operator.addMember(zone(dice.pick(ZONES)));
+  const stays = dice.chance(0.5);
+  return () => {
+    if (!stays) scene.operator.removeMember(machine);
+  };
+};
+
+/** Another member takes the place of this one. */
+export const replaceMember: Fault = (scene, victim) => {
+  if (scene.replicas.length >= REPLICAS_MAX) return nothing;
+  scene.operator.replaceMember(victim, zone(victim.zone));
+  return nothing;
+};
+
+const LINGER: readonly [number, number] = [1_000, 3_000_000];
+
+export const replaceController: Fault = (scene, victim, dice) => {
+  scene.operator.changeControllers([victim], 1, dice.spread(...LINGER));
+  return nothing;
+};
+
+/** From one to three, from three to five, and back again. */
+export const resizeControllers: Fault = (scene, victim, dice) => {
+  const { controllers } = scene;
+  const count = controllers.length;
+  const grows = count === 1 || (count === 3 && dice.chance(0.5));
+  const others = dice.shuffle(controllers.filter((machine) => machine !== victim));
+  const out: readonly Machine[] = grows ? [] : [victim, ...others.slice(0, 1)];
+  scene.operator.changeControllers(out, grows ? 2 : 0, dice.spread(...LINGER));
+  return nothing;
+};
+
+// ── Versions ──────────────────────────────────────────────────────────────────────────────────
+
+function restart(scene: Scene, victim: Machine): () => void {
+  scene.terminate(victim);
+  return () => victim.start();
+}
+
+/** Told to stop and started again, as for other settings. */
+export const restartOrderly: Fault = restart;
+
+/** One version up. */
+export const upgrade: Fault = (scene, victim) => {
+  scene.upgrade(victim);
+  return restart(scene, victim);
+};
+
+/** Back to the version before, as long as the cluster does not use what only the next one knows. */
+export const downgrade: Fault = (scene, victim) => {
+  if (!scene.isNext(victim) || !scene.downgrade(victim)) return nothing;
+  return restart(scene, victim);
 };

@@ -1,7 +1,7 @@
 // What faults may touch, and what a fault is.
 
-import type { AdminRequest } from '../../transport/public.ts';
 import type { Machine } from '../machine.ts';
+import type { Operator } from '../operator.ts';
 import type { Dice } from '../random.ts';
 import type { Fabric } from '../wires/fabric.ts';
 import type { World } from '../world.ts';
@@ -17,14 +17,18 @@ export interface Scene {
   readonly clients: readonly Machine[];
   /** Names of the journals that everybody uses. */
   journals(): readonly string[];
-  /** Every journal is served by all members that it should have. */
-  whole(): boolean;
+  /** Every journal is served by all members that it should have, as asked after `since`. */
+  whole(since: number): boolean;
   /** Controllers tell the status of the cluster, and at least one member serves each journal. */
   answers(): boolean;
-  /** What an operator asks of the cluster, again and again until it is done. */
-  ask(request: AdminRequest): void;
-  /** Something that was asked is not answered yet. */
-  asking(): boolean;
+  readonly operator: Operator;
+  isNext(machine: Machine): boolean;
+  /** The next version runs at the next start. */
+  upgrade(machine: Machine): void;
+  /** The present version runs at the next start; false where the cluster has gone beyond it. */
+  downgrade(machine: Machine): boolean;
+  /** Told to stop; `start` begins it anew. */
+  terminate(machine: Machine): void;
   /** Starts a second process on the machine's volume, elsewhere; the result ends it. */
   mountTwice(machine: Machine): () => void;
 }
@@ -34,7 +38,7 @@ export type Fault = (scene: Scene, victim: Machine, dice: Dice) => () => void;
 
 export interface Kind {
   readonly name: string;
-  readonly on: 'replica' | 'process' | 'any';
+  readonly on: 'replica' | 'controller' | 'process' | 'any';
   /** Harms data in a way that only a later read shows. */
   readonly latent?: boolean;
   /** Leaves a volume of which nobody can demand that it comes back by itself. */

@@ -17,6 +17,8 @@ export interface NetworkFaults {
   stallChance: number;
   /** Probability, for each frame, that its connection breaks, the other side hearing of it late. */
   breakChance: number;
+  /** Probability that a call is sent once more, by a proxy, after 1 ms to 5 s. */
+  repeatChance: number;
 }
 
 /** One-way delay between hosts, in microseconds. */
@@ -28,11 +30,21 @@ const KEEPALIVE_MICROS: Readonly<Record<'near' | 'far', readonly [number, number
   far: [1_000_000, 10_000_000],
 };
 const BYTES_PER_MICRO = 400;
+/**
+ * Calls that may arrive twice, and late: those that carry a key of their own, those that only read,
+ * and those of the registers. What a person asks for is not among them.
+ */
+const REPEATED = /(\/Append|\/Session|\/Tail|\/Read|\/Key|\/Change|\/Acceptor|\/Journals)$/;
 
 export class Fabric {
   readonly world: World;
   readonly dice: Dice;
-  readonly faults: NetworkFaults = { slowFactor: 1, stallChance: 0, breakChance: 0 };
+  readonly faults: NetworkFaults = {
+    slowFactor: 1,
+    stallChance: 0,
+    breakChance: 0,
+    repeatChance: 0,
+  };
   readonly connections = new Set<Connection>();
   readonly #actors = new Map<string, Actor>();
   readonly #down = new Set<string>();
@@ -143,6 +155,12 @@ export class Fabric {
     const drawn = from === to ? 30 : this.dice.fork(`delay/${pair}`).between(...NEAR_DELAY);
     this.#delays.set(pair, drawn);
     return drawn;
+  }
+
+  /** How long after a call a proxy sends it once more; null where it does not. */
+  repeats(path: string): number | null {
+    if (!REPEATED.test(path) || !this.dice.chance(this.faults.repeatChance)) return null;
+    return this.dice.spread(1_000, 5_000_000);
   }
 
   /** How long this frame takes. */

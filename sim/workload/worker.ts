@@ -11,7 +11,8 @@ import type { Recorder } from '../recorder.ts';
 /** What all workers of a run know. */
 export interface Task {
   readonly recorder: Recorder;
-  readonly endpoints: readonly string[];
+  /** Where an operator says that replicas are, asked at the start of a process. */
+  readonly endpoints: () => readonly string[];
   /** Journals that everybody uses. */
   readonly journals: readonly string[];
   /** No new operation once this says true. */
@@ -36,7 +37,7 @@ export class Worker {
     this.#seams = seams;
     this.dice = new Dice(`worker/${name}/${seams.random.hex(8)}`);
     const { clock, random, network, logger } = seams;
-    const { endpoints } = task;
+    const endpoints = task.endpoints();
     this.client = connectWith({ clock, random, network, logger, endpoints, zone, node: name });
   }
 

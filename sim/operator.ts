@@ -1,0 +1,151 @@
+// Who operates a simulated cluster: asks for one thing after another, each again and again until it
+// is done, and takes away the machines that are of no use any more.
+
+import type { Client } from '../client/client.ts';
+import { JournalError } from '../protocol/errors.ts';
+import type { Zone } from '../protocol/types.ts';
+import type { AdminRequest, ClusterStatus } from '../transport/public.ts';
+import type { Machine } from './machine.ts';
+import { CONTROLLER_PORT } from './programs.ts';
+import type { World } from './world.ts';
+
+/** The cluster as its operator has it in hand. */
+export interface Estate {
+  readonly client: Client;
+  readonly status: ClusterStatus | null;
+  /** When the question was asked that `status` answers. */
+  readonly statusAt: number;
+  readonly controllers: readonly Machine[];
+  newController(): Machine;
+  newReplica(at: Zone): Machine;
+  startJoining(machine: Machine): Promise<void>;
+  retire(machine: Machine): void;
+}
+
+/** How often what cannot be told to be done is repeated; each time takes up to 10 s. */
+const ASKED_TIMES = 20;
+const AGAIN_MICROS = 200_000;
+const LOOK_MICROS = 100_000;
+
+export class Operator {
+  readonly #world: World;
+  readonly #estate: Estate;
+  #pending = 0;
+  /** One after another: a repeated order must not overtake the one that takes it back. */
+  #orders: Promise<void> = Promise.resolve();
+
+  constructor(world: World, estate: Estate) {
+    this.#world = world;
+    this.#estate = estate;
+  }
+
+  /** Something that was ordered is not done yet. */
+  get busy(): boolean {
+    return this.#pending > 0;
+  }
+
+  /** Asks until there is an answer: done, or refused for good. */
+  ask(request: AdminRequest): void {
+    this.#order(async () => {
+      for (let left = ASKED_TIMES; left > 0; left -= 1) {
+        if ((await this.#attempt(request)) !== 'again') return;
+      }
+    });
+  }
+
+  /** Lets a member in on a machine of its own. */
+  addMember(at: Zone): Machine {
+    const machine = this.#estate.newReplica(at);
+    machine.start();
+    this.#order(() => this.#untilDone({ kind: 'memberAdd', member: machine.name, zone: at }));
+    return machine;
+  }
+
+  /** Sends a member away, and takes its machine once no journal names it any more. */
+  removeMember(machine: Machine): void {
+    const member = machine.name;
+    this.#order(async () => {
+      await this.#untilDone({ kind: 'memberRemove', member });
+      await this.#gone(machine);
+    });
+  }
+
+  replaceMember(machine: Machine, at: Zone): void {
+    const successor = this.#estate.newReplica(at);
+    successor.start();
+    const request = { kind: 'memberReplace', member: machine.name, by: successor.name } as const;
+    this.#order(async () => {
+      await this.#untilDone(request);
+      await this.#gone(machine);
+    });
+  }
+
+  /**
+   * Takes controllers out of the set, and lets as many new ones in as asked for. What is taken out
+   * goes on for `lingerMicros`, as a process does that nobody has told.
+   */
+  changeControllers(out: readonly Machine[], count: number, lingerMicros: number): void {
+    this.#order(async () => {
+      const added: Machine[] = [];
+      for (let at = 0; at < count; at += 1) {
+        const machine = this.#estate.newController();
+        await this.#estate.startJoining(machine);
+        added.push(machine);
+      }
+      const remove = out.map(({ name }) => name).join(',');
+      const add = added.map(({ name }) => `${name}=${name}:${CONTROLLER_PORT}`).join(',');
+      const done = ({ processes }: ClusterStatus): boolean => {
+        const seats = processes.filter(({ kind }) => kind === 'controller').map(({ id }) => id);
+        const isIn = ({ name }: Machine): boolean => seats.includes(name);
+        return added.every(isIn) && !out.some(isIn);
+      };
+      // An answer that was lost says nothing: only who is in the set tells whether it was done.
+      for (;;) {
+        await this.#attempt({ kind: 'controllerReplace', remove, add });
+        if (done(await this.#look())) break;
+        await this.#world.sleep(AGAIN_MICROS);
+      }
+      await this.#world.sleep(lingerMicros);
+      for (const machine of out) this.#estate.retire(machine);
+    });
+  }
+
+  /** No journal names the member any more: its machine may go. */
+  async #gone(machine: Machine): Promise<void> {
+    const named = ({ journals }: ClusterStatus): boolean =>
+      journals.some(({ members }) => members.some(({ id }) => id === machine.name));
+    while (named(await this.#look())) await this.#world.sleep(LOOK_MICROS);
+    this.#estate.retire(machine);
+  }
+
+  #order(task: () => Promise<void>): void {
+    this.#pending += 1;
+    this.#orders = this.#orders.then(task).finally(() => {
+      this.#pending -= 1;
+    });
+  }
+
+  async #untilDone(request: AdminRequest): Promise<void> {
+    while ((await this.#attempt(request)) !== 'done') await this.#world.sleep(AGAIN_MICROS);
+  }
+
+  async #attempt(request: AdminRequest): Promise<'done' | 'again' | 'refused'> {
+    try {
+      await this.#estate.client.admin(request);
+      return 'done';
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error;
+      return error.retryable ? 'again' : 'refused';
+    }
+  }
+
+  /** The status as it is from now on. */
+  async #look(): Promise<ClusterStatus> {
+    const since = this.#world.now;
+    for (;;) {
+      const { status, statusAt } = this.#estate;
+      if (status !== null && statusAt > since) return status;
+      await this.#world.sleep(LOOK_MICROS);
+    }
+  }
+}
