@@ -4,9 +4,10 @@
 // it all the same, and a machine that does not pass over it breaks an invariant.
 
 import type { ChainMessage } from '../../protocol/chain/messages.ts';
-import { place } from '../../protocol/chain/state.ts';
+import { place, RESEND_MICROS } from '../../protocol/chain/state.ts';
 import { findMember, type MemberKey } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
+import type { Micros } from '../../protocol/types.ts';
 import { type ChainWorldState, latest, type Site } from './chain-world.ts';
 
 /**
@@ -21,9 +22,9 @@ export function isGone(world: ChainWorldState, site: Site): boolean {
 }
 
 /**
- * The wire of a delivery that changes nothing but the wire, now and in every later state: a message of an epoch
- * that its receiver left, or an acknowledgement that tells no news in the epoch that it is for.
- * To take it first is as good as to take it at any other time.
+ * The wire of a delivery that changes nothing else, now and in every later state: a message of an
+ * epoch that its receiver left, or an acknowledgement that tells no news in the epoch that it is
+ * for. To take it first is as good as to take it at any other time.
  */
 export function idleDelivery(world: ChainWorldState): number | null {
   if (!world.scope.lean) return null;
@@ -36,9 +37,10 @@ export function idleDelivery(world: ChainWorldState): number | null {
   return null;
 }
 
-function isIdle(world: ChainWorldState, { state }: Site, { epoch, body }: ChainMessage): boolean {
-  // Any turn after some time may send again what was not answered.
-  if (state === null || state.record === null || state.now !== world.clock) return false;
+function isIdle(world: ChainWorldState, site: Site, { epoch, body }: ChainMessage): boolean {
+  const { state } = site;
+  // Any turn may send again what is due.
+  if (state === null || state.record === null || dueBits(world, site) > 0) return false;
   if (epoch < state.record.epoch) return true;
   if (epoch > state.record.epoch || body.kind !== 'ack' || place(state) === null) return false;
   return body.entries.every(({ store, durableLsn, barrier }) => {
@@ -65,4 +67,23 @@ export function checkIdle(before: string, after: string): void {
     'what is old, or was heard before, changes nothing',
     () => `${before} became ${after}`,
   );
+}
+
+/** Times only matter by whether the next resend is due, and that only where one may be sent. */
+export function dueBits({ clock }: ChainWorldState, { state }: Site): number {
+  if (state === null) return 0;
+  const due = (since: Micros): boolean => clock - since >= RESEND_MICROS;
+  let bits = 0;
+  for (const { sentAt, answer } of state.remoteReads.values()) {
+    bits = bits * 2 + Number(answer === null && due(sentAt));
+  }
+  const here = place(state);
+  if (here === null) return bits;
+  const { predecessor, successor } = here;
+  const asks = predecessor !== undefined && (!state.synced || state.gap);
+  const relays = predecessor !== undefined && successor !== undefined;
+  const between = predecessor !== undefined && predecessor.store !== here.head.store;
+  bits = bits * 2 + Number(asks && due(state.syncSentAt));
+  bits = bits * 2 + Number(successor !== undefined && due(state.forwardedAt));
+  return bits * 2 + Number((relays || between) && due(state.relayedAt));
 }

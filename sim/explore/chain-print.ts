@@ -6,10 +6,10 @@
 // not: two worlds that are one but for names are one.
 
 import type { ChainMessage } from '../../protocol/chain/messages.ts';
-import { type ChainState, isHead, place, RESEND_MICROS } from '../../protocol/chain/state.ts';
+import { type ChainState, isHead } from '../../protocol/chain/state.ts';
 import { type Configuration, order } from '../../protocol/configuration.ts';
-import type { BatchHeader, Micros, StoreId } from '../../protocol/types.ts';
-import { isGone } from './chain-lean.ts';
+import type { BatchHeader, StoreId } from '../../protocol/types.ts';
+import { dueBits, isGone } from './chain-lean.ts';
 import type { ChainWorldState, Site, Wire } from './chain-world.ts';
 import { type Print, Printer, printOf } from './marks.ts';
 
@@ -123,25 +123,6 @@ function operationText(
     case 'trim':
       return `b${operation.through}`;
   }
-}
-
-/** Times only matter by whether the next resend is due, and that only where one may be sent. */
-function dueBits({ clock }: ChainWorldState, { state }: Site): number {
-  if (state === null) return 0;
-  const due = (since: Micros): boolean => clock - since >= RESEND_MICROS;
-  let bits = 0;
-  for (const { sentAt, answer } of state.remoteReads.values()) {
-    bits = bits * 2 + Number(answer === null && due(sentAt));
-  }
-  const here = place(state);
-  if (here === null) return bits;
-  const { predecessor, successor } = here;
-  const asks = predecessor !== undefined && (!state.synced || state.gap);
-  const relays = predecessor !== undefined && successor !== undefined;
-  const between = predecessor !== undefined && predecessor.store !== here.head.store;
-  bits = bits * 2 + Number(asks && due(state.syncSentAt));
-  bits = bits * 2 + Number(successor !== undefined && due(state.forwardedAt));
-  return bits * 2 + Number((relays || between) && due(state.relayedAt));
 }
 
 function stateText(state: ChainState, names: Names): string {
