@@ -3,20 +3,28 @@
 //   node sim/main.ts --seeds 200 [--budget 3m]   so many seeds; none begins after the budget
 //   node sim/main.ts --seed 42                   one seed, twice: both traces must be the same
 //   node sim/main.ts --swarm 10m                 new seeds until the time is over (--seconds 600)
+//   node sim/main.ts --minimize 42               what of a failing run its failure needs
+//   node sim/main.ts --show 42                   the run as a page
 //
-// Exit code 0: all passed; 1: a seed failed, or nothing was shown; 2: wrong use.
+// Exit code 0: all passed; 1: a seed failed, or nothing was shown; 2: wrong use, or a seed that is
+// to be minimized passes.
 
 import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-import { type Plan, parsePlan, USAGE, WrongUse } from './plan.ts';
+import { type Many, type Plan, parsePlan, USAGE, WrongUse } from './plan.ts';
+import { minimize, told } from './report/minimize.ts';
+import { page } from './report/page.ts';
+import { story, verdict } from './report/story.ts';
+import { type Report, Totals } from './report/totals.ts';
 import { type RunOptions, type RunResult, run } from './run.ts';
-
-/** A result that can cross threads. */
-type Report = Omit<RunResult, 'story'> & { readonly story: string; readonly wallMillis: number };
+import type { Turn } from './world.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const secondsNow = (): number => Number(process.hrtime.bigint()) / 1e9;
 
 // ── In each thread ────────────────────────────────────────────────────────────────────────────
 
@@ -35,10 +43,11 @@ function closeTheWorld(): void {
 }
 
 async function runOne(options: RunOptions): Promise<Report> {
-  const began = process.hrtime.bigint();
-  const { story, ...result } = await run(options);
-  const wallMillis = Number(process.hrtime.bigint() - began) / 1e6;
-  return { ...result, story: result.failure === null ? '' : story(), wallMillis };
+  const began = secondsNow();
+  const result = await run(options);
+  const wallMillis = (secondsNow() - began) * 1e3;
+  const { evidence: _, ...rest } = result;
+  return { ...rest, story: result.failure === null ? '' : story(result), wallMillis };
 }
 
 function serve(): void {
@@ -55,14 +64,6 @@ function serve(): void {
 
 // ── In the first thread ───────────────────────────────────────────────────────────────────────
 
-interface Totals {
-  passed: number;
-  failed: number;
-  events: number;
-  acknowledged: number;
-  readonly checked: Map<string, number>;
-}
-
 function commit(): string {
   try {
     const git = (...args: readonly string[]): string =>
@@ -78,16 +79,9 @@ function commit(): string {
   }
 }
 
-function tell(report: Report, plan: Plan, totals: Totals): void {
+function tell(report: Report, plan: Plan): void {
   const { seed, failure, events, seconds, budget, hash, wallMillis, acknowledged, kinds } = report;
-  totals.events += events;
-  totals.acknowledged += acknowledged;
-  for (const [name, count] of Object.entries(report.checked)) {
-    totals.checked.set(name, (totals.checked.get(name) ?? 0) + count);
-  }
-  if (failure === null) totals.passed += 1;
-  else totals.failed += 1;
-  if (failure === null && !plan.verbose) return;
+  if (failure === null && !plan.verbose && plan.kind === 'many') return;
   const rate = Math.round((events / wallMillis) * 1000);
   const facts = `${budget}, ${events} events in ${seconds.toFixed(1)} virtual s, ${rate} events/s`;
   say(`seed ${seed}: ${failure === null ? 'passed' : `FAILED ${failure.by}`} (${facts})`);
@@ -95,23 +89,34 @@ function tell(report: Report, plan: Plan, totals: Totals): void {
   say(`  trace ${hash}, ${acknowledged} acknowledged${refused}, faults ${kinds.join(' ')}`);
   if (failure === null) return;
   for (const sentence of failure.sentences) say(`  ${sentence}`);
-  if (plan.verbose) say(report.story);
-  say(`  again: node sim/main.ts --seed ${seed} ${plan.again} (commit ${commit()})`);
+  if (plan.verbose || plan.kind === 'twice') say(report.story);
+  const flags = `${seed}${plan.again === '' ? '' : ` ${plan.again}`}`;
+  say(`  again: node sim/main.ts --seed ${flags} (commit ${commit()})`);
+  say(`  smaller: --minimize ${flags}   as a page: --show ${flags}`);
+}
+
+/** How far it is, over and over on one line; nothing where nobody watches. */
+function progress(many: Many, totals: Totals, began: number): void {
+  if (!process.stderr.isTTY) return;
+  const seconds = secondsNow() - began;
+  const rate = Math.round(totals.events / seconds);
+  const of = Number.isFinite(many.count) ? ` of ${many.count}` : '';
+  const line = `${totals.runs}${of} seeds, ${totals.failed} failed, ${rate} events/s`;
+  process.stderr.write(`\r\x1b[K${line}, ${seconds.toFixed(0)} s`);
 }
 
 /** Runs seeds on all threads until there are no more or the time is over. */
-function runAll(plan: Plan, totals: Totals): Promise<void> {
-  const began = Date.now();
+function runAll(plan: Plan & Many, totals: Totals, threads: number): Promise<void> {
+  const began = secondsNow();
   const next = (): string | undefined => {
-    if (totals.failed >= plan.failuresMax || Date.now() - began >= plan.budgetMillis)
-      return undefined;
+    const late = (secondsNow() - began) * 1e3 >= plan.budgetMillis;
+    if (late || totals.failed >= plan.failuresMax) return undefined;
     const { value, done } = plan.seeds.next();
     return done === true ? undefined : value;
   };
-  return new Promise((resolve, reject) => {
-    const count = Math.min(plan.threads, availableParallelism());
-    let running = count;
-    for (let thread = 0; thread < count; thread += 1) {
+  return new Promise<void>((resolve, reject) => {
+    let running = threads;
+    for (let thread = 0; thread < threads; thread += 1) {
       const worker = new Worker(new URL(import.meta.url), { execArgv: process.execArgv });
       const feed = (): void => {
         const seed = next();
@@ -124,25 +129,100 @@ function runAll(plan: Plan, totals: Totals): Promise<void> {
         if (running === 0) resolve();
       };
       worker.on('message', (report: Report) => {
-        tell(report, plan, totals);
+        if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+        totals.add(report);
+        tell(report, plan);
+        progress(plan, totals, began);
         feed();
       });
       worker.on('error', reject);
       feed();
     }
+  }).finally(() => {
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   });
 }
 
 /** The same seed twice, in two worlds one after the other, must leave the same trace. */
-async function runTwice(plan: Plan, totals: Totals): Promise<void> {
+async function runTwice(plan: Plan, seed: string, totals: Totals): Promise<void> {
   closeTheWorld();
-  const seed = plan.seeds.next().value ?? '';
   const first = await runOne({ ...plan.options, seed });
-  tell(first, plan, totals);
+  totals.add(first);
+  tell(first, plan);
   const second = await runOne({ ...plan.options, seed });
-  if (second.hash === first.hash) return;
+  if (second.hash === first.hash) {
+    say(`seed ${seed}, again: the same trace ${second.hash}`);
+    return;
+  }
   totals.failed += 1;
   say(`seed ${seed}: FAILED determinism, trace ${first.hash}, then ${second.hash}`);
+}
+
+async function traced(options: RunOptions): Promise<{ result: RunResult; turns: Turn[] }> {
+  const turns: Turn[] = [];
+  const result = await run({ ...options, tracer: (turn) => void turns.push(turn) });
+  return { result, turns };
+}
+
+function draw(result: RunResult, turns: readonly Turn[], out: string): void {
+  const read = (name: string): string =>
+    readFileSync(join(import.meta.dirname, 'report', name), 'utf8');
+  const parts = { template: read('page.html'), script: read('page.js') };
+  const html = page(result, turns, parts);
+  try {
+    writeFileSync(out, html);
+  } catch (error) {
+    throw new WrongUse(`--out is "${out}", which cannot be written: ${String(error)}`);
+  }
+  say(`${out}: ${(html.length / 1e6).toFixed(1)} MB, open it in a browser`);
+}
+
+async function showOne(plan: Plan & { kind: 'show' }): Promise<number> {
+  closeTheWorld();
+  const { result, turns } = await traced({ ...plan.options, seed: plan.seed });
+  const verdictOf = result.failure === null ? 'passed' : `FAILED ${result.failure.by}`;
+  say(`seed ${plan.seed}: ${verdictOf} (${result.budget}, ${result.events} events)`);
+  draw(result, turns, plan.out);
+  return 0;
+}
+
+async function minimizeOne(plan: Plan & { kind: 'minimize' }): Promise<number> {
+  closeTheWorld();
+  const began = secondsNow();
+  const minimal = await minimize(
+    { ...plan.options, seed: plan.seed },
+    { run, enough: () => (secondsNow() - began) * 1e3 >= plan.budgetMillis, say },
+  );
+  if (minimal === null) {
+    process.stderr.write(`seed ${plan.seed} passes: there is nothing to minimize\n`);
+    return 2;
+  }
+  const { result, turns } = await traced(minimal.options);
+  const { before, after, tries, failure } = minimal;
+  say(`\nStory of seed ${plan.seed} (${result.budget}), as far as its failure needs it:\n`);
+  say(story(result, turns));
+  say(verdict(failure));
+  say(`\nfrom ${told(before)}\nto   ${told(after)}`);
+  say(`in ${tries} runs and ${(secondsNow() - began).toFixed(0)} s`);
+  if (plan.out !== null) draw(result, turns, plan.out);
+  return 0;
+}
+
+/** Runs that only count: exit code 0 where all passed and something was shown. */
+async function judge(plan: Plan & { kind: 'many' | 'twice' }): Promise<number> {
+  const totals = new Totals();
+  const began = secondsNow();
+  const threads = plan.kind === 'many' ? Math.min(plan.threads, availableParallelism()) : 1;
+  if (plan.kind === 'many') await runAll(plan, totals, threads);
+  else await runTwice(plan, plan.seed, totals);
+  for (const line of totals.lines(secondsNow() - began, threads)) say(line);
+  const blind = totals.blind();
+  if (blind !== null) {
+    say(blind);
+    totals.failed += 1;
+  }
+  say(`${totals.passed} passed, ${totals.failed} failed`);
+  return totals.failed > 0 ? 1 : 0;
 }
 
 async function main(): Promise<number> {
@@ -152,23 +232,9 @@ async function main(): Promise<number> {
     return 0;
   }
   say(`commit ${commit()}, ${plan.about}`);
-  const totals: Totals = { passed: 0, failed: 0, events: 0, acknowledged: 0, checked: new Map() };
-  const began = process.hrtime.bigint();
-  if (plan.twice) await runTwice(plan, totals);
-  else await runAll(plan, totals);
-  const seconds = Number(process.hrtime.bigint() - began) / 1e9;
-  const rate = Math.round(totals.events / seconds);
-  say(`${totals.events} events in ${seconds.toFixed(1)} s: ${rate} events/s`);
-  const looked = [...totals.checked].map(([name, count]) => `${name} ${count}`);
-  say(`looked at: ${looked.join(', ') || 'nothing'}; ${totals.acknowledged} appends acknowledged`);
-  const blind = [...totals.checked].filter(([, count]) => count === 0).map(([name]) => name);
-  // One seed may well have no leases; many seeds without any mean that nothing was shown.
-  if (totals.passed >= 20 && blind.length > 0) {
-    say(`these checkers looked at nothing: ${blind.join(', ')}`);
-    totals.failed += 1;
-  }
-  say(`${totals.passed} passed, ${totals.failed} failed`);
-  return totals.failed > 0 || totals.passed === 0 ? 1 : 0;
+  if (plan.kind === 'show') return await showOne(plan);
+  if (plan.kind === 'minimize') return await minimizeOne(plan);
+  return await judge(plan);
 }
 
 if (isMainThread) {

@@ -3,16 +3,36 @@
 import { FAULT_NAMES } from './faults/kinds.ts';
 import type { RunOptions } from './run.ts';
 
-export interface Plan {
+export type Plan = Common &
+  (
+    | Many
+    /** One seed, two times over: both traces must agree. */
+    | { readonly kind: 'twice'; readonly seed: string }
+    | {
+        readonly kind: 'minimize';
+        readonly seed: string;
+        /** No try begins after so long. */
+        readonly budgetMillis: number;
+        /** Also draws what is left, into this file. */
+        readonly out: string | null;
+      }
+    | { readonly kind: 'show'; readonly seed: string; readonly out: string }
+  );
+
+export interface Many {
+  readonly kind: 'many';
   readonly seeds: Iterator<string, undefined>;
+  /** How many they are; infinite where only time ends them. */
+  readonly count: number;
   /** No seed begins after so long. */
   readonly budgetMillis: number;
   /** No seed begins after so many have failed. */
   readonly failuresMax: number;
-  /** One seed, run two times over. */
-  readonly twice: boolean;
-  readonly verbose: boolean;
   readonly threads: number;
+}
+
+interface Common {
+  readonly verbose: boolean;
   readonly options: Omit<RunOptions, 'seed'>;
   /** What is run, in a few words. */
   readonly about: string;
@@ -20,11 +40,14 @@ export interface Plan {
   readonly again: string;
 }
 
-export const USAGE = `node sim/main.ts --seeds N | --seed S | --swarm TIME
+export const USAGE = `node sim/main.ts --seeds N | --seed S | --swarm TIME | --minimize S | --show S
   --seeds N        N seeds, counted up from a random one, or from --from
   --seed S         one seed, twice: both traces must agree
   --swarm TIME     new seeds for 90s, 10m or 2h; --seconds N is the same
-  --budget TIME    with --seeds: no seed begins after this
+  --minimize S     what of a failing run its failure needs, as a story
+  --show S         the run as a page: lanes, messages, disks, faults, operations
+  --out FILE       where --show writes, sim-S.html by default; --minimize writes a page there too
+  --budget TIME    with --seeds: no seed begins after this; with --minimize: no try, 10m by default
   --from B         the first of the seeds, a whole number
   --events N       events that a run suffers for, 20000 by default
   --kind KIND      available or anything; drawn by default
@@ -35,43 +58,89 @@ export const USAGE = `node sim/main.ts --seeds N | --seed S | --swarm TIME
 
 export class WrongUse extends Error {}
 
-const VALUES = [
-  ...['seeds', 'seed', 'swarm', 'seconds', 'budget', 'from', 'events', 'kind', 'faults'],
-  ...['failures', 'threads'],
-];
+const MODES = ['seeds', 'seed', 'swarm', 'seconds', 'minimize', 'show'];
+
+/** Flags that mean something in some modes only. */
+const ONLY: Readonly<Record<string, readonly string[]>> = {
+  from: ['seeds', 'swarm', 'seconds'],
+  failures: ['seeds', 'swarm', 'seconds'],
+  threads: ['seeds', 'swarm', 'seconds'],
+  budget: ['seeds', 'minimize'],
+  out: ['minimize', 'show'],
+};
+const VALUES = [...MODES, ...Object.keys(ONLY), 'events', 'kind', 'faults'];
+const MINIMIZE_MILLIS = 600_000;
 
 /** Null where only help is asked for; throws WrongUse. `draw` gives the first seed. */
 export function parsePlan(args: readonly string[], draw: () => number): Plan | null {
   const flags = readFlags(args);
   if (flags.has('help')) return null;
-  const modes = ['seeds', 'seed', 'swarm', 'seconds'].filter((name) => flags.has(name));
+  const modes = MODES.filter((name) => flags.has(name));
+  const [mode = ''] = modes;
   if (modes.length !== 1) {
-    throw new WrongUse(`give one of --seeds, --seed, --swarm and --seconds, not ${modes.length}`);
+    const given = modes.length === 0 ? 'none' : modes.map((name) => `--${name}`).join(' and ');
+    const allowed = MODES.map((name) => `--${name}`).join(', ');
+    throw new WrongUse(`exactly one of ${allowed} is needed, ${given} is given (--help says more)`);
   }
-  const from = flags.has('from') ? whole(flags, 'from', 0) : draw();
-  const seeds = flags.has('seeds') ? whole(flags, 'seeds', 1) : Number.POSITIVE_INFINITY;
-  const seed = flags.has('seed') ? String(whole(flags, 'seed', 0)) : undefined;
-  const swarm = flags.get('swarm') ?? (flags.has('seconds') ? `${flags.get('seconds')}s` : null);
-  const budget = swarm ?? flags.get('budget') ?? null;
-  const options = {
-    events: flags.has('events') ? whole(flags, 'events', 1) : 20_000,
-    budget: kindOf(flags.get('kind')),
-    faults: faultsOf(flags.get('faults')),
-  };
+  for (const [name, with_] of Object.entries(ONLY)) {
+    if (flags.has(name) && !with_.includes(mode)) {
+      const allowed = with_.map((one) => `--${one}`).join(', ');
+      throw new WrongUse(`--${name} means nothing with --${mode}, only with ${allowed}`);
+    }
+  }
   const kept = ['events', 'kind', 'faults'].flatMap((name) =>
     flags.has(name) ? [`--${name} ${flags.get(name)}`] : [],
   );
-  return {
-    seeds: seed === undefined ? counted(from, seeds) : [seed].values(),
-    budgetMillis: budget === null ? Number.POSITIVE_INFINITY : millisOf(budget),
-    failuresMax: flags.has('failures') ? whole(flags, 'failures', 1) : 5,
-    twice: seed !== undefined,
-    verbose: flags.has('verbose') || seed !== undefined,
-    threads: flags.has('threads') ? whole(flags, 'threads', 1) : 64,
-    options,
-    about: seed === undefined ? `seeds from ${from} on` : `seed ${seed}, twice`,
+  const common = {
+    verbose: flags.has('verbose'),
+    options: {
+      events: flags.has('events') ? whole(flags, 'events', 1) : 20_000,
+      budget: kindOf(flags.get('kind')),
+      faults: faultsOf(flags.get('faults')),
+    },
     again: kept.join(' '),
   };
+  if (['seeds', 'swarm', 'seconds'].includes(mode)) return { ...common, ...many(flags, draw) };
+  return { ...common, ...single(flags, mode) };
+}
+
+function many(flags: ReadonlyMap<string, string>, draw: () => number): Many & { about: string } {
+  const from = flags.has('from') ? whole(flags, 'from', 0) : draw();
+  const count = flags.has('seeds') ? whole(flags, 'seeds', 1) : Number.POSITIVE_INFINITY;
+  const seconds = flags.has('seconds') ? `${flags.get('seconds')}s` : undefined;
+  const budget = flags.get('swarm') ?? seconds ?? flags.get('budget');
+  const through = Number.isFinite(count) ? `${from} to ${from + count - 1}` : `from ${from} on`;
+  return {
+    kind: 'many',
+    seeds: counted(from, count),
+    count,
+    budgetMillis: budget === undefined ? Number.POSITIVE_INFINITY : millisOf(budget),
+    failuresMax: flags.has('failures') ? whole(flags, 'failures', 1) : 5,
+    threads: flags.has('threads') ? whole(flags, 'threads', 1) : 64,
+    about: `seeds ${through}${flags.has('from') ? '' : ', newly drawn'}`,
+  };
+}
+
+function single(flags: ReadonlyMap<string, string>, mode: string) {
+  const seed = String(whole(flags, mode, 0));
+  const out = flags.get('out');
+  if (out === '') throw new WrongUse('--out is "", allowed is the name of a file');
+  switch (mode) {
+    case 'minimize': {
+      const budget = flags.get('budget');
+      return {
+        kind: 'minimize',
+        seed,
+        budgetMillis: budget === undefined ? MINIMIZE_MILLIS : millisOf(budget),
+        out: out ?? null,
+        about: `seed ${seed}, minimized`,
+      } as const;
+    }
+    case 'show':
+      return { kind: 'show', seed, out: out ?? `sim-${seed}.html`, about: `seed ${seed}` } as const;
+    default:
+      return { kind: 'twice', seed, about: `seed ${seed}, twice` } as const;
+  }
 }
 
 function* counted(from: number, count: number): Generator<string, undefined> {
@@ -88,10 +157,10 @@ function readFlags(args: readonly string[]): Map<string, string> {
       continue;
     }
     if (!VALUES.includes(name)) {
-      throw new WrongUse(`"${args[at]}" is no flag of the simulator.\n${USAGE}`);
+      throw new WrongUse(`"${args[at]}" is no flag of the simulator (--help names them)`);
     }
     const value = inline ?? args[at + 1];
-    if (value === undefined) throw new WrongUse(`--${name} needs a value.\n${USAGE}`);
+    if (value === undefined) throw new WrongUse(`--${name} needs a value (--help says which)`);
     if (inline === undefined) at += 1;
     flags.set(name, value);
   }

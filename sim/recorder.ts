@@ -18,6 +18,8 @@ const decoder = new TextDecoder();
 
 export class Recorder {
   readonly operations: Operation[] = [];
+  /** Turns of the loops of the clients, as they began: `w1/0/17` is one of the first loop of w1. */
+  readonly turns: string[] = [];
   /** What a client threw that is no refusal, and the like: each one fails the run. */
   readonly surprises: string[] = [];
   /** Appends that were acknowledged: progress. */

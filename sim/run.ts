@@ -10,7 +10,9 @@ import { Faults } from './faults/faults.ts';
 import type { Budget } from './faults/scene.ts';
 import { type AtRest, readFinals } from './finals.ts';
 import { Recorder } from './recorder.ts';
+import { type Evidence, evidenceOf } from './report/evidence.ts';
 import { drawMix, workerProgram } from './workload/loops.ts';
+import { NOTHING, type Omitted } from './workload/omitted.ts';
 import type { Task } from './workload/worker.ts';
 import { type Tracer, World } from './world.ts';
 
@@ -25,6 +27,8 @@ export interface RunOptions {
   /** All disks lie about their syncs: such a run must fail, or the checkers are blind. */
   readonly lyingDisks?: boolean;
   readonly tracer?: Tracer | undefined;
+  /** Left out of the run: faults, and turns of clients. */
+  readonly omitted?: Omitted;
 }
 
 export interface RunResult {
@@ -43,8 +47,8 @@ export interface RunResult {
   readonly checked: Readonly<Record<string, number>>;
   /** Null where all is well. */
   readonly failure: Failure | null;
-  /** Faults, exits, the end of the logs: for the story of a failure. */
-  readonly story: () => string;
+  /** Everything that the verdict was made from, for who wants to see it. */
+  readonly evidence: () => Evidence;
 }
 
 export interface Failure {
@@ -102,10 +106,19 @@ class Life {
       clients: dice.between(2, 5),
     });
     this.#journals = dice.pick([['orders'], ['orders', 'users']]);
-    const budget = options.budget ?? (dice.chance(0.6) ? 'available' : 'anything');
-    this.#faults = new Faults(this.#cluster, dice.fork('faults'), budget, options.faults);
+    const { omitted = NOTHING } = options;
+    // Drawn in any case, so that a seed is the same run whether its kind is asked for or drawn.
+    const drawn = dice.chance(0.6) ? 'available' : 'anything';
+    const budget = options.budget ?? drawn;
+    this.#faults = new Faults(
+      this.#cluster,
+      dice.fork('faults'),
+      budget,
+      options.faults,
+      omitted.faults,
+    );
     this.#watch();
-    this.#addClients(dice.between(2, 5), drawMix(dice.fork('mix')));
+    this.#addClients(dice.between(2, 5), drawMix(dice.fork('mix')), omitted.turns);
   }
 
   async run(): Promise<RunResult> {
@@ -123,7 +136,7 @@ class Life {
       refused: this.#refused,
       checked: this.#checked,
       failure: this.#failure,
-      story: () => this.#story(),
+      evidence: () => evidenceOf(this.#cluster, this.#recorder, this.#faults, this.#now()),
     };
   }
 
@@ -145,13 +158,18 @@ class Life {
     };
   }
 
-  #addClients(count: number, mix: Readonly<Record<string, number>>): void {
+  #addClients(
+    count: number,
+    mix: Readonly<Record<string, number>>,
+    omitted: ReadonlySet<string>,
+  ): void {
     const task: Task = {
       recorder: this.#recorder,
       endpoints: () => this.#cluster.endpoints(),
       journals: this.#journals,
       over: () => this.#over,
       mix,
+      omitted,
     };
     for (let at = 0; at < count; at += 1) {
       const machine = this.#cluster.addClient((which) => workerProgram(task, which));
@@ -344,26 +362,5 @@ class Life {
       return `${name} epoch ${epoch} ${takes} ${note}: ${each.join(', ')}`;
     });
     return `status of ${statusAt / 1e6} s: ${journals?.join(' | ') ?? 'none'}`;
-  }
-
-  #story(): string {
-    const exits = this.#cluster.machines().flatMap(({ exits: all }) => all);
-    const lines = this.#cluster
-      .machines()
-      .flatMap(({ lines: all }) => all)
-      .sort((one, other) => one.time - other.time)
-      .slice(-80)
-      .map(({ time, process, level, message, fields }) => {
-        const facts = JSON.stringify(fields, (_key, value: unknown) =>
-          value instanceof Error ? value.message : value,
-        );
-        return `${(time / 1e6).toFixed(6)} ${process} ${level} ${message} ${facts.slice(0, 300)}`;
-      });
-    return [
-      `faults: ${this.#faults.log.join('\n  ')}`,
-      `exits: ${exits.join('\n  ')}`,
-      this.#now(),
-      ...lines,
-    ].join('\n');
   }
 }

@@ -24,16 +24,26 @@ interface Event {
   readonly actor: Actor | null;
   readonly label: string;
   readonly detail: number;
+  /** When it was set off, and by whose code. */
+  readonly since: number;
+  readonly by: Actor | null;
   task: (() => void) | null;
 }
 
-export type Tracer = (
-  time: Micros,
-  actor: string,
-  kind: EventKind,
-  label: string,
-  detail: number,
-) => void;
+/** An event that is delivered, as those see it who look at a run. Times are virtual. */
+export interface Turn {
+  readonly time: number;
+  /** Empty for the world's own. */
+  readonly actor: string;
+  readonly kind: EventKind;
+  readonly label: string;
+  readonly detail: number;
+  /** When it was set off (a message: sent), and by whom; empty for the world. */
+  readonly since: number;
+  readonly by: string;
+}
+
+export type Tracer = (turn: Turn) => void;
 
 export type Cancel = () => void;
 
@@ -156,6 +166,8 @@ export class World {
       actor,
       label,
       detail,
+      since: this.#now,
+      by: this.#current,
       task,
     };
     this.#heap.push(event);
@@ -227,7 +239,7 @@ export class World {
     this.turns += 1;
     if (actor !== null) actor.acts = 0;
     this.#mix(event);
-    this.tracer?.(this.now, actor?.name ?? '', event.kind, event.label, event.detail);
+    if (this.tracer !== null) this.tracer(turnOf(event, this.#now));
     this.#current = actor;
     try {
       task();
@@ -264,6 +276,10 @@ export class World {
     this.#hashHigh = high;
     this.#hashLow = low;
   }
+}
+
+function turnOf({ actor, kind, label, detail, since, by }: Event, time: number): Turn {
+  return { time, actor: actor?.name ?? '', kind, label, detail, since, by: by?.name ?? '' };
 }
 
 /** One macrotask: by then every chain of promises that could move has moved. */

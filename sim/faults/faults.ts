@@ -18,12 +18,23 @@ const LASTS: readonly [number, number] = [10_000, 4_000_000];
 /** So long after a trouble at most the controllers have found it, and the status tells of it. */
 const SHOWS_MICROS = 2_000_000;
 
+/** A fault that was carried out. Times are virtual microseconds. */
+export interface Struck {
+  readonly number: number;
+  readonly kind: string;
+  /** Name of the machine. */
+  readonly victim: string;
+  readonly from: number;
+  /** When it ended, or would have; null where the run was over before. */
+  until: number | null;
+}
+
 export class Faults {
   readonly budget: Budget;
   /** Names of the kinds that this run draws from. */
   readonly kinds: readonly string[];
-  /** What was done: kind, machine, from when on. */
-  readonly log: string[] = [];
+  /** What was done, in order. */
+  readonly struck: Struck[] = [];
   /** A volume was wiped, rotted or set back: data may be gone for good. */
   readonly harmed = new Set<string>();
   /** Of those, where bytes were changed behind the back of the process. */
@@ -39,12 +50,22 @@ export class Faults {
   readonly #alone = new Set<Machine>();
   /** When the last trouble ended: what was known before says nothing of what it led to. */
   #endedAt = 0;
+  readonly #omitted: ReadonlySet<number>;
+  /** Of the next strike, whether it hits somebody or not. */
   #number = 0;
   #stopped = false;
 
-  constructor(scene: Scene, dice: Dice, budget: Budget, only: readonly string[] | null) {
+  /** `omitted`: numbers of strikes that are left out. */
+  constructor(
+    scene: Scene,
+    dice: Dice,
+    budget: Budget,
+    only: readonly string[] | null,
+    omitted: ReadonlySet<number> = new Set(),
+  ) {
     this.#scene = scene;
     this.#dice = dice;
+    this.#omitted = omitted;
     this.budget = budget;
     const share = dice.pick([0.15, 0.35, 0.7]);
     const possible = KINDS.filter(({ brutal }) => brutal !== true || budget === 'anything');
@@ -66,6 +87,7 @@ export class Faults {
     this.#stopped = true;
     for (const end of [...this.#ending.values()]) end();
     this.#ending.clear();
+    for (const one of this.struck) one.until ??= this.#scene.world.now;
     const { fabric, replicas, controllers, clients } = this.#scene;
     fabric.healAll();
     for (const machine of [...replicas, ...controllers, ...clients]) {
@@ -85,24 +107,29 @@ export class Faults {
   }
 
   #strike(): void {
-    const kind = this.#dice.pick(this.#drawn);
-    const victim = this.#victim(kind);
+    const number = this.#number;
+    this.#number += 1;
+    if (this.#omitted.has(number)) return;
+    const dice = this.#dice.fork(`strike ${number}`);
+    const kind = dice.pick(this.#drawn);
+    const victim = this.#victim(kind, dice);
     if (victim === null) return;
     if (kind.alone === true) {
       if (this.#alone.has(victim) || this.#scene.operator.busy) return;
       this.#alone.add(victim);
     }
     const { world } = this.#scene;
-    const lasts = this.#dice.spread(...LASTS);
-    const number = this.#number;
-    this.#number += 1;
-    this.log.push(`${(world.now / 1e6).toFixed(3)} s ${kind.name} ${victim.name} ${lasts} us`);
+    const lasts = dice.spread(...LASTS);
+    const from = world.now;
+    const struck: Struck = { number, kind: kind.name, victim: victim.name, from, until: null };
+    this.struck.push(struck);
     if (kind.latent === true || kind.loses === true) this.harmed.add(victim.name);
     if (kind.latent === true || kind.name === 'mountTwice') this.spoiled.add(victim.name);
     this.#trouble(victim, 1);
-    const end = kind.begin(this.#scene, victim, this.#dice);
+    const end = kind.begin(this.#scene, victim, dice);
     const over = (): void => {
       if (!this.#ending.delete(number)) return;
+      struck.until = world.now;
       end();
       if (kind.alone === true) this.#alone.delete(victim);
       this.#trouble(victim, -1);
@@ -117,22 +144,18 @@ export class Faults {
   }
 
   /** Whom a fault may hit now; null for nobody. */
-  #victim(kind: Kind): Machine | null {
+  #victim(kind: Kind, dice: Dice): Machine | null {
     const { replicas, controllers, clients } = this.#scene;
     const groups = [replicas, replicas, controllers];
     if (kind.on === 'any') groups.push(clients);
     const group =
-      kind.on === 'replica'
-        ? replicas
-        : kind.on === 'controller'
-          ? controllers
-          : this.#dice.pick(groups);
-    if (this.budget === 'anything') return this.#dice.pick(group);
+      kind.on === 'replica' ? replicas : kind.on === 'controller' ? controllers : dice.pick(groups);
+    if (this.budget === 'anything') return dice.pick(group);
     if (kind.latent === true) {
       const there = replicas.includes(this.#sick) && this.#mayHit(this.#sick, replicas);
       return there ? this.#sick : null;
     }
-    const victim = this.#dice.pick(group);
+    const victim = dice.pick(group);
     if (kind.loses === true && this.#restless()) return null;
     return this.#mayHit(victim, group) ? victim : null;
   }

@@ -49,7 +49,7 @@ function records(worker: Worker, key?: string): AppendOperation['records'] {
 /** Some at once, as a busy process does. */
 export async function appendLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     const burst = worker.dice.chance(0.2) ? worker.dice.between(2, 12) : 1;
     const sent = Array.from({ length: burst }, () =>
       append(worker, journal, { records: records(worker) }),
@@ -62,7 +62,7 @@ export async function appendLoop(worker: Worker): Promise<void> {
 /** Reads the tail and appends only if nothing came since, as 16 clients racing for a round do. */
 export async function compareTailLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     const called = worker.now;
     try {
       const { tailLsn } = await journal.tail({ timeoutMillis: patience(worker) });
@@ -89,7 +89,7 @@ export async function compareKeyLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
   const key = `k${worker.dice.below(3)}`;
   let lsn: number | null = null;
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     try {
       if (lsn === null) ({ keyLsn: lsn } = await journal.key(key, { timeoutMillis: 5_000 }));
       const what: What = { records: records(worker, key), expectKey: { key, lsn } };
@@ -104,7 +104,7 @@ export async function compareKeyLoop(worker: Worker): Promise<void> {
 /** The same append under the same chosen key, until it is there, and then some more. */
 export async function onceLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     const idempotencyKey = `once ${worker.unique()}`;
     const what = { records: records(worker), idempotencyKey };
     for (let attempt = 0; attempt < 8 && !worker.task.over(); attempt += 1) {
@@ -121,7 +121,7 @@ export async function onceLoop(worker: Worker): Promise<void> {
 export async function leadLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
   const key = `${LEASE_KEY_PREFIX}${worker.dice.below(2)}`;
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     try {
       await term(worker, journal, key);
     } catch (error) {

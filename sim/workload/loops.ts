@@ -5,7 +5,7 @@ import type { Machine, Program, Seams } from '../machine.ts';
 import type { Dice } from '../random.ts';
 import { appendLoop, compareKeyLoop, compareTailLoop, leadLoop, onceLoop } from './appending.ts';
 import { cursorLoop, journalLoop, readLoop, subscribeLoop, trimLoop } from './reading.ts';
-import { type Task, Worker } from './worker.ts';
+import { shared, type Task, Worker } from './worker.ts';
 
 type Loop = (worker: Worker) => Promise<void>;
 
@@ -51,15 +51,16 @@ function draw(dice: Dice, mix: Readonly<Record<string, number>>): string {
 export function workerProgram(task: Task, machine: () => Machine): Program {
   return {
     async start(seams: Seams, life: number) {
-      const { name, zone, clock } = machine();
-      const worker = new Worker(task, seams, clock, `${name}${life === 1 ? '' : `#${life}`}`, zone);
-      const names = Array.from({ length: LOOPS_OF_A_WORKER }, () => draw(worker.dice, task.mix));
-      const started = names.map((loop) => LOOPS.get(loop)?.(worker));
+      const { name: host, zone, clock } = machine();
+      const name = `${host}${life === 1 ? '' : `#${life}`}`;
+      const common = shared(task, seams, { name, zone, clock });
+      const names = Array.from({ length: LOOPS_OF_A_WORKER }, () => draw(common.dice, task.mix));
+      const started = names.map((loop, at) => LOOPS.get(loop)?.(new Worker(common, at)));
       for (const loop of started) {
-        loop?.catch((error: unknown) => task.recorder.refusal(error, `${worker.name} loop`));
+        loop?.catch((error: unknown) => task.recorder.refusal(error, `${name} loop`));
       }
       await new Promise<void>((resolve) => void seams.clock.after(micros(1), resolve));
-      return { close: () => worker.client.close() };
+      return { close: () => common.client.close() };
     },
   };
 }

@@ -7,7 +7,7 @@ import type { Worker } from './worker.ts';
 export async function readLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
   let nextLsn = 1;
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     const called = worker.now;
     const linearizable = worker.dice.chance(0.4);
     const from = worker.dice.chance(0.7) ? nextLsn : worker.dice.between(1, nextLsn);
@@ -37,7 +37,7 @@ export async function readLoop(worker: Worker): Promise<void> {
 export async function subscribeLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
   let last = 0;
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     const from = worker.dice.pick<'first' | 'next' | number>(['first', 'next', last + 1, last + 1]);
     const records: SeenRecord[] = [];
     const leave = new AbortController();
@@ -70,7 +70,7 @@ export async function subscribeLoop(worker: Worker): Promise<void> {
 /** Drops a prefix now and then, at a record or inside a batch. */
 export async function trimLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     await worker.pause(500_000, 8_000_000);
     try {
       const { tailLsn } = await journal.tail({ timeoutMillis: 5_000 });
@@ -97,7 +97,7 @@ export async function cursorLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
   const name = `cursor-${worker.dice.below(3)}`;
   let position = 0;
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     try {
       const deleted = worker.dice.chance(0.1);
       const { tailLsn } = await journal.tail({ timeoutMillis: 5_000 });
@@ -119,7 +119,7 @@ export async function cursorLoop(worker: Worker): Promise<void> {
 
 /** Makes a journal of its own, appends to it, reads it back, and drops it. */
 export async function journalLoop(worker: Worker): Promise<void> {
-  while (!worker.task.over()) {
+  while (await worker.turn()) {
     await worker.pause(500_000, 5_000_000);
     const name = `own-${worker.unique().replace(/[^a-z0-9]/g, '-')}`;
     try {

@@ -1,4 +1,4 @@
-// One client process of a run: its client, its chance, and how it waits and writes down.
+// One loop of a client process: its client, its chance, and how it waits and writes down.
 
 import { type Client, connectWith } from '../../client/client.ts';
 import type { Journal } from '../../client/journal.ts';
@@ -19,26 +19,76 @@ export interface Task {
   readonly over: () => boolean;
   /** Which loops a worker runs, by weight; drawn once a run. */
   readonly mix: Readonly<Record<string, number>>;
+  /** Loops and turns that are left out: see omitted.ts. */
+  readonly omitted: ReadonlySet<string>;
+}
+
+/** A turn that is left out takes so long, so that the others keep their times by and large. */
+const OMITTED_MICROS = micros(100_000);
+
+/** What the loops of one process share. */
+export interface Shared {
+  readonly task: Task;
+  readonly seams: Seams;
+  readonly clock: MachineClock;
+  /** Of the process: `w1`, `w1#2` after its first restart. */
+  readonly name: string;
+  readonly client: Client;
+  readonly dice: Dice;
+}
+
+export function shared(
+  task: Task,
+  seams: Seams,
+  { name, zone, clock }: { readonly name: string; readonly zone: string; clock: MachineClock },
+): Shared {
+  const dice = new Dice(`worker/${name}/${seams.random.hex(8)}`);
+  const { clock: own, random, network, logger } = seams;
+  const endpoints = task.endpoints();
+  const client = connectWith({ clock: own, random, network, logger, endpoints, zone, node: name });
+  return { task, seams, clock, name, client, dice };
 }
 
 export class Worker {
   readonly task: Task;
+  /** Of the process. */
   readonly name: string;
-  readonly dice: Dice;
   readonly client: Client;
   readonly machine: MachineClock;
+  /** Another one each turn, so that a turn that is left out changes no other. */
+  dice: Dice;
   readonly #seams: Seams;
+  readonly #loop: string;
+  readonly #chance: Dice;
+  #turn = 0;
   #serial = 0;
 
-  constructor(task: Task, seams: Seams, machine: MachineClock, name: string, zone: string) {
+  /** The loop of this number, from 0, in its process. */
+  constructor({ task, seams, clock, name, client, dice }: Shared, loop: number) {
     this.task = task;
     this.name = name;
-    this.machine = machine;
+    this.machine = clock;
+    this.client = client;
     this.#seams = seams;
-    this.dice = new Dice(`worker/${name}/${seams.random.hex(8)}`);
-    const { clock, random, network, logger } = seams;
-    const endpoints = task.endpoints();
-    this.client = connectWith({ clock, random, network, logger, endpoints, zone, node: name });
+    this.#loop = `${name}/${loop}`;
+    this.#chance = dice.fork(`${loop}`);
+    this.dice = this.#chance;
+  }
+
+  /** Begins the next turn that is not left out; false where the work is over. */
+  async turn(): Promise<boolean> {
+    const { omitted, over, recorder } = this.task;
+    while (!over() && !omitted.has(this.#loop)) {
+      this.#turn += 1;
+      const name = `${this.#loop}/${this.#turn}`;
+      this.dice = this.#chance.fork(`${this.#turn}`);
+      if (!omitted.has(name)) {
+        recorder.turns.push(name);
+        return true;
+      }
+      await new Promise<void>((go) => void this.#seams.clock.after(OMITTED_MICROS, go));
+    }
+    return false;
   }
 
   get recorder(): Recorder {
@@ -57,7 +107,7 @@ export class Worker {
   /** A name that nothing else in the run has. */
   unique(): string {
     this.#serial += 1;
-    return `${this.name}.${this.#serial}`;
+    return `${this.#loop}/${this.#turn}.${this.#serial}`;
   }
 
   /** A text that no other record of the run has, now and then a long one. */

@@ -1,0 +1,65 @@
+// The sum over many runs: what passed, what each checker looked at, and how fast it went.
+
+import type { RunResult } from '../run.ts';
+
+/** A result that can cross threads. */
+export type Report = Omit<RunResult, 'evidence'> & {
+  /** Empty for a run that passed. */
+  readonly story: string;
+  readonly wallMillis: number;
+};
+
+/** A checker that looked at nothing in so many runs shows nothing; one run may have no leases. */
+const BLIND_RUNS = 20;
+
+export class Totals {
+  passed = 0;
+  failed = 0;
+  refused = 0;
+  events = 0;
+  acknowledged = 0;
+  readonly #checked = new Map<string, number>();
+  readonly #kinds = new Map<string, number>();
+
+  add(report: Report): void {
+    if (report.failure === null) this.passed += 1;
+    else this.failed += 1;
+    if (report.refused) this.refused += 1;
+    this.events += report.events;
+    this.acknowledged += report.acknowledged;
+    this.#kinds.set(report.budget, (this.#kinds.get(report.budget) ?? 0) + 1);
+    for (const [name, count] of Object.entries(report.checked)) {
+      this.#checked.set(name, (this.#checked.get(name) ?? 0) + count);
+    }
+  }
+
+  get runs(): number {
+    return this.passed + this.failed;
+  }
+
+  /** What was shown, and in how much time; `threads` shared the work. */
+  lines(seconds: number, threads: number): readonly string[] {
+    const rate = Math.round(this.events / seconds);
+    const kinds = [...this.#kinds].map(([kind, count]) => `${count} ${kind}`).sort();
+    const looked = [...this.#checked].map(([name, count]) => `${name} ${count}`);
+    const share = Math.round(rate / threads);
+    const each = threads === 1 ? '' : `, ${share} on each of ${threads} threads`;
+    const took = `${seconds.toFixed(1)} s`;
+    return [
+      `${this.runs} runs (${kinds.join(', ')}): ${this.events} events in ${took}, ` +
+        `${rate} events/s${each}`,
+      `looked at: ${looked.join(', ') || 'nothing'}; ${this.acknowledged} appends acknowledged` +
+        `${this.refused === 0 ? '' : `; ${this.refused} runs refused to go on, and may`}`,
+    ];
+  }
+
+  /** Why this shows nothing although nothing failed; null where it does show something. */
+  blind(): string | null {
+    const counts = [...this.#checked.values()];
+    if (this.runs === 0) return 'no run was made';
+    if (this.failed === 0 && counts.every((count) => count === 0)) return 'nothing was checked';
+    const names = [...this.#checked].filter(([, count]) => count === 0).map(([name]) => name);
+    if (this.passed < BLIND_RUNS || names.length === 0) return null;
+    return `these checkers looked at nothing: ${names.join(', ')}`;
+  }
+}
