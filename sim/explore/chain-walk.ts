@@ -2,7 +2,7 @@
 // slow member, its own clients, and some have an adversary that strikes where it hurts.
 
 import { type Configuration, findMember } from '../../protocol/configuration.ts';
-import { ChainReplay } from '../spec/chain-replay.ts';
+import { ExploredReplay } from '../spec/chain-explored.ts';
 import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
 import { checkTables, checkWorld, describeWorld } from './chain-checks.ts';
 import { ChainClients } from './chain-clients.ts';
@@ -100,7 +100,7 @@ function isCold(world: ChainWorldState, next: Configuration): boolean {
 export interface Walker {
   readonly world: ChainWorldState;
   readonly truth: ChainTruth;
-  readonly replay: ChainReplay;
+  readonly replay: ExploredReplay;
   /** Takes one step; null where nothing can happen any more. */
   step(): ChainAction | null;
 }
@@ -111,7 +111,7 @@ export function openWalk(seed: number): Walker {
   const frameBatches = random() < 0.5 ? 1 : 1_000;
   const world = openChainWorld({ ...SCOPE, minReplicas, frameBatches });
   const truth = new ChainTruth(world);
-  const replay = new ChainReplay(world);
+  const replay = new ExploredReplay(world);
   const clients = new ChainClients(truth, random, random() < 0.3);
   const weights = mix(random);
   // Some sites hear of new configurations late: zombies, alone or in company.
@@ -177,6 +177,6 @@ export function walk(seed: number, steps: number): WalkResult {
   const reads = world.used.reads - world.asked.length;
   const { looked } = truth;
   const { epoch } = latest(world);
-  const replayed = walker.replay.taken;
+  const replayed = walker.replay.replay.taken;
   return { acknowledged: world.acknowledged.size, epoch, reads, looked, replayed };
 }

@@ -3,36 +3,44 @@
 // After a step the sites are compared with what the model last knew of them: each difference must
 // be an action that the model allows, and so must every acknowledgement, commit and read answer.
 
-import type { ChainEffect } from '../../protocol/chain/messages.ts';
+import type { ChainEffect, ChainRecord } from '../../protocol/chain/messages.ts';
+import type { ChainState } from '../../protocol/chain/state.ts';
 import { type Configuration, order } from '../../protocol/configuration.ts';
-import { type BatchHeader, lastLsn, type StoreId } from '../../protocol/types.ts';
-import type { ChainWorldState, Site } from '../explore/chain-world.ts';
+import type { StoreId } from '../../protocol/types.ts';
 import {
   CHAIN_ACTIONS,
-  type Entry,
-  type Log,
-  len,
   type SpecConfiguration,
   type SpecNode,
   type SpecState,
   UNMODELLED,
 } from './chain.ts';
+import { isSame, type Log, len } from './chain-log.ts';
 
 const actions = CHAIN_ACTIONS;
-const name = (store: StoreId): string => `${Number(store)}`;
+const name = (store: StoreId): string => store.replace(/^0+(?=.)/, '');
 
-const entry = (header: BatchHeader): Entry => ({
-  lsn: lastLsn(header),
-  epoch: header.epoch,
-  id: `${header.firstLsn}.${header.epoch}.${header.bodyCrc}`,
-});
-const same = (one: Log, other: readonly BatchHeader[]): boolean =>
-  one.length === other.length &&
-  one.every(({ lsn, epoch, id }, at) => {
-    const header = other[at];
-    if (header === undefined || lastLsn(header) !== lsn || header.epoch !== epoch) return false;
-    return id === `${header.firstLsn}.${epoch}.${header.bodyCrc}`;
-  });
+/** A member as the replay sees it: the machine, and what lies on its disk. */
+export interface Member {
+  readonly store: StoreId;
+  readonly incarnation: number;
+  /** Null while the process is down. */
+  readonly state: ChainState | null;
+  /** Everything appended since the beginning, whatever was trimmed. */
+  readonly written: Log;
+  readonly durable: Log;
+  /** As it was last saved. */
+  readonly record: ChainRecord | null;
+  /** Number of the next request that it may be asked. */
+  readonly nextRequest: number;
+}
+
+export interface Step {
+  /** In the order of their epochs, from the first that there was. */
+  readonly decided: readonly Configuration[];
+  /** Whoever may have taken a step. */
+  readonly members: readonly Member[];
+  readonly effects: readonly { readonly store: StoreId; readonly effect: ChainEffect }[];
+}
 
 function configuration(given: Configuration): SpecConfiguration {
   const inc = new Map(order(given).map(({ store, incarnation }) => [name(store), incarnation]));
@@ -46,47 +54,41 @@ function configuration(given: Configuration): SpecConfiguration {
 export class ChainReplay {
   /** Actions that were replayed, by name. */
   readonly taken = new Map<string, number>();
-  readonly #world: ChainWorldState;
-  readonly #state: SpecState;
+  readonly #state: SpecState = {
+    cfgs: [],
+    nodes: new Map(),
+    start: new Map(),
+    hist: new Map(),
+    ackd: new Map(),
+    committed: new Map(),
+    got: new Map(),
+  };
   /** By epoch and node: the number of the next request when each barrier was drawn. */
   readonly #drawn = new Map<string, number[]>();
-  #effects: { readonly store: StoreId; readonly effect: ChainEffect }[] = [];
 
-  constructor(world: ChainWorldState) {
-    this.#world = world;
-    const nodes = world.sites.map(({ store, incarnation }): [string, SpecNode] => [
-      name(store),
-      { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0, inc: incarnation },
-    ]);
-    this.#state = {
-      cfgs: world.decided.map(configuration),
-      nodes: new Map(nodes),
-      start: new Map(),
-      hist: new Map(),
-      ackd: new Map(),
-      committed: new Map(),
-      got: new Map(),
-    };
-    const before = world.observe;
-    world.observe = (store, effect) => {
-      before?.(store, effect);
-      this.#effects.push({ store, effect });
-    };
-  }
-
-  /** Call after each step of the world. */
-  step(): void {
-    const effects = this.#effects;
-    this.#effects = [];
-    const { decided, sites } = this.#world;
-    for (const next of decided.slice(this.#state.cfgs.length)) {
-      this.#take('Reconfig', () => actions.Reconfig(this.#state, configuration(next)));
+  /** Call after each step; throws a SpecViolation where the model does not allow it. */
+  step({ decided, members, effects }: Step): void {
+    for (const member of members) this.#meet(member);
+    const { cfgs } = this.#state;
+    for (const next of decided.slice(cfgs.length)) {
+      // The first is given, as in the model's Init.
+      if (cfgs.length === 0) cfgs.push(configuration(next));
+      else this.#take('Reconfig', () => actions.Reconfig(this.#state, configuration(next)));
     }
-    for (const site of sites) {
-      this.#compare(site);
-      this.#noteBarrier(name(site.store), site);
+    for (const member of members) {
+      this.#compare(member);
+      this.#noteBarrier(member);
     }
     for (const { store, effect } of effects) this.#effect(name(store), effect);
+  }
+
+  /** Whoever was never seen has an empty disk until it shows one. */
+  #meet({ store, incarnation }: Member): void {
+    const n = name(store);
+    if (this.#state.nodes.has(n)) return;
+    const inc = Math.min(1, incarnation);
+    const node: SpecNode = { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0, inc };
+    this.#state.nodes.set(n, node);
   }
 
   #take(action: string, act: () => void): void {
@@ -102,7 +104,7 @@ export class ChainReplay {
 
   // ── Differences ─────────────────────────────────────────────────────────────────────────────
 
-  #compare(site: Site): void {
+  #compare(site: Member): void {
     const n = name(site.store);
     const node = this.#node(n);
     const { state, record } = site;
@@ -113,7 +115,7 @@ export class ChainReplay {
     if (site.incarnation !== node.inc) {
       const ep = record?.epoch ?? 0;
       const mark = record?.markLsn ?? 0;
-      const volume = { inc: site.incarnation, ep, mark, disk: site.durable.map(entry) };
+      const volume = { inc: site.incarnation, ep, mark, disk: site.durable };
       this.#take('Crash', () => actions.Crash.restart(this.#state, n, volume));
     }
     const epoch = record?.epoch ?? 0;
@@ -135,11 +137,10 @@ export class ChainReplay {
     if (record !== null && record.epoch === node.ep) node.mark = record.markLsn;
   }
 
-  #compareLog(n: string, node: SpecNode, { state, written }: Site): void {
+  #compareLog(n: string, node: SpecNode, { state, written: log }: Member): void {
     if (state === null) return;
     const grown = node.live && state.live && state.synced;
-    if (same(node.log, written) && (!grown || node.synced)) return;
-    const log = written.map(entry);
+    if (isSame(node.log, log) && (!grown || node.synced)) return;
     const leads = this.#state.cfgs[node.ep - 1]?.order[0] === n;
     if (node.live && leads) {
       for (const one of log.slice(node.log.length)) {
@@ -154,9 +155,9 @@ export class ChainReplay {
     }
   }
 
-  #compareDisk(n: string, node: SpecNode, { durable }: Site): void {
-    if (same(node.disk, durable)) return;
-    this.#take('FsyncAck', () => actions.FsyncAck.fsync(this.#state, n, durable.map(entry)));
+  #compareDisk(n: string, node: SpecNode, { durable }: Member): void {
+    if (isSame(node.disk, durable)) return;
+    this.#take('FsyncAck', () => actions.FsyncAck.fsync(this.#state, n, durable));
   }
 
   // ── Effects ─────────────────────────────────────────────────────────────────────────────────
@@ -196,12 +197,13 @@ export class ChainReplay {
     return at < 0 ? Number.POSITIVE_INFINITY : at;
   }
 
-  #noteBarrier(n: string, { state }: Site): void {
+  #noteBarrier({ store, state, nextRequest }: Member): void {
     if (state === null || !state.live) return;
+    const n = name(store);
     const place = `${state.record?.epoch ?? 0} ${n}`;
     const drawn = this.#drawn.get(place) ?? [0];
     this.#drawn.set(place, drawn);
-    while (drawn.length <= state.barrier) drawn.push(this.#world.nextRequest);
+    while (drawn.length <= state.barrier) drawn.push(nextRequest);
   }
 
   /** What is passed on was said. */

@@ -6,15 +6,7 @@
 // no actions of the model: what a learner copies, a sync that stopped half way, and what others
 // than heads believe to be committed; their guards keep them from doing what the model forbids.
 
-export interface Entry {
-  /** Last position of its batch. */
-  readonly lsn: number;
-  readonly epoch: number;
-  /** Tells one batch from another of the same place. */
-  readonly id: string;
-}
-
-export type Log = readonly Entry[];
+import { countTo, type Entry, isPrefix, type Log, len, upTo } from './chain-log.ts';
 
 export interface SpecConfiguration {
   readonly order: readonly string[];
@@ -59,10 +51,6 @@ function guard(holds: boolean, action: string, why: string): void {
   if (!holds) throw new SpecViolation(action, why);
 }
 
-export const len = (log: Log): number => log.at(-1)?.lsn ?? 0;
-export const isPrefix = (one: Log, other: Log): boolean =>
-  one.length <= other.length && one.every(({ id }, at) => id === other[at]?.id);
-const upTo = (log: Log, lsn: number): Log => log.filter((entry) => entry.lsn <= lsn);
 const key = (e: number, n: string): string => `${e} ${n}`;
 
 function nodeOf(state: SpecState, n: string): SpecNode {
@@ -205,11 +193,12 @@ function ack(state: SpecState, n: string, e: number, lsn: number): void {
   const node = nodeOf(state, n);
   guard(node.live && node.ep === e, action, `it says so in epoch ${e}, and is in ${node.ep}`);
   guard(node.synced || lsn === 0, action, 'it is not synced');
-  const held = upTo(node.log, lsn);
-  const durable = len(held) === lsn && isPrefix(held, node.disk);
+  const last = node.log[countTo(node.log, lsn) - 1];
+  const onDisk = node.disk[countTo(node.disk, lsn) - 1];
+  const durable = (last?.lsn ?? 0) === lsn && last?.id === onDisk?.id;
   guard(durable, action, `${lsn} is not on its disk, which ends at ${len(node.disk)}`);
   if (lsn < ackedLsn(state, e, n)) return;
-  state.ackd.set(key(e, n), { lsn, epoch: held.at(-1)?.epoch ?? 0 });
+  state.ackd.set(key(e, n), { lsn, epoch: last?.epoch ?? 0 });
 }
 
 function commit(state: SpecState, n: string, lsn: number): void {
@@ -220,9 +209,13 @@ function commit(state: SpecState, n: string, lsn: number): void {
     const acked = ackedLsn(state, node.ep, m);
     guard(acked >= lsn, action, `${m} has acknowledged ${acked} of ${lsn}`);
   }
-  for (const entry of upTo(node.log, lsn)) {
+  // An id names all before it: down from the end, the first that is known speaks for the rest.
+  for (let at = countTo(node.log, lsn) - 1; at >= 0; at -= 1) {
+    const entry = node.log[at];
+    if (entry === undefined) break;
     const known = state.committed.get(entry.lsn);
     guard(known === undefined || known === entry.id, action, `${entry.lsn} is committed twice`);
+    if (known !== undefined) break;
     state.committed.set(entry.lsn, entry.id);
   }
 }
@@ -285,18 +278,20 @@ function syncPart(state: SpecState, n: string, log: Log): void {
 function learnerFetch(state: SpecState, n: string, log: Log): void {
   const node = nodeOf(state, n);
   guard(!node.live, `LearnerFetch(${n})`, 'it is a member');
-  const good = log.every(
-    ({ lsn, id }, at) => node.log[at]?.id === id || state.committed.get(lsn) === id,
-  );
+  const last = log.at(-1);
+  const good = isPrefix(log, node.log) || isCommitted(state, last);
   guard(good, `LearnerFetch(${n})`, 'it took what is not committed');
   node.log = log;
 }
 
 function learnCommit(state: SpecState, n: string, lsn: number): void {
-  for (const entry of upTo(nodeOf(state, n).log, lsn)) {
-    const same = state.committed.get(entry.lsn) === entry.id;
-    guard(same, `LearnCommit(${n})`, `${entry.lsn} was committed by no head`);
-  }
+  const last = upTo(nodeOf(state, n).log, lsn).at(-1);
+  const good = last === undefined || isCommitted(state, last);
+  guard(good, `LearnCommit(${n})`, `${last?.lsn} was committed by no head`);
+}
+
+function isCommitted(state: SpecState, entry: Entry | undefined): boolean {
+  return entry !== undefined && state.committed.get(entry.lsn) === entry.id;
 }
 
 /** By their names in the model: Snapshot copies a volume and changes nothing here. */

@@ -6,7 +6,7 @@ import { epoch } from '../../protocol/types.ts';
 import { generator, openWalk, walk } from '../explore/chain-walk.ts';
 import { latest } from '../explore/chain-world.ts';
 import { CHAIN_ACTIONS, SpecViolation } from './chain.ts';
-import { ChainReplay } from './chain-replay.ts';
+import { ExploredReplay } from './chain-explored.ts';
 import { REGISTER_ACTIONS } from './register.ts';
 import { walkRegister } from './register-replay.ts';
 
@@ -85,5 +85,5 @@ test('a batch that appears on a disk out of nowhere is refused', () => {
 
 test('a replay that was never told anything has taken no action', () => {
   const { world } = openWalk(5);
-  deepStrictEqual(new ChainReplay(world).taken.size, 0);
+  deepStrictEqual(new ExploredReplay(world).replay.taken.size, 0);
 });
