@@ -153,6 +153,16 @@ export const tiers: readonly Tier[] = [
 /** Run by name only. */
 export const asked: readonly Tier[] = [
   {
+    name: 'seeing',
+    about: 'rules by promtool, dashboards by a Prometheus that scrapes a cluster of processes',
+    installs: 'Prometheus and promtool built from Go modules into ~/.cache/journal, once',
+    minutesMax: 45,
+    steps: () => [
+      program('Prometheus is built', process.execPath, 'tools/main.ts', 'promtool', 'prometheus'),
+      ...tests('seeing', 'test/seeing/*.test.ts'),
+    ],
+  },
+  {
     name: 'operator',
     about: 'charts, faults under load and the life of a cluster on a real Kubernetes',
     installs: kubernetesInstalls,

@@ -39,7 +39,7 @@ function pathOf(name: string, tool: Tool): string {
     const path = join(folder, file);
     return isThere(path) ? readFileSync(path, 'utf8') : '';
   });
-  const key = keyOf(process.arch, linkerFlags(tool), ...texts);
+  const key = keyOf(process.arch, linkerFlags(tool), ...tagFlags(tool), ...texts);
   return join(cacheFolder(), 'tools', `${tool.module}-${key}`, name);
 }
 
@@ -48,12 +48,14 @@ const folderOf = (tool: Tool): string => join(import.meta.dirname, tool.module);
 const linkerFlags = ({ set }: Tool): string =>
   ['-s -w', ...Object.entries(set).map(([name, value]) => `-X ${name}=${value}`)].join(' ');
 
+const tagFlags = ({ tags }: Tool): string[] => (tags === undefined ? [] : [`-tags=${tags}`]);
+
 /** Go's own cache keeps the packages, so a build that was cut short goes on where it was. */
 async function compile(tool: Tool, path: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
   const made = `${path}.made`;
   const flags = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags', linkerFlags(tool)];
-  const command = ['go', 'build', ...flags, '-o', made, tool.package];
+  const command = ['go', 'build', ...flags, ...tagFlags(tool), '-o', made, tool.package];
   const child = spawn('nice', ['-n', '19', ...command], {
     cwd: folderOf(tool),
     env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '' },

@@ -21,7 +21,7 @@ import type { ClusterStatus } from '../../transport/public.ts';
 import { type ControllerConfig, FEATURE_LEVEL_MAX } from './config.ts';
 import { type ControllerHome, openControllerHome } from './format.ts';
 import { Group } from './group.ts';
-import { type Metrics, openMetrics } from './metrics.ts';
+import { Gauges, type Metrics, openMetrics } from './metrics.ts';
 import { controllerHandlers } from './service.ts';
 import { clusterStatus } from './status.ts';
 import { Watch } from './watch.ts';
@@ -50,6 +50,8 @@ export interface Controller {
   /** Why it is not of use yet; empty once it is. */
   unready(): string;
   status(): ClusterStatus;
+  /** Brings the gauges up to date. */
+  measure(): void;
   close(): Promise<void>;
 }
 
@@ -80,6 +82,7 @@ class RunningController implements Controller {
   readonly #home: ControllerHome;
   readonly #metadata: Metadata;
   readonly #metrics: Metrics = openMetrics();
+  readonly #gauges = new Gauges(this.#metrics.registry);
   readonly ended: Promise<void>;
   readonly started: Promise<void>;
   #start: () => void = () => {};
@@ -147,6 +150,12 @@ class RunningController implements Controller {
       reconfigurer,
       about: () => this.#about(),
     });
+  }
+
+  measure(): void {
+    // Before the registers were read there is nothing to say.
+    if (this.#watch?.catalog.complete !== true) return;
+    this.#gauges.set(this.status(), this.#watch.catalog.configurations());
   }
 
   async open(): Promise<void> {

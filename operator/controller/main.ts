@@ -254,7 +254,10 @@ function sourceOf(controller: Controller): ProbeSource {
   return {
     dead: () => '',
     unready: () => controller.unready(),
-    metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+    metrics: async () => {
+      controller.measure();
+      return { type: registry.contentType, text: await registry.metrics() };
+    },
   };
 }
 

@@ -2,6 +2,8 @@
 // one process (the simulator) do not share numbers.
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Configuration } from '../../protocol/configuration.ts';
+import type { ClusterStatus, JournalStatus } from '../../transport/public.ts';
 import type { Cause } from './decide/situation.ts';
 
 export interface Metrics {
@@ -73,3 +75,49 @@ export function openMetrics(): Metrics {
     loopLate: (seconds) => late.observe(seconds),
   };
 }
+
+const IN_CHAIN = ['head', 'middle', 'tail'];
+
+/** The cluster as this controller sees it: set right before it is asked for. */
+export class Gauges {
+  readonly #writable: Gauge<'journal'>;
+  readonly #members: Gauge<'journal'>;
+  readonly #wanted: Gauge<'journal'>;
+  readonly #epoch: Gauge<'journal'>;
+  readonly #answering: Gauge<'kind'>;
+  readonly #known: Gauge<'kind'>;
+
+  constructor(registry: Registry) {
+    const ofJournal = (name: string, help: string): Gauge<'journal'> =>
+      new Gauge({ name, help, labelNames: ['journal'], registers: [registry] });
+    const ofKind = (name: string, help: string): Gauge<'kind'> =>
+      new Gauge({ name, help, labelNames: ['kind'], registers: [registry] });
+    this.#writable = ofJournal('journal_writable', '1 while the journal takes appends.');
+    this.#members = ofJournal('journal_chain_members', 'Members that serve and are in step.');
+    this.#wanted = ofJournal('journal_chain_members_wanted', 'Its replication factor.');
+    this.#epoch = ofJournal('journal_epoch', 'Epoch that was decided last.');
+    this.#answering = ofKind('journal_processes_answering', 'Processes that answer, by kind.');
+    this.#known = ofKind('journal_processes_known', 'Processes that should answer, by kind.');
+  }
+
+  set(status: ClusterStatus, configurations: readonly Configuration[]): void {
+    for (const gauge of [this.#writable, this.#members, this.#wanted, this.#epoch]) gauge.reset();
+    for (const one of status.journals) {
+      const { name: journal, writable, epoch } = one;
+      this.#writable.set({ journal }, writable ? 1 : 0);
+      this.#members.set({ journal }, serving(one));
+      this.#epoch.set({ journal }, epoch);
+    }
+    for (const { name: journal, deleted, settings } of configurations) {
+      if (!deleted) this.#wanted.set({ journal }, settings.replicationFactor);
+    }
+    for (const kind of ['replica', 'controller'] as const) {
+      const all = status.processes.filter((one) => one.kind === kind);
+      this.#known.set({ kind }, all.length);
+      this.#answering.set({ kind }, all.filter(({ reachable }) => reachable).length);
+    }
+  }
+}
+
+const serving = ({ members }: JournalStatus): number =>
+  members.filter(({ role, live, synced }) => IN_CHAIN.includes(role) && live && synced).length;

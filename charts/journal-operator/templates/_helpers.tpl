@@ -27,6 +27,13 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* "true" where they are wanted and the API server knows them. */}}
+{{- define "journal-operator.podMonitors" -}}
+{{- if and .Values.monitoring.podMonitors (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* What the operator does in each namespace that it keeps; docs/kubernetes.md says why. */}}
 {{- define "journal-operator.rules" -}}
 - apiGroups: [journal.dev]
@@ -56,7 +63,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
-{{- if .Values.monitoring.podMonitors }}
+{{- if include "journal-operator.podMonitors" . }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, list, watch, create, patch, delete]
