@@ -8,6 +8,7 @@ import type { Logger } from '../io/logger.ts';
 import type { Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
 import { type Directory, type Identity, openDirectory } from '../log/directory.ts';
+import type { ChainState } from '../protocol/chain/state.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { micros, type StoreId, storeId } from '../protocol/types.ts';
 import { controllerMethods } from '../transport/methods.ts';
@@ -22,6 +23,8 @@ export interface World {
   readonly disk: Disk;
   readonly network: Network;
   readonly logger: Logger;
+  /** Told of each turn of a journal's machine, where somebody looks at all members together. */
+  readonly turned?: ((state: ChainState) => void) | undefined;
 }
 
 export interface Home {

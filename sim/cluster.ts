@@ -8,9 +8,7 @@ import { micros, type Zone, zone } from '../protocol/types.ts';
 import type { ClusterStatus } from '../transport/public.ts';
 import { SimulatedDisk } from './disk.ts';
 import type { Scene } from './faults/scene.ts';
-import { Machine, type Program, type Seams } from './machine.ts';
-import { Listeners } from './network.ts';
-import { type Estate, Operator } from './operator.ts';
+import { type Estate, Operator } from './fleet/operator.ts';
 import {
   type Build,
   type Circumstances,
@@ -21,7 +19,10 @@ import {
   PRESENT,
   REPLICA_PORT,
   replicaProgram,
-} from './programs.ts';
+} from './fleet/programs.ts';
+import { Together } from './fleet/together.ts';
+import { Machine, type Program, type Seams } from './machine.ts';
+import { Listeners } from './network.ts';
 import type { Dice } from './random.ts';
 import { Fabric } from './wires/fabric.ts';
 import type { World } from './world.ts';
@@ -50,6 +51,7 @@ export class Cluster implements Scene, Estate {
   status: ClusterStatus | null = null;
   statusAt = 0;
   readonly operator: Operator;
+  readonly together = new Together();
   #client: Client | null = null;
   #ghosts = 0;
   /** Numbers of the machines that were ever there, so that no name comes twice. */
@@ -114,6 +116,7 @@ export class Cluster implements Scene, Estate {
     return {
       build: () => this.#builds.get(name) ?? PRESENT,
       controllers: () => this.controllerAddresses(),
+      together: this.together,
     };
   }
 

@@ -12,8 +12,8 @@ import { JournalError } from '../protocol/errors.ts';
 import { after, type Batch, type JournalId, lastLsn, lsn } from '../protocol/types.ts';
 import type { FinalBatch, FinalLog } from './checkers/history.ts';
 import type { Cluster } from './cluster.ts';
+import { DIRECTORY } from './fleet/programs.ts';
 import type { Machine } from './machine.ts';
-import { DIRECTORY } from './programs.ts';
 import { seen } from './recorder.ts';
 
 /** What the cluster said of a journal when it had come to rest. */

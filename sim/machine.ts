@@ -28,7 +28,12 @@ export interface Program {
    * Starts it; the result stops it gracefully. A rejection, or `ended` called later, is an exit of
    * the process with an error.
    */
-  start(seams: Seams, life: number, ended: (error: unknown) => void): Promise<Running>;
+  start(
+    seams: Seams,
+    life: number,
+    ended: (error: unknown) => void,
+    actor: Actor,
+  ): Promise<Running>;
 }
 
 export interface Running {
@@ -122,7 +127,7 @@ export class Machine {
     const life = this.lives;
     this.#world.schedule(1, actor, 'world', `start ${actor.name}`, () => {
       const ended = (error: unknown): void => this.exited(actor, error);
-      program.start(this.seams(actor), life, ended).then((running) => {
+      program.start(this.seams(actor), life, ended, actor).then((running) => {
         this.running = running;
       }, ended);
     });

@@ -343,6 +343,8 @@ class Life {
 
   #judge(history: History): void {
     for (const surprise of this.#recorder.surprises.slice(0, 3)) this.#fail('surprises', surprise);
+    const { chain, paxos } = this.#cluster.together.counts;
+    this.#checked.invariants = chain + paxos;
     for (const { name, check } of checkers) {
       const { checked, wrong } = check(history);
       this.#checked[name] = checked;

@@ -15,6 +15,7 @@ import type { Random } from '../../io/random.ts';
 import { METADATA_DIRECTORY } from '../../log/layout.ts';
 import { type Metadata, openMetadata } from '../../log/metadata.ts';
 import { JournalError } from '../../protocol/errors.ts';
+import type { AcceptorView } from '../../protocol/paxos/invariants.ts';
 import type { AcceptorSet } from '../../protocol/paxos/messages.ts';
 import { type Micros, micros } from '../../protocol/types.ts';
 import type { ClusterStatus } from '../../transport/public.ts';
@@ -35,6 +36,8 @@ export interface ControllerParts {
   readonly config: ControllerConfig;
   /** Throws where the caller is no process of this cluster; everybody may call without it. */
   readonly access?: ((context: CallContext) => void) | undefined;
+  /** Told of each step of the acceptor, where somebody looks at all of them together. */
+  readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
 }
 
 export interface Controller {

@@ -7,6 +7,7 @@ import type { Network } from '../../io/network.ts';
 import type { Random } from '../../io/random.ts';
 import type { Metadata } from '../../log/metadata.ts';
 import { JournalError } from '../../protocol/errors.ts';
+import type { AcceptorView } from '../../protocol/paxos/invariants.ts';
 import {
   type AcceptorAnswer,
   type AcceptorRequest,
@@ -48,6 +49,8 @@ export interface GroupParts {
   /** The group has gone on without this controller: `set` serves, and does not name it. */
   readonly onReplaced: (set: AcceptorSet) => void;
   readonly onFailed: (error: Error) => void;
+  /** Told of each step of the acceptor. */
+  readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
 }
 
 /** A seat that carries floors and registers to others may be big: it gets more time. */
@@ -116,6 +119,7 @@ export class Group {
       store: home.store,
       metadata,
       logger,
+      stepped: parts.stepped,
       onAccepted: (key) => parts.onHint(key),
       onPrepared: (key, proposer) => {
         if (proposer !== `${home.store}.${nonce}`) parts.onOther(key);

@@ -10,6 +10,7 @@ import type { Logger } from '../../io/logger.ts';
 import { encodeBatch, encodeControlBody } from '../../log/batch.ts';
 import type { EncodedBody, Volume } from '../../log/log.ts';
 import type { Metadata } from '../../log/metadata.ts';
+import { checkMember } from '../../protocol/chain/invariants.ts';
 import { turn } from '../../protocol/chain/machine.ts';
 import type {
   ChainEffect,
@@ -17,7 +18,7 @@ import type {
   ChainReply,
   ChainRequest,
 } from '../../protocol/chain/messages.ts';
-import { outstanding } from '../../protocol/chain/state.ts';
+import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Member, MIB } from '../../protocol/configuration.ts';
 import { InvariantViolation, JournalError } from '../../protocol/errors.ts';
 import { type Batch, type BatchHeader, micros } from '../../protocol/types.ts';
@@ -49,6 +50,8 @@ export interface DriverParts {
   inquire(host: Host): void;
   /** A rule was broken or the code threw: nothing may go on. */
   crash(error: unknown): void;
+  /** Told of each turn of a machine; the simulator looks at all members of a journal together. */
+  readonly turned?: ((state: ChainState) => void) | undefined;
 }
 
 export class Driver {
@@ -167,6 +170,8 @@ export class Driver {
     if (host.closed || this.#halted !== null) return;
     this.#requests.stepping(host, waiting, this.#parts.clock.now());
     const effects = turn(host.state, [this.#now(), ...waiting]);
+    checkMember(host.state);
+    this.#parts.turned?.(host.state);
     for (const effect of effects) this.#carryOut(host, effect);
     for (const input of waiting) {
       if (input.kind === 'cancel') this.#requests.forget(host, input.request);

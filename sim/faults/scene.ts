@@ -1,7 +1,7 @@
 // What faults may touch, and what a fault is.
 
+import type { Operator } from '../fleet/operator.ts';
 import type { Machine } from '../machine.ts';
-import type { Operator } from '../operator.ts';
 import type { Dice } from '../random.ts';
 import type { Fabric } from '../wires/fabric.ts';
 import type { World } from '../world.ts';

@@ -17,6 +17,7 @@ import {
   servedSet,
   stepAcceptor,
 } from '../../../protocol/paxos/acceptor.ts';
+import type { AcceptorView } from '../../../protocol/paxos/invariants.ts';
 import type {
   AcceptorAnswer,
   AcceptorRequest,
@@ -79,6 +80,8 @@ export interface AcceptorParts {
   readonly onAccepted: (key: string) => void;
   /** Somebody begins to change a register. */
   readonly onPrepared: (key: string, proposer: string) => void;
+  /** Told of each step, where somebody looks at all acceptors together. */
+  readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
   /** The disk gave up. */
   readonly onFailed: (error: Error) => void;
 }
@@ -143,6 +146,7 @@ export class Acceptor {
       if (body.kind === 'prepare') this.#parts.onPrepared(body.key, body.ballot.proposer);
       const before = body.kind === 'accept' ? acceptedHere(this.#state, body.key) : null;
       this.#carryOut(stepAcceptor(this.#state, { kind: 'request', request, body }));
+      if ('key' in body) this.#parts.stepped?.(body.key, this.#state);
       // A value confirmed as it is is no news: readers do that, and would wake each other.
       if (body.kind !== 'accept' || body.value === before) return;
       if (acceptedHere(this.#state, body.key) === body.value) this.#parts.onAccepted(body.key);

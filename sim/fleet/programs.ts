@@ -4,13 +4,14 @@
 import {
   FEATURE_LEVEL_MAX as CONTROLLER_LEVEL_MAX,
   type ControllerConfig,
-} from '../operator/controller/config.ts';
-import { startController } from '../operator/controller/controller.ts';
-import { KIB, MIB } from '../protocol/configuration.ts';
-import { memberId, micros, type Zone } from '../protocol/types.ts';
-import { DEFAULT_LIMITS, type ReplicaConfig } from '../replica/config.ts';
-import { startReplica } from '../replica/replica.ts';
-import type { Program } from './machine.ts';
+} from '../../operator/controller/config.ts';
+import { startController } from '../../operator/controller/controller.ts';
+import { KIB, MIB } from '../../protocol/configuration.ts';
+import { memberId, micros, type Zone } from '../../protocol/types.ts';
+import { DEFAULT_LIMITS, type ReplicaConfig } from '../../replica/config.ts';
+import { startReplica } from '../../replica/replica.ts';
+import type { Program } from '../machine.ts';
+import type { Together } from './together.ts';
 
 export const DIRECTORY = '/data';
 export const REPLICA_PORT = 7401;
@@ -37,16 +38,17 @@ export interface Circumstances {
   build(): Build;
   /** Addresses of the controllers, as the operator knows them. */
   controllers(): readonly string[];
+  readonly together: Together;
 }
 
 export function controllerProgram(
   id: string,
   zone: Zone,
-  { build }: Pick<Circumstances, 'build'>,
+  { build, together }: Circumstances,
   host = id,
 ): Program {
   return {
-    async start(seams, life, ended) {
+    async start(seams, life, ended, actor) {
       const config: ControllerConfig = {
         directory: DIRECTORY,
         listen: `${host}:${CONTROLLER_PORT}`,
@@ -57,7 +59,11 @@ export function controllerProgram(
         pid: life,
         ...build(),
       };
-      const controller = await startController({ ...seams, config });
+      const controller = await startController({
+        ...seams,
+        config,
+        stepped: (key, view) => together.stepped(actor, key, view),
+      });
       controller.ended.catch(ended);
       return controller;
     },
@@ -67,12 +73,12 @@ export function controllerProgram(
 export function replicaProgram(
   name: string,
   zone: Zone,
-  { build, controllers }: Circumstances,
+  { build, controllers, together }: Circumstances,
   host = name,
 ): Program {
   const member = memberId(name);
   return {
-    async start(seams, life, ended) {
+    async start(seams, life, ended, actor) {
       const config: ReplicaConfig = {
         member,
         zone,
@@ -90,7 +96,11 @@ export function replicaProgram(
         pid: life,
         ...build(),
       };
-      const replica = await startReplica({ ...seams, config });
+      const replica = await startReplica({
+        ...seams,
+        config,
+        turned: (state) => together.turned(actor, state),
+      });
       replica.ended.catch(ended);
       const probe = (): void => {
         const dead = replica.dead();

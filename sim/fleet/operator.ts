@@ -1,13 +1,13 @@
 // Who operates a simulated cluster: asks for one thing after another, each again and again until it
 // is done, and takes away the machines that are of no use any more.
 
-import type { Client } from '../client/client.ts';
-import { JournalError } from '../protocol/errors.ts';
-import type { Zone } from '../protocol/types.ts';
-import type { AdminRequest, ClusterStatus } from '../transport/public.ts';
-import type { Machine } from './machine.ts';
+import type { Client } from '../../client/client.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import type { Zone } from '../../protocol/types.ts';
+import type { AdminRequest, ClusterStatus } from '../../transport/public.ts';
+import type { Machine } from '../machine.ts';
+import type { World } from '../world.ts';
 import { CONTROLLER_PORT } from './programs.ts';
-import type { World } from './world.ts';
 
 /** The cluster as its operator has it in hand. */
 export interface Estate {
