@@ -59,8 +59,8 @@ class Desk {
     return this.apply({ kind: 'refused', tag, error: refusalOf(code, outcome) });
   }
 
-  broken(): this {
-    return this.apply({ kind: 'broken', error: refusalOf('UNAVAILABLE') });
+  broken(reached = true): this {
+    return this.apply({ kind: 'broken', error: refusalOf('UNAVAILABLE'), reached });
   }
 
   giveUp(id: number): this {
@@ -288,4 +288,13 @@ test('an append that surely did not land is sent again when its journal was made
   assert.equal(needsWriter(desk.state), true);
   assert.equal(desk.opened('b', 'f').connected('f').look(), 'send 2: 1 as b1 after 0');
   assert.equal(journals(desk), '2 to f');
+});
+
+test('what was sent to nobody surely did not land, unless an earlier try may have', () => {
+  const desk = started().submit(1).submit(2, conditional).flush();
+  desk.look();
+  assert.equal(desk.broken(false).look(), 'pause: UNAVAILABLE');
+  assert.equal(desk.giveUp(1).look(), '1 failed: DEADLINE_EXCEEDED, none');
+  desk.connected().broken().connected().broken(false).look();
+  assert.equal(desk.giveUp(2).look(), '2 failed: DEADLINE_EXCEEDED, unknown');
 });

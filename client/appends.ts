@@ -46,7 +46,8 @@ export type AppendsInput =
     }
   /** `journal` is the one behind the name now, null where that is not known. */
   | { readonly kind: 'connected'; readonly journal: JournalId | null }
-  | { readonly kind: 'broken'; readonly error: JournalError }
+  /** `reached`: what was sent may have arrived. */
+  | { readonly kind: 'broken'; readonly error: JournalError; readonly reached: boolean }
   | { readonly kind: 'blocked' }
   | { readonly kind: 'drained' }
   | { readonly kind: 'appended'; readonly answer: AppendAnswer }
@@ -91,7 +92,7 @@ export function stepAppends(state: Appends, input: AppendsInput): AppendsEffect[
     case 'connected':
       return connected(state, input.journal);
     case 'broken':
-      return broken(state, input.error);
+      return broken(state, input.error, input.reached);
     case 'blocked':
       state.blocked = true;
       return [];
@@ -243,10 +244,10 @@ function pause(state: Appends, error: JournalError): AppendsEffect[] {
   return [{ kind: 'pause', error }];
 }
 
-function broken(state: Appends, error: JournalError): AppendsEffect[] {
+function broken(state: Appends, error: JournalError, reached: boolean): AppendsEffect[] {
   for (const batch of state.inFlight.values()) {
     batch.tag = null;
-    batch.maybeLanded = true;
+    batch.maybeLanded ||= reached;
     dropIfGone(state, batch);
   }
   state.inFlight.clear();

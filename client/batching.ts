@@ -45,6 +45,14 @@ export interface AppendLimits {
   readonly recordBytesMax: number;
 }
 
+/** The limits that the settings of a journal ask for. */
+export function limitsOf(settings: {
+  readonly recordBytesMax: number;
+  readonly batchBytesMax: number;
+}): AppendLimits {
+  return { recordBytesMax: settings.recordBytesMax, mergedBytesMax: settings.batchBytesMax };
+}
+
 export interface Appends {
   /** The journal behind the name, null before it is known. */
   journal: JournalId | null;

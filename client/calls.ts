@@ -9,7 +9,7 @@ import type { JournalError } from '../protocol/errors.ts';
 import { type Micros, micros } from '../protocol/types.ts';
 import { withOutcome } from './appends.ts';
 import { answered, candidates, failed, learn, type Preference, type Routing } from './routing.ts';
-import { asJournalError, backOff, type Deadline, ROUTING_CODES } from './waiting.ts';
+import { asJournalError, backOff, type Deadline, moreTelling } from './waiting.ts';
 
 /** What a client is made of: the seams, and what it believes. */
 export interface World {
@@ -73,8 +73,7 @@ async function askOn<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
       unknown ||= question.writes && error.outcome === 'unknown';
       const cutOff = error.code === 'CANCELLED' && deadline.over();
       if (!error.retryable && !cutOff) throw withOutcome(error, outcomeOf(error, unknown));
-      // What a member says of the journal is worth more than who is not its head, or no answer.
-      if (!cutOff && (last === undefined || !ROUTING_CODES.has(error.code))) last = error;
+      if (!cutOff) last = moreTelling(last, error);
       if (noteRefusal(world, address, error, journal)) continue;
     }
     await backOff(world, backOffs, deadline.signal);

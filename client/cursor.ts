@@ -11,7 +11,14 @@ import type { JournalRecord, StartPosition, SubscribeAnswer } from '../transport
 import { ask, noteRefusal, QUICK_MICROS, type World } from './calls.ts';
 import type { ResumeToken } from './input.ts';
 import { answered, candidates } from './routing.ts';
-import { asJournalError, backOff, Deadline, fromMillis, unlessAborted } from './waiting.ts';
+import {
+  asJournalError,
+  backOff,
+  Deadline,
+  fromMillis,
+  moreTelling,
+  unlessAborted,
+} from './waiting.ts';
 
 export interface CursorStart {
   readonly journal: string;
@@ -51,6 +58,8 @@ export class Cursor {
   #lineage: number;
   #left: number;
   #heardAt: number;
+  /** What was refused since then. */
+  #trouble: JournalError | undefined;
 
   constructor(world: World, start: CursorStart) {
     this.#world = world;
@@ -119,10 +128,13 @@ export class Cursor {
     if (this.#start.signal.aborted) return;
     if (!error.retryable) throw error;
     noteRefusal(this.#world, address, error, this.#start.journal);
+    const trouble = moreTelling(this.#trouble, error);
+    this.#trouble = trouble;
     const silence = clock.now() - this.#heardAt;
     if (silence < fromMillis(this.#start.timeoutMillis)) return;
-    const message = `no replica answered for ${this.#start.timeoutMillis} ms: ${error.message}`;
-    throw new JournalError('UNAVAILABLE', message, error.details, 'none', { cause: error });
+    const message = `no replica answered for ${this.#start.timeoutMillis} ms: ${trouble.message}`;
+    const code = trouble.code === 'NO_SURVIVOR' ? trouble.code : 'UNAVAILABLE';
+    throw new JournalError(code, message, trouble.details, 'none', { cause: trouble });
   }
 
   /** The stream of one replica, until it breaks, falls silent, or turns out to be behind. */
@@ -146,6 +158,7 @@ export class Cursor {
         if (answer === undefined) return;
         answered(routing, address);
         this.#heardAt = clock.now();
+        this.#trouble = undefined;
         const delivery = this.#take(answer);
         if (delivery !== undefined) yield delivery;
       }

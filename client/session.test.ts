@@ -201,7 +201,7 @@ class World {
     this.#answers = [];
     this.#connected = false;
     const error = new JournalError('UNAVAILABLE', 'said the test');
-    this.apply({ kind: 'broken', error });
+    this.apply({ kind: 'broken', error, reached: true });
   }
 
   late(): void {

@@ -19,16 +19,10 @@ import type {
   SessionAnswer,
 } from '../transport/public.ts';
 import { type AppendsEffect, type AppendsInput, stepAppends } from './appends.ts';
-import {
-  type AppendLimits,
-  hasWork,
-  needsWriter,
-  openAppends,
-  type Submission,
-} from './batching.ts';
+import { hasWork, limitsOf, needsWriter, openAppends, type Submission } from './batching.ts';
 import { noteRefusal, type World } from './calls.ts';
 import { answered, candidates, headAddress, learn } from './routing.ts';
-import { asJournalError, backOff, type Deadline } from './waiting.ts';
+import { asJournalError, backOff, type Deadline, moreTelling } from './waiting.ts';
 
 /** A probe: long enough for a far zone, short enough to be asked often. */
 const PROBE_MICROS = micros(400_000);
@@ -213,12 +207,12 @@ export class Session {
     const { signal } = this.#closing;
     try {
       for (let attempt = 0; !signal.aborted && hasWork(this.#appends); attempt += 1) {
-        const address = await this.#prepare();
+        const address = await this.#prepare(attempt);
         if (address !== undefined) {
           const answersBefore = this.#answers;
           this.#dial(address);
           const error = await this.#serve();
-          if (error.retryable) this.#trouble = error;
+          if (error.retryable) this.#trouble = moreTelling(this.#trouble, error);
           if (this.#answers > answersBefore) attempt = 0;
           if (noteRefusal(this.#world, address, error, this.#journal)) continue;
         }
@@ -242,11 +236,11 @@ export class Session {
   }
 
   /** The head's address, with a writer for the session where one is needed. */
-  async #prepare(): Promise<string | undefined> {
+  async #prepare(attempt: number): Promise<string | undefined> {
     const { routing, clock } = this.#world;
     const known = headAddress(routing, this.#journal, clock.now());
     if (known !== undefined && !needsWriter(this.#appends)) return known;
-    const opened = await this.#inquire();
+    const opened = await this.#inquire(attempt);
     if (opened === undefined) return undefined;
     if (needsWriter(this.#appends)) {
       const writer = this.#newWriter(opened);
@@ -256,25 +250,27 @@ export class Session {
     return headAddress(routing, this.#journal, clock.now());
   }
 
-  /** Asks one replica where appends go; refusals that asking again cannot mend end all appends. */
-  async #inquire(): Promise<SessionAnswer | undefined> {
+  /** Asks one replica where appends go; refusals that cannot be mended end all appends. */
+  async #inquire(attempt: number): Promise<SessionAnswer | undefined> {
     const { routing, clock } = this.#world;
     const order = candidates(routing, this.#journal, 'head', clock.now(), this.#turn);
     this.#turn += 1;
     const [address = ''] = order;
+    // Who must ask the controllers first may need longer.
+    const timeout = micros(PROBE_MICROS * 2 ** Math.min(attempt, 3));
     try {
-      return await this.#probe(address);
+      return await this.#probe(address, timeout);
     } catch (caught) {
       const error = asJournalError(caught);
-      if (error.retryable) this.#trouble = error;
+      if (error.retryable) this.#trouble = moreTelling(this.#trouble, error);
       if (ENDS_ALL.has(error.code)) this.#apply({ kind: 'failAll', error });
       return undefined;
     }
   }
 
-  async #probe(address: string): Promise<SessionAnswer> {
+  async #probe(address: string, timeout = PROBE_MICROS): Promise<SessionAnswer> {
     const { network, routing } = this.#world;
-    const options = { timeout: PROBE_MICROS, signal: this.#closing.signal };
+    const options = { timeout, signal: this.#closing.signal };
     try {
       const request = { journal: this.#journal };
       const answer = await network.call(address, journalMethods.session, request, options);
@@ -322,7 +318,7 @@ export class Session {
     stream.sentAt.delete(tag);
     if (refused) {
       const error = fromWireError(answer.error);
-      if (error.retryable) this.#trouble = error;
+      if (error.retryable) this.#trouble = moreTelling(this.#trouble, error);
       if (error.code === 'NOT_FOUND') this.#world.routing.configurations.delete(this.#journal);
       this.#apply({ kind: 'refused', tag, error });
     } else {
@@ -340,8 +336,9 @@ export class Session {
     this.#stream = null;
     this.#unwatch?.();
     this.#unwatch = null;
+    const reached = stream.duplex.reached?.() ?? true;
     stream.duplex.cancel();
-    this.#apply({ kind: 'broken', error });
+    this.#apply({ kind: 'broken', error, reached });
   }
 
   // ── The watch ───────────────────────────────────────────────────────────────────────────────
@@ -391,10 +388,3 @@ export class Session {
 }
 
 const closedError = (): JournalError => new JournalError('CANCELLED', 'the client was closed');
-
-function limitsOf(settings: {
-  readonly recordBytesMax: number;
-  readonly batchBytesMax: number;
-}): AppendLimits {
-  return { recordBytesMax: settings.recordBytesMax, mergedBytesMax: settings.batchBytesMax };
-}

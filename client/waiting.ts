@@ -17,6 +17,24 @@ export const ROUTING_CODES: ReadonlySet<ErrorCode> = new Set([
   'SEQUENCE_GAP',
 ]);
 const BACKOFF_GROWTH = 1.6;
+/** Refusals that say how the journal is, not how the replica is that was asked. */
+const TELLING_CODES: ReadonlySet<ErrorCode> = new Set([
+  'NO_SURVIVOR',
+  'UNDER_REPLICATED',
+  'DISK_FULL',
+]);
+const SILENT_CODES: ReadonlySet<ErrorCode> = new Set([
+  'UNAVAILABLE',
+  'DEADLINE_EXCEEDED',
+  'CANCELLED',
+]);
+
+/** Which of two refusals the caller should hear of: what came last, unless it says less. */
+export function moreTelling(before: JournalError | undefined, error: JournalError): JournalError {
+  if (before === undefined) return error;
+  if (ROUTING_CODES.has(error.code)) return before;
+  return TELLING_CODES.has(before.code) && SILENT_CODES.has(error.code) ? before : error;
+}
 
 export const fromMillis = (millis: number): Micros => micros(Math.ceil(millis * MICROS_A_MILLI));
 

@@ -40,6 +40,11 @@ export interface Duplex<Out, In> {
   drained(): Promise<void>;
   /** Ends with the stream; throws a JournalError where it broke. Read it once. */
   readonly incoming: AsyncIterable<In>;
+  /**
+   * False while the other side was surely never reached, so that nothing sent has arrived; left out
+   * where nobody can say.
+   */
+  readonly reached?: () => boolean;
   /** No more from this side; the other may go on. */
   end(): void;
   /** Gives up at once. */

@@ -32,7 +32,7 @@ export const nodeClock: Clock = {
     // Timers of Node.js count whole milliseconds from the start of a turn of its loop: one may fire
     // a little early, and none takes a longer delay than this. What is left is waited for again.
     const arm = (): void => {
-      const left = Math.ceil((due - nodeClock.now()) / MICROS_PER_MILLI);
+      const left = Math.max(0, Math.ceil((due - nodeClock.now()) / MICROS_PER_MILLI));
       timer = setTimeout(fire, Math.min(TIMER_MILLIS_MAX, left));
       timer.unref();
     };

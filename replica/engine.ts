@@ -24,6 +24,7 @@ import { Journals } from './journals.ts';
 import { Links } from './links.ts';
 import { LoopMeter, ReplicaMetrics, SyncMeter } from './metrics.ts';
 import { Retention } from './retention.ts';
+import { Room } from './room.ts';
 import type { Access } from './service/access.ts';
 import { adminHandlers } from './service/admin.ts';
 import { Appends } from './service/append.ts';
@@ -65,6 +66,7 @@ export class Engine {
   readonly #queue: Queue;
   readonly #loop: LoopMeter;
   readonly #links: Links;
+  readonly #room: Room;
   readonly #repair: Repair;
   readonly #catchup: Catchup;
   readonly #retention: Retention;
@@ -106,9 +108,17 @@ export class Engine {
       store: home.store,
       find: (journal) => journals.repairable(journal),
     });
+    this.#room = new Room({
+      ...world,
+      volume,
+      driver,
+      hosts: () => journals.all(),
+      announce: (full) => this.#links.announce(full),
+    });
     this.#links = new Links({
       ...world,
       access,
+      room: this.#room,
       driver,
       hello: () => this.#peerHello(),
       find: (journal) => journals.find(journal),
@@ -152,13 +162,13 @@ export class Engine {
   }
 
   #serve(asker: Asker, reader: Reader): readonly Handler[] {
-    const { world, access, controllers, volume, config } = this.#parts;
+    const { world, access, controllers, config } = this.#parts;
     const { defaults = {} } = config;
     const directory = new Directory(world.clock, controllers, this.journals);
     this.#read = (request, signal) => readRecords({ asker, reader, directory }, request, signal);
     const refusing = (host: Host): JournalError | null => this.#retention.refusing(host);
     const { metrics } = this;
-    const appends = new Appends({ asker, directory, volume, metrics, access, refusing });
+    const appends = new Appends({ asker, directory, room: this.#room, metrics, access, refusing });
     const subscriptions = this.#subscriptions;
     return [
       ...dataHandlers({ ...world, access, asker, directory, reader, appends, subscriptions }),
@@ -196,6 +206,7 @@ export class Engine {
     await this.journals.begin({ store: home.store, incarnation });
     this.control.changed();
     this.#run(this.#retention.run());
+    this.#run(this.#room.run(this.#abort.signal));
     const { scrubBytesPerSecond } = config.limits;
     if (scrubBytesPerSecond === 0) return;
     const { signal } = this.#abort;

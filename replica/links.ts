@@ -20,6 +20,7 @@ import type { PeerFrame } from '../transport/peer.ts';
 import type { Driver } from './drive/driver.ts';
 import type { Host } from './drive/host.ts';
 import type { PeerLinks } from './drive/outbox.ts';
+import type { Room } from './room.ts';
 import type { Access } from './service/access.ts';
 
 /** Small messages that may wait behind a link that is full; runs of the log wait for room. */
@@ -35,6 +36,7 @@ export interface LinksParts {
   hello(): PeerHello;
   find(journal: ChainMessage['journal']): Host | undefined;
   hosts(): readonly Host[];
+  readonly room: Pick<Room, 'full' | 'heard'>;
 }
 
 export class Links implements PeerLinks {
@@ -46,13 +48,17 @@ export class Links implements PeerLinks {
   }
 
   handler(): Handler {
-    const { clock, hello, access } = this.#parts;
+    const { clock, hello, access, room } = this.#parts;
     const accept = acceptLinks({
       clock,
       hello,
-      onFrame: (frame) => this.#take(frame),
-      onUp: ({ from }) => this.#linked(from),
-      onDown: () => undefined,
+      onFrame: (frame, { from }) =>
+        frame.kind === 'room' ? room.heard(from.store, frame.full) : this.#take(frame),
+      onUp: ({ from }) => {
+        room.heard(from.store, '');
+        this.#linked(from);
+      },
+      onDown: ({ from }) => room.heard(from.store, ''),
     });
     return bidiStream(peerMethods.link, (stream, context) => {
       access(context, 'member', null);
@@ -75,7 +81,7 @@ export class Links implements PeerLinks {
   }
 
   #dial(address: string): Link {
-    const { network, clock, random, logger, hello } = this.#parts;
+    const { network, clock, random, logger, hello, room } = this.#parts;
     return openLink({
       network,
       clock,
@@ -88,6 +94,7 @@ export class Links implements PeerLinks {
         logger.info({ address, store: from.store }, 'link to a peer is up');
         this.#reset(address);
         this.#linked(from);
+        if (room.full !== '') this.#links.get(address)?.send({ kind: 'room', full: room.full });
       },
       onDown: () => this.#reset(address),
     });
@@ -125,6 +132,11 @@ export class Links implements PeerLinks {
   send(address: string, frame: PeerFrame): boolean {
     const link = this.#links.get(address);
     return link !== undefined && frame.kind === 'chain' && link.send(frame);
+  }
+
+  /** Tells every peer whether this volume takes records; one that is not linked hears it then. */
+  announce(full: string): void {
+    for (const link of this.#links.values()) link.send({ kind: 'room', full });
   }
 
   async writable(address: string): Promise<boolean> {

@@ -89,9 +89,9 @@ async function acceptor(options: {
       heard.push([]);
     },
     onDown: (peer) => downs.push(peer),
-    onFrame: async (message) => {
+    onFrame: async (frame) => {
       await options.hold;
-      heard.at(-1)?.push(numberOf(message));
+      if (frame.kind === 'chain') heard.at(-1)?.push(numberOf(frame));
     },
   });
   const handlers = [bidiStream(peerMethods.link, handle)];

@@ -122,7 +122,7 @@ describe('TLS', () => {
       clock: nodeClock,
       logger: silent,
       tls,
-      limits: { greeting: micros(500_000) },
+      limits: { greeting: micros(2_000_000) },
     });
     networks.push(server);
     const answer = unary(journalMethods.tail, async () => {
@@ -132,10 +132,11 @@ describe('TLS', () => {
     const mute = connect(Number(address.split(':')[1]), '127.0.0.1');
     mute.on('error', () => {});
     mute.resume();
+    const closed = once(mute, 'close');
     const caller = network({ ca: tls.ca });
     await ask(caller, address);
-    await once(mute, 'close');
-    await setTimeout(600);
+    await closed;
+    await setTimeout(2_500);
     await ask(caller, address);
   });
 

@@ -147,6 +147,13 @@ export interface JournalLookup {
 /** The newest configurations, deleted ones left out; empty where the name is unknown. */
 export interface JournalsAnswer {
   readonly configurations: readonly Configuration[];
+  /** Those of them that no member with the whole log is left of, and who is missing, in words. */
+  readonly lost: readonly LostJournal[];
+}
+
+export interface LostJournal {
+  readonly journal: JournalId;
+  readonly note: string;
 }
 
 /** From the catch-up source to a learner, in order: first maybe a base, then committed batches. */

@@ -158,6 +158,7 @@ class RealNetwork implements GrpcNetwork {
         }
       },
       drained: () => outflow.drained(),
+      reached: () => outgoing.reached,
       incoming: outgoing.messages(call, method.response, ending),
       end: () => {
         outflow.close();
@@ -293,5 +294,6 @@ function brokenDuplex<Q, A>(error: unknown): Duplex<Q, A> {
   const incoming: AsyncIterable<A> = {
     [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }),
   };
-  return { send: () => false, drained: async () => {}, incoming, end() {}, cancel() {} };
+  const drained = async (): Promise<void> => undefined;
+  return { send: () => false, drained, reached: () => false, incoming, end() {}, cancel() {} };
 }

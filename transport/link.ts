@@ -22,6 +22,7 @@ import type { PeerFrame } from './peer.ts';
 
 export type PeerHello = Extract<PeerFrame, { kind: 'hello' }>;
 export type ChainFrame = Extract<PeerFrame, { kind: 'chain' }>;
+export type RoomFrame = Extract<PeerFrame, { kind: 'room' }>;
 
 export interface LinkOptions {
   readonly network: Network;
@@ -42,7 +43,7 @@ export interface LinkOptions {
 export interface Link {
   readonly up: boolean;
   /** False where the link is not up, or just broke because too much waited: the frame is lost. */
-  send(frame: ChainFrame): boolean;
+  send(frame: ChainFrame | RoomFrame): boolean;
   /** Resolves to true once the stream takes more, to false where the link is down. */
   writable(): Promise<boolean>;
   /** Gives the present stream up; a new one is dialled. */
@@ -84,7 +85,7 @@ class DialledLink implements Link {
     return this.#up;
   }
 
-  send(frame: ChainFrame): boolean {
+  send(frame: ChainFrame | RoomFrame): boolean {
     const stream = this.#stream;
     if (!this.#up || stream === undefined) return false;
     if (this.#full) {
@@ -201,8 +202,9 @@ class DialledLink implements Link {
 }
 
 /** About what a frame takes, for bounds: its batches and a little. */
-function bytesOf({ message }: ChainFrame): number {
-  const { body } = message;
+function bytesOf(frame: ChainFrame | RoomFrame): number {
+  if (frame.kind === 'room') return 256;
+  const { body } = frame.message;
   if (body.kind !== 'replicate') return 256;
   return body.batches.reduce((sum, batch) => sum + batch.length, 256);
 }
@@ -233,7 +235,7 @@ export interface AcceptOptions {
   readonly clock: Clock;
   readonly hello: () => PeerHello;
   /** Frames of one link in order; a promise holds the next one back. */
-  readonly onFrame: (frame: ChainFrame, peer: PeerHello) => void | Promise<void>;
+  readonly onFrame: (frame: ChainFrame | RoomFrame, peer: PeerHello) => void | Promise<void>;
   readonly onUp: (peer: PeerHello) => void;
   /** The link from this peer is lost; not called where a newer one from it took its place. */
   readonly onDown: (peer: PeerHello) => void;
@@ -256,7 +258,7 @@ export function acceptLinks(options: AcceptOptions): DuplexHandler<PeerFrame, Pe
         const next = await frames.next();
         // What an older link still brings after a newer one is up would break the order.
         if (links.get(peer.from.store) !== link || signal.aborted || next.done === true) return;
-        if (next.value.kind !== 'chain') {
+        if (next.value.kind === 'hello') {
           throw new JournalError('INCOMPATIBLE', 'a second hello on one link');
         }
         await options.onFrame(next.value, peer);

@@ -72,14 +72,14 @@ export class Outgoing {
 
   /** How a call that failed is told to its caller. */
   broken(status: StatusObject): JournalError {
-    const sent = this.#sent();
+    const sent = this.reached;
     if (this.#reason === undefined) return fromStatus(status, sent, this.#where);
     const { code, message } = this.#reason;
     return new JournalError(code, `${this.#where}: ${message}`, {}, sent ? 'unknown' : 'none');
   }
 
   /** A call that never found a connection still has the name of its channel for its peer. */
-  #sent(): boolean {
+  get reached(): boolean {
     return (
       this.#call !== undefined && this.#call.getPeer() !== this.#client.getChannel().getTarget()
     );

@@ -26,4 +26,9 @@ export type PeerFrame =
       /** Where the sender is reached, so that answers need no second lookup. */
       readonly address: string;
     }
-  | { readonly kind: 'chain'; readonly message: Envelope<WireChainBody> };
+  | { readonly kind: 'chain'; readonly message: Envelope<WireChainBody> }
+  /**
+   * Whether the volume of the sender takes records of users: why not, in words, empty where it
+   * does. Sent when that changes, and on a new link where it is full.
+   */
+  | { readonly kind: 'room'; readonly full: string };

@@ -190,6 +190,7 @@ class RunningController implements Controller {
       catalog: () => this.#opened().watch.catalog,
       changes: () => this.#opened().watch.changes,
       admin: () => this.#opened().watch.admin,
+      lost: (journal) => this.#opened().watch.reconfigurer.lost(journal),
       status: () => this.status(),
       talk: (request) => group.talk(request),
       starting: () => this.#note,

@@ -3,7 +3,7 @@
 import { type CallContext, type Handler, unary } from '../../io/network.ts';
 import type { Configuration } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { RangeViolation } from '../../protocol/types.ts';
+import { type JournalId, RangeViolation } from '../../protocol/types.ts';
 import { controllerMethods } from '../../transport/methods.ts';
 import type { ClusterStatus } from '../../transport/public.ts';
 import type { Admin } from './admin.ts';
@@ -24,6 +24,8 @@ export interface ServiceParts {
   readonly catalog: () => Catalog;
   readonly changes: () => Changes;
   readonly admin: () => Admin;
+  /** Who is missing, of a journal that no member with the whole log is left of; else null. */
+  readonly lost: (journal: JournalId) => string | null;
   readonly status: () => ClusterStatus;
   /** Messages of other controllers; works from the first moment on. */
   readonly talk: (request: ControllerRequest) => Promise<ControllerAnswer>;
@@ -59,7 +61,11 @@ export function controllerHandlers(parts: ServiceParts): readonly Handler[] {
       const { register, catalog } = parts;
       const configurations =
         name === '' ? await all(register(), catalog()) : await one(register(), catalog(), name);
-      return { configurations };
+      const lost = configurations.flatMap(({ journal }) => {
+        const note = parts.lost(journal);
+        return note === null ? [] : [{ journal, note }];
+      });
+      return { configurations, lost };
     }),
     unary(controllerMethods.status, async (_, context) => {
       access(context);

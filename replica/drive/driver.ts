@@ -20,8 +20,8 @@ import type {
 } from '../../protocol/chain/messages.ts';
 import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Member, MIB } from '../../protocol/configuration.ts';
-import { InvariantViolation, JournalError } from '../../protocol/errors.ts';
-import { type Batch, type BatchHeader, micros } from '../../protocol/types.ts';
+import { InvariantViolation, JournalError, type Refusal } from '../../protocol/errors.ts';
+import { type Batch, type BatchHeader, type Micros, micros } from '../../protocol/types.ts';
 import type { ReplicaMetrics, SyncMeter } from '../metrics.ts';
 import { Bell, type Queue } from '../wait.ts';
 import { Durable } from './durable.ts';
@@ -269,6 +269,16 @@ export class Driver {
   /** Does a task of the disk again while that is full. */
   whenRoom(task: () => Promise<void>): Promise<void> {
     return this.#durable.whenRoom(task);
+  }
+
+  /** Whether something waits to be written because the disk is full. */
+  get waitsForRoom(): boolean {
+    return this.#durable.waitsForRoom;
+  }
+
+  /** Answers what would write and came before `before`, its outcome unknown. */
+  giveUp(host: Host, before: Micros, refused: Refusal): void {
+    this.#requests.giveUp(host, before, refused);
   }
 
   #sync(): void {

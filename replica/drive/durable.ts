@@ -34,6 +34,8 @@ export interface DurableParts {
 
 export class Durable {
   readonly #parts: DurableParts;
+  /** Tasks that the disk had no room for. */
+  #waiting = 0;
 
   constructor(parts: DurableParts) {
     this.#parts = parts;
@@ -64,16 +66,29 @@ export class Durable {
   /** A full disk has taken nothing: the task is done again when there may be room. */
   async whenRoom(task: () => Promise<void>): Promise<void> {
     const { clock, logger, halted } = this.#parts;
-    for (let attempt = 0; !halted(); attempt += 1) {
-      try {
-        await task();
-        return;
-      } catch (error) {
-        if (!isFull(error)) throw error;
-        if (attempt === 0) logger.error({ error: String(error) }, 'the disk is full: waiting');
-        await pause(clock, ROOM_AGAIN);
+    let waits = false;
+    try {
+      while (!halted()) {
+        try {
+          await task();
+          return;
+        } catch (error) {
+          if (!isFull(error)) throw error;
+          if (!waits) {
+            logger.error({ error: String(error) }, 'the disk is full: waiting');
+            this.#waiting += 1;
+            waits = true;
+          }
+          await pause(clock, ROOM_AGAIN);
+        }
       }
+    } finally {
+      if (waits) this.#waiting -= 1;
     }
+  }
+
+  get waitsForRoom(): boolean {
+    return this.#waiting > 0;
   }
 
   async #save(host: Host, { save, record }: Extract<DiskEffect, { kind: 'save' }>): Promise<void> {

@@ -33,6 +33,8 @@ export interface Pending {
   readonly resolve: (reply: ChainReply) => void;
   /** Encoded records of an append, null for all other requests; given up once appended. */
   body: Uint8Array | null;
+  /** Whether it may leave something behind. */
+  readonly writes: boolean;
   /** What it counts in the queue, until it is answered. */
   readonly bytes: number;
   readonly arrived: Micros;

@@ -8,7 +8,7 @@ import type {
   ChainRequest,
   RequestId,
 } from '../../protocol/chain/messages.ts';
-import { JournalError, refusal } from '../../protocol/errors.ts';
+import { JournalError, type Refusal, refusal } from '../../protocol/errors.ts';
 import { type Micros, micros } from '../../protocol/types.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
 import type { Queue } from '../wait.ts';
@@ -57,6 +57,7 @@ export class Requests {
         host,
         resolve: answer,
         body: payload?.bytes ?? null,
+        writes: writes(body),
         bytes,
         arrived: clock.now(),
         ...times,
@@ -116,6 +117,15 @@ export class Requests {
     }
   }
 
+  /** Answers what would write and has waited since before `before`: nobody knows its outcome. */
+  giveUp(host: Host, before: Micros, refused: Refusal): void {
+    for (const [request, { writes: isWrite, arrived }] of [...host.requests]) {
+      if (!isWrite || arrived >= before) continue;
+      this.reply(host, request, { kind: 'refused', refusal: refused, outcome: 'unknown' });
+      this.#parts.post(host, { kind: 'cancel', request });
+    }
+  }
+
   #measure({ arrived, stepped, syncBegan, synced }: Pending): void {
     const { metrics, clock } = this.#parts;
     const now = clock.now();
@@ -127,8 +137,10 @@ export class Requests {
   }
 }
 
+const writes = ({ kind }: ChainRequest): boolean =>
+  kind !== 'readIndex' && kind !== 'key' && kind !== 'cursors';
+
 function left(body: ChainRequest): JournalError {
-  const reads = body.kind === 'readIndex' || body.kind === 'key' || body.kind === 'cursors';
-  const outcome = reads ? 'none' : 'unknown';
+  const outcome = writes(body) ? 'unknown' : 'none';
   return new JournalError('CANCELLED', 'the caller left before an answer', {}, outcome);
 }

@@ -2,8 +2,8 @@
 
 import type { CallContext, Duplex } from '../../io/network.ts';
 import { encodeBody } from '../../log/batch.ts';
-import type { Volume } from '../../log/log.ts';
 import type { AppendRequest } from '../../protocol/chain/messages.ts';
+import { recall } from '../../protocol/chain/tables.ts';
 import { type JournalSettings, KEY_BYTES_LIMIT, MIB } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { toWireError } from '../../transport/convert/errors.ts';
@@ -15,6 +15,7 @@ import type {
 } from '../../transport/public.ts';
 import type { Host } from '../drive/host.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
+import type { Room } from '../room.ts';
 import { Bell } from '../wait.ts';
 import type { Access } from './access.ts';
 import type { Asker } from './ask.ts';
@@ -27,7 +28,7 @@ const STREAM_BYTES_MAX = 16 * MIB;
 export interface AppendParts {
   readonly asker: Asker;
   readonly directory: Directory;
-  readonly volume: Volume;
+  readonly room: Pick<Room, 'refusing'>;
   readonly metrics: ReplicaMetrics;
   readonly access: Access;
   /** Why no append is taken now, such as a process that is stopping; null where it is. */
@@ -84,13 +85,11 @@ export class Appends {
   }
 
   async #submit(host: Host, call: AppendCall, signal: AbortSignal): Promise<AppendAnswer> {
-    const { asker, volume, refusing } = this.#parts;
+    const { asker, room, refusing } = this.#parts;
     checkAppend(call, host.state.settings);
     const reason = refusing(host);
     if (reason !== null) throw reason;
     const payload = encodeBody(call.records);
-    const full = volume.admit(payload.bytes.length);
-    if (full !== null) throw new JournalError(full.code, full.message);
     const body: AppendRequest = {
       kind: 'append',
       count: payload.count,
@@ -102,11 +101,17 @@ export class Appends {
       idempotence: call.idempotence,
       condition: call.condition,
     };
+    const full = room.refusing(host, payload.bytes.length);
+    if (full !== null && !isThere(host, body)) throw full;
     const reply = await asker.ask(host, body, 'appended', signal, { payload });
     const { firstLsn, lastLsn, timestamp: timestampMicros, epoch, duplicate } = reply;
     return { tag: call.tag, firstLsn, lastLsn, timestampMicros, epoch, duplicate };
   }
 }
+
+/** A retry of what is in the log takes no room: it gets its answer. */
+const isThere = ({ state }: Host, body: AppendRequest): boolean =>
+  body.idempotence !== null && recall(state.tables, body.idempotence, body).kind === 'same';
 
 /** How much of one stream is under way: its sender is read from only while there is room. */
 class UnderWay {

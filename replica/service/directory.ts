@@ -16,7 +16,13 @@ const LOOKUP = micros(3_000_000);
 
 interface Answer {
   readonly at: Micros;
-  readonly configuration: Promise<Configuration | null>;
+  readonly found: Promise<Found>;
+}
+
+interface Found {
+  readonly configuration: Configuration | null;
+  /** Whom the journal waits for, where no member with the whole log is left; else empty. */
+  readonly lost: string;
 }
 
 export class Directory {
@@ -39,44 +45,51 @@ export class Directory {
   }
 
   /**
-   * The journal served here. Rejects with NOT_FOUND, or NOT_HEAD with the configuration. `id` is
-   * the journal that is meant: NOT_FOUND where another one has the name by now.
+   * The journal served here. Rejects with NOT_FOUND, NO_SURVIVOR where nobody can serve it, or
+   * NOT_HEAD with the configuration. `id` is the journal that is meant: NOT_FOUND where another one
+   * has the name by now.
    */
   async host(name: string, id?: JournalId): Promise<Host> {
     const host = this.here(name, id);
     if (host !== undefined) return host;
-    const configuration = await this.#named(name, id);
+    const { configuration, lost } = await this.#named(name, id);
     if (configuration === null) throw new JournalError('NOT_FOUND', `no journal ${name}`);
     if (id !== undefined && configuration.journal !== id) {
       const message = `journal_id is ${id}, allowed is ${configuration.journal}`;
       throw new JournalError('NOT_FOUND', `${message}: journal ${name} was made anew`);
     }
+    if (lost !== '') throw new JournalError('NO_SURVIVOR', lost, { configuration });
     throw new JournalError('NOT_HEAD', `journal ${name} is served by other replicas`, {
       configuration,
     });
   }
 
   /** What is remembered may be of a journal that had the name before: then it is asked again. */
-  async #named(name: string, id: JournalId | undefined): Promise<Configuration | null> {
-    const known = await this.find(name);
-    if (id === undefined || known === null || known.journal === id) return known;
+  async #named(name: string, id: JournalId | undefined): Promise<Found> {
+    const known = await this.#find(name);
+    const { configuration } = known;
+    if (id === undefined || configuration === null || configuration.journal === id) return known;
     this.forget(name);
-    return await this.find(name);
+    return await this.#find(name);
   }
 
   /** The newest configuration as the controllers know it; null where there is no such journal. */
   async find(name: string): Promise<Configuration | null> {
+    return (await this.#find(name)).configuration;
+  }
+
+  async #find(name: string): Promise<Found> {
     const now = this.#clock.now();
     const known = this.#answers.get(name);
-    if (known !== undefined && now - known.at < REMEMBERED) return await known.configuration;
-    const configuration = this.#ask(name);
+    if (known !== undefined && now - known.at < REMEMBERED) return await known.found;
+    const found = this.#ask(name);
     this.#answers.delete(name);
-    this.#answers.set(name, { at: now, configuration });
+    this.#answers.set(name, { at: now, found });
     const [oldest] = this.#answers.keys();
     if (this.#answers.size > NAMES_MAX && oldest !== undefined) this.#answers.delete(oldest);
     // A failure is not remembered.
-    configuration.catch(() => this.forget(name));
-    return await configuration;
+    found.catch(() => this.forget(name));
+    return await found;
   }
 
   /** What was just created or deleted is looked up anew. */
@@ -84,12 +97,14 @@ export class Directory {
     this.#answers.delete(name);
   }
 
-  async #ask(name: string): Promise<Configuration | null> {
-    const { configurations } = await this.#controllers.ask(
+  async #ask(name: string): Promise<Found> {
+    const { configurations, lost } = await this.#controllers.ask(
       controllerMethods.journals,
       { name },
       { timeout: LOOKUP },
     );
-    return configurations.find((one) => one.name === name) ?? null;
+    const configuration = configurations.find((one) => one.name === name) ?? null;
+    const missing = lost.find(({ journal }) => journal === configuration?.journal);
+    return { configuration, lost: missing?.note ?? '' };
   }
 }

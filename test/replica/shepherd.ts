@@ -23,6 +23,7 @@ import {
 } from '../../protocol/types.ts';
 import type {
   Directive,
+  LostJournal,
   Ping,
   Pong,
   RegisterAnswer,
@@ -39,6 +40,8 @@ export class Shepherd {
   readonly #starts = new Map<StoreId, { incarnation: number; startId: string }>();
   readonly configurations = new Map<JournalId, Configuration>();
   readonly flock = new Map<string, Sheep>();
+  /** Journals that no member with the whole log is left of, as the controllers would say. */
+  lost: readonly LostJournal[] = [];
   #listener: Listener | undefined;
   #made = 0;
 
@@ -53,6 +56,7 @@ export class Shepherd {
         configurations: [...this.configurations.values()].filter(
           (one) => !one.deleted && (name === '' || one.name === name),
         ),
+        lost: this.lost,
       })),
     ]);
     return this.#listener.address;

@@ -324,8 +324,14 @@ export const journalsCodec: Codec<plain.JournalLookup> = codec(
 export const journalsAnswerCodec: Codec<plain.JournalsAnswer> = codec(
   'JournalsResponse',
   wire.JournalsResponse,
-  ({ configurations }) => ({ configurations: configurations.map(configurationOut) }),
-  ({ configurations }) => ({ configurations: configurations.map(configurationIn) }),
+  ({ configurations, lost }) => ({
+    configurations: configurations.map(configurationOut),
+    lost: [...lost],
+  }),
+  ({ configurations, lost }) => ({
+    configurations: configurations.map(configurationIn),
+    lost: lost.map(({ journal, note }) => ({ journal: journalId(journal), note })),
+  }),
 );
 
 /** A message of the Paxos register or gossip: JSON, which its readers check. */

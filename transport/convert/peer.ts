@@ -22,6 +22,7 @@ export const peerFrameCodec: Codec<PeerFrame> = codec(
 
 function frameOut(frame: PeerFrame): wire.PeerFrame {
   if (frame.kind === 'hello') return { frame: { $case: 'hello', value: frame } };
+  if (frame.kind === 'room') return { frame: { $case: 'room', value: { full: frame.full } } };
   const { journal, lineage, epoch: number, from, body } = frame.message;
   const value = { journal, lineage, epoch: number, from, body: bodyOut(body) };
   return { frame: { $case: 'chain', value } };
@@ -51,8 +52,10 @@ function frameIn({ frame }: wire.PeerFrame): PeerFrame {
       };
       return { kind: 'chain', message };
     }
+    case 'room':
+      return { kind: 'room', full: frame.value.full };
     default:
-      throw noChoice('frame', 'hello, chain');
+      throw noChoice('frame', 'hello, chain, room');
   }
 }
 

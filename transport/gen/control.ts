@@ -185,6 +185,14 @@ export interface JournalsRequest {
 
 export interface JournalsResponse {
   configurations: Configuration[];
+  lost: LostJournal[];
+}
+
+/** No member with the whole log is left. */
+export interface LostJournal {
+  journal: string;
+  /** Who is missing, in words. */
+  note: string;
 }
 
 export interface AcceptorRequest {
@@ -1999,13 +2007,16 @@ export const JournalsRequest: MessageFns<JournalsRequest> = {
 };
 
 function createBaseJournalsResponse(): JournalsResponse {
-  return { configurations: [] };
+  return { configurations: [], lost: [] };
 }
 
 export const JournalsResponse: MessageFns<JournalsResponse> = {
   encode(message: JournalsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.configurations) {
       Configuration.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.lost) {
+      LostJournal.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -2029,6 +2040,71 @@ export const JournalsResponse: MessageFns<JournalsResponse> = {
             }
 
             message.configurations.push(Configuration.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lost.push(LostJournal.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLostJournal(): LostJournal {
+  return { journal: "", note: "" };
+}
+
+export const LostJournal: MessageFns<LostJournal> = {
+  encode(message: LostJournal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.journal !== "") {
+      writer.uint32(10).string(message.journal);
+    }
+    if (message.note !== "") {
+      writer.uint32(18).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LostJournal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLostJournal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.journal = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.note = reader.string();
             continue;
           }
         }

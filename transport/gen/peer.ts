@@ -18,7 +18,17 @@ export interface MemberKey {
 }
 
 export interface PeerFrame {
-  frame: { $case: "hello"; value: Hello } | { $case: "chain"; value: ChainMessage } | undefined;
+  frame:
+    | { $case: "hello"; value: Hello }
+    | { $case: "chain"; value: ChainMessage }
+    | { $case: "room"; value: Room }
+    | undefined;
+}
+
+/** Whether the volume of the sender takes records of users; sent when that changes. */
+export interface Room {
+  /** Why it takes none, in words; empty where it does. */
+  full: string;
 }
 
 export interface Hello {
@@ -197,6 +207,9 @@ export const PeerFrame: MessageFns<PeerFrame> = {
       case "chain":
         ChainMessage.encode(message.frame.value, writer.uint32(18).fork()).join();
         break;
+      case "room":
+        Room.encode(message.frame.value, writer.uint32(26).fork()).join();
+        break;
     }
     return writer;
   },
@@ -228,6 +241,60 @@ export const PeerFrame: MessageFns<PeerFrame> = {
             }
 
             message.frame = { $case: "chain", value: ChainMessage.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.frame = { $case: "room", value: Room.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRoom(): Room {
+  return { full: "" };
+}
+
+export const Room: MessageFns<Room> = {
+  encode(message: Room, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.full !== "") {
+      writer.uint32(10).string(message.full);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Room {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoom();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.full = reader.string();
             continue;
           }
         }

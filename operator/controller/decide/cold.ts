@@ -45,7 +45,7 @@ export function goOnCold(situation: Situation, lost: string): Decision {
   const best = [...able].sort(byLog)[0];
   if (best === undefined) {
     const others = refused.length > 0 ? `; ${refused.join('; ')}` : '';
-    return { kind: 'nothing', note: `NO_SURVIVOR: ${lost}${others}` };
+    return { kind: 'nothing', note: `NO_SURVIVOR: ${lost}${others}`, lost: true };
   }
   if (!best.syncs)
     return { kind: 'probe', stores: [best.store], note: `${lost}; trying ${best.id}` };

@@ -85,7 +85,8 @@ export type Cause =
 
 /** What to do next; `note` says why, in words. */
 export type Decision =
-  | { readonly kind: 'nothing'; readonly note: string }
+  /** `lost`: no member with the whole log is left, so that nothing can be done. */
+  | { readonly kind: 'nothing'; readonly note: string; readonly lost?: true }
   /** A member knows a newer configuration than we do: read the register. */
   | { readonly kind: 'refresh'; readonly note: string }
   /** Have these disks sync once, to know that they can. */

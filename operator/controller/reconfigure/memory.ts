@@ -32,6 +32,8 @@ export interface Memory {
   busy: boolean;
   /** What is going on, in words, for status. */
   note: string;
+  /** No member with the whole log is left: `note` says who is missing. */
+  lost: boolean;
   /** Needs a look at every beat. */
   restless: boolean;
   lookedAt: Micros;
@@ -52,6 +54,7 @@ export function freshMemory(now: Micros): Memory {
     troubleAt: null,
     busy: false,
     note: '',
+    lost: false,
     restless: true,
     lookedAt: ZERO,
   };
@@ -63,6 +66,7 @@ export function turnPage(memory: Memory, { epoch, deleted }: Configuration): voi
   if (memory.orphan !== null && memory.orphan.epoch !== epoch) memory.orphan = null;
   memory.learn = null;
   memory.due = null;
+  memory.lost = false;
   memory.probing.clear();
   memory.restless = !deleted;
 }

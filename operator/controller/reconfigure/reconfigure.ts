@@ -97,6 +97,12 @@ export class Reconfigurer {
     return situate(world, configuration, memory);
   }
 
+  /** Who is missing, of a journal that no member with the whole log is left of; else null. */
+  lost(journal: JournalId): string | null {
+    const memory = this.memories.get(journal);
+    return memory?.lost === true ? memory.note : null;
+  }
+
   /** Another controller begins to change this register: who is not first in rank lets it. */
   othersAct(key: string): void {
     const journal = journalOfKey(key);
@@ -193,6 +199,7 @@ export class Reconfigurer {
     const situation = situate(world, configuration, memory);
     const decision = decide(situation);
     memory.note = decision.note;
+    memory.lost = decision.kind === 'nothing' && decision.lost === true;
     const calm = decision.kind === 'nothing' && decision.note === '';
     memory.restless = !calm || situation.stalledFor > 0 || situation.decidedFor < 1_000_000;
     if (calm) {
