@@ -53,6 +53,69 @@ test('values are saved, replaced, deleted and listed', async () => {
   });
 });
 
+test('of two processes on one volume the later one goes on, with all that was saved', async () => {
+  await onDisk(async (disk) => {
+    const first = await open(disk);
+    await first.save(new Map([['promise', bytes(7)]]));
+    const second = await open(disk);
+    assert.equal(text(second, 'promise'), '7');
+    const isTaken = (error: unknown) =>
+      error instanceof JournalError && /opened by another process/.test(error.message);
+    await assert.rejects(first.save(new Map([['promise', bytes(8)]])), isTaken);
+    await assert.rejects(first.save(new Map([['promise', bytes(9)]])), isTaken);
+    assert.equal(first.failed?.code, 'UNAVAILABLE');
+    await second.save(new Map([['promise', bytes(10)]]));
+    const third = await open(disk);
+    assert.equal(text(third, 'promise'), '10');
+  });
+});
+
+test('metadata that outgrow their file begin a new one, unless another process came', async () => {
+  await onDisk(async (disk) => {
+    const grow = async (metadata: Metadata, from: number): Promise<void> => {
+      for (let count = from; count < from + 12; count += 1) {
+        const big = Buffer.alloc(300 * 1024, String(count));
+        await metadata.save(
+          new Map([
+            ['big', big],
+            ['count', bytes(count)],
+          ]),
+        );
+      }
+    };
+    const first = await open(disk);
+    await grow(first, 0);
+    const names = await disk.list(DIRECTORY);
+    assert.deepEqual(names.length, 2, `one generation, one claim: ${names.join(' ')}`);
+    const second = await open(disk);
+    assert.equal(text(second, 'count'), '11');
+    await assert.rejects(grow(first, 20), /opened by another process/);
+    await grow(second, 40);
+    await second.close();
+    assert.equal(text(await open(disk), 'count'), '51');
+  });
+});
+
+test('whatever a process saves while another one opens is there, or was not answered', async () => {
+  for (let pause = 0; pause < 40; pause += 1) {
+    await onDisk(async (disk) => {
+      const first = await open(disk);
+      let saved = 0;
+      const saving = (async () => {
+        for (let value = 1; ; value += 1) {
+          await first.save(new Map([['promise', bytes(value)]]));
+          saved = value;
+        }
+      })().catch(() => undefined);
+      for (let turn = 0; turn < pause; turn += 1) await Promise.resolve();
+      await open(disk);
+      await saving;
+      const last = await open(disk);
+      assert.ok(Number(text(last, 'promise') ?? 0) >= saved, `${pause} turns, saved ${saved}`);
+    });
+  }
+});
+
 test('a saved value is a copy', async () => {
   await onDisk(async (disk) => {
     const metadata = await open(disk);
@@ -122,6 +185,13 @@ test('a stop after every call loses no answered save and tears none', async () =
   }
 });
 
+/** The file that holds the values. */
+function valuesOf(machine: StoppingDisk) {
+  const found = machine.image.files().find(([path]) => path.endsWith('.metadata'));
+  assert.ok(found);
+  return found[1];
+}
+
 test('no single flipped bit loses a value', async () => {
   await onDisk(async (disk, machine) => {
     const metadata = await open(disk);
@@ -129,11 +199,11 @@ test('no single flipped bit loses a value', async () => {
       await metadata.save(new Map([['key', bytes(`value ${count}`)]]));
     }
     const image = machine.image.copy();
-    const size = machine.image.files()[0]?.[1].size ?? 0;
+    const { size } = valuesOf(machine);
     assert.ok(size > 200);
     for (let at = 0; at < size; at += 1) {
       machine.image.restore(image);
-      machine.image.files()[0]?.[1].rot(at, at % 8);
+      valuesOf(machine).rot(at, at % 8);
       const again = await open(disk);
       assert.equal(text(again, 'key'), 'value 5', `byte ${at}`);
       await again.close();
@@ -147,9 +217,7 @@ test('a lost record in the middle is damage, not an end', async () => {
     for (let count = 1; count <= 5; count += 1) {
       await metadata.save(new Map([['key', bytes(`value ${count}`)]]));
     }
-    const [found] = machine.image.files();
-    assert.ok(found);
-    const [, file] = found;
+    const file = valuesOf(machine);
     const content = Buffer.from(file.read(0, file.size));
     // Both copies of one record.
     for (let at = content.indexOf('value 3'); at >= 0; at = content.indexOf('value 3', at + 1)) {

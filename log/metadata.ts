@@ -5,6 +5,11 @@
 // beside, synced and renamed into place; only then the old one goes. Every open begins a new
 // generation, since what a failed sync left may be read back without being on the disk.
 //
+// Two processes may have one volume mounted, on two machines that do not see each other's locks. So
+// each open first claims the directory, then reads it; and a save counts only if the claim is still
+// the highest once it is synced: whoever claimed later has read what was saved before. The number
+// of a generation is that of a claim, so that no two processes write one file.
+//
 // Every record is written twice, one copy after the other, so that no single bad spot loses one.
 // A record that has no good copy is the end of the file, unless a later record says that it was
 // durable by then: that is damage, and the store does not open, since a promise may be lost.
@@ -22,7 +27,7 @@ import { crc32 } from '../io/node-checksum.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { getWhole, putWhole } from './batch.ts';
 import { asBuffer, hasCode, listOrNone, makeDurableDirectory, readFile } from './files.ts';
-import { metadataName, metadataNumber } from './layout.ts';
+import { claimName, claimNumber, metadataName, metadataNumber } from './layout.ts';
 
 export type MetadataChanges = ReadonlyMap<string, Uint8Array | null>;
 
@@ -33,11 +38,15 @@ export interface Metadata {
   keys(prefix: string): string[];
   /**
    * All the changes or none, durable when it resolves; `null` deletes. Saves that wait share one
-   * sync. Keys up to 64 KiB of UTF-8. After a failed sync every save rejects with DAMAGED.
+   * sync. Keys up to 64 KiB of UTF-8. After a failed sync every save rejects with DAMAGED, and
+   * with UNAVAILABLE once another process has opened them.
    */
   save(changes: MetadataChanges): Promise<void>;
-  /** Set once a sync failed: nothing is saved any more, what is known stays readable. */
-  readonly failed: Error | null;
+  /**
+   * Set once a sync failed (DAMAGED) or another process came (UNAVAILABLE): nothing is saved any
+   * more, what is known stays readable.
+   */
+  readonly failed: JournalError | null;
   close(): Promise<void>;
 }
 
@@ -58,6 +67,7 @@ const REWRITE_FACTOR = 4;
 export async function openMetadata(options: MetadataOptions): Promise<Metadata> {
   const { disk, directory, logger } = options;
   await makeDurableDirectory(disk, directory);
+  const claim = await claimed(disk, directory);
   const names = await listOrNone(disk, directory);
   const generations = names.flatMap((name) => metadataNumber(name) ?? []);
   const generation = Math.max(0, ...generations);
@@ -69,12 +79,31 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
     if (records === 0) throw damaged(path, 'its first record has no good copy');
     for (const changes of records) applyChanges(values, changes);
   }
-  const store = new MetadataFile(options, generation, values);
+  const store = new MetadataFile(options, claim, values);
   await store.rewrite();
-  const stale = names.filter((name) => name !== metadataName(store.generation));
+  const kept = [metadataName(claim), claimName(claim)];
+  const stale = names.filter((name) => !kept.includes(name));
   for (const name of stale) await disk.remove(`${directory}/${name}`);
   logger.debug({ directory, keys: values.size }, 'opened the metadata');
   return store;
+}
+
+/** Takes the directory from whoever had it; the number of the claim, above all before it. */
+async function claimed(disk: Disk, directory: string): Promise<number> {
+  for (;;) {
+    const names = await listOrNone(disk, directory);
+    const numbers = names.flatMap((name) => claimNumber(name) ?? metadataNumber(name) ?? []);
+    const number = Math.max(0, ...numbers) + 1;
+    try {
+      const file = await disk.create(`${directory}/${claimName(number)}`);
+      await file.close();
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) continue; // two at once: the other one has this number
+      throw error;
+    }
+    await disk.syncDirectory(directory);
+    return number;
+  }
 }
 
 const damaged = (path: string, what: string): JournalError =>
@@ -186,8 +215,9 @@ interface Waiting {
 }
 
 class MetadataFile implements Metadata {
-  generation: number;
+  #generation = 0;
   readonly #options: MetadataOptions;
+  #claim: number;
   readonly #values: Map<string, Buffer>;
   #file: DiskFile | null = null;
   #sequence = 0;
@@ -199,13 +229,13 @@ class MetadataFile implements Metadata {
   #writing: Promise<void> | null = null;
   #failed: JournalError | null = null;
 
-  constructor(options: MetadataOptions, generation: number, values: Map<string, Buffer>) {
+  constructor(options: MetadataOptions, claim: number, values: Map<string, Buffer>) {
     this.#options = options;
-    this.generation = generation;
+    this.#claim = claim;
     this.#values = values;
   }
 
-  get failed(): Error | null {
+  get failed(): JournalError | null {
     return this.#failed;
   }
 
@@ -229,6 +259,9 @@ class MetadataFile implements Metadata {
     this.#failed ??= new JournalError('UNAVAILABLE', 'the metadata are closed');
     await this.#file?.close();
     this.#file = null;
+    const { disk, directory } = this.#options;
+    // One that is left over is of no harm: the next open makes a higher one.
+    await disk.remove(`${directory}/${claimName(this.#claim)}`).catch(() => undefined);
   }
 
   async #writeAll(): Promise<void> {
@@ -266,6 +299,7 @@ class MetadataFile implements Metadata {
     await file.sync().catch((error: unknown) => {
       throw this.#fail(error);
     });
+    await this.#refuseTaken();
     this.#sequence += 1;
     this.#end += 2 * record.length;
     this.#durable = this.#end;
@@ -276,22 +310,53 @@ class MetadataFile implements Metadata {
     }
   }
 
-  /** The saves are durable already: a full disk only puts the rewrite off. */
-  async #rewriteOrStay(): Promise<void> {
-    const old = this.generation;
-    try {
-      await this.rewrite();
-      await this.#options.disk.remove(`${this.#options.directory}/${metadataName(old)}`);
-    } catch (error) {
-      if (hasCode(error, 'ENOSPC') && this.generation === old) return;
+  /** What was saved before another process claimed the directory was read by it; no more than that. */
+  async #refuseTaken(): Promise<void> {
+    const { disk, directory, logger } = this.#options;
+    const names = await disk.list(directory).catch((error: unknown) => {
       throw this.#fail(error);
-    }
+    });
+    const others = names.filter((name) => (claimNumber(name) ?? 0) > this.#claim);
+    if (others.length === 0 && names.includes(claimName(this.#claim))) return;
+    const what = `the metadata in ${directory} were opened by another process, which goes on`;
+    this.#failed ??= new JournalError('UNAVAILABLE', what);
+    logger.error({ directory }, 'another process has opened the metadata');
+    throw this.#failed;
   }
 
-  /** Begins the next generation with all that is known. */
+  /** The saves are durable already: a full disk only puts the rewrite off. */
+  async #rewriteOrStay(): Promise<void> {
+    const { disk, directory } = this.#options;
+    const [claim, old] = [this.#claim, this.#generation];
+    try {
+      await this.#claimNext();
+      await this.rewrite();
+      await disk.remove(`${directory}/${metadataName(old)}`);
+    } catch (error) {
+      if (!hasCode(error, 'ENOSPC') || this.#generation !== old) throw this.#fail(error);
+    }
+    if (this.#claim !== claim) await disk.remove(`${directory}/${claimName(claim)}`);
+  }
+
+  /** Fails where another process has claimed the directory meanwhile. */
+  async #claimNext(): Promise<void> {
+    const { disk, directory } = this.#options;
+    const next = this.#claim + 1;
+    try {
+      await (await disk.create(`${directory}/${claimName(next)}`)).close();
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) await this.#refuseTaken();
+      throw error;
+    }
+    await disk.syncDirectory(directory);
+    this.#claim = next;
+    await this.#refuseTaken();
+  }
+
+  /** Begins the generation of the newest claim with all that is known. */
   async rewrite(): Promise<void> {
     const { disk, directory } = this.#options;
-    const next = this.generation + 1;
+    const next = this.#claim;
     const path = `${directory}/${metadataName(next)}`;
     const temporary = `${path}.tmp`;
     await disk.remove(temporary);
@@ -308,7 +373,7 @@ class MetadataFile implements Metadata {
     const file = await disk.open(path);
     await this.#file?.close();
     this.#file = file;
-    this.generation = next;
+    this.#generation = next;
     this.#sequence = 1;
     this.#end = 2 * record.length;
     this.#durable = this.#end;

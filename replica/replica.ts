@@ -176,7 +176,9 @@ class RunningReplica implements Replica {
 
   dead(): string {
     const { volume, metadata } = this.#opened;
-    const failed = volume.failed ?? metadata.failed;
+    // Where another process has the volume now, a new start would only take it from that one.
+    const unsaved = metadata.failed?.code === 'DAMAGED' ? metadata.failed : null;
+    const failed = volume.failed ?? unsaved;
     return failed === null ? '' : `the volume failed: ${failed.message}`;
   }
 

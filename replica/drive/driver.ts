@@ -329,7 +329,8 @@ export class Driver {
   /** The disk failed: the volume is of no use, and says so; anything else is a broken rule. */
   #broken(error: unknown): void {
     const { volume, logger } = this.#parts;
-    if (volume.failed === null && !isDisk(error)) {
+    const taken = this.#parts.metadata.failed?.code === 'UNAVAILABLE';
+    if (volume.failed === null && !isDisk(error) && !taken) {
       this.#fail(error);
       return;
     }
