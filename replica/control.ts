@@ -290,9 +290,9 @@ export class Control {
     const { driver, logger, hello } = this.#parts;
     const { featureLevelMax } = hello();
     if (level <= featureLevelMax || driver.halted !== null) return;
-    const reason = `the cluster is at feature level ${level}, this version knows up to ${featureLevelMax}`;
+    const known = `this version knows up to ${featureLevelMax}`;
     logger.error({ level, featureLevelMax }, 'this version is too old for the cluster');
-    driver.halt(`${reason}: start a newer one`);
+    driver.halt(`the cluster is at feature level ${level}, ${known}: start a newer one`);
     this.changed();
   }
 

@@ -90,7 +90,7 @@ function loss(view: View): Decision | null {
   return joinerGoesOn(view, bad) ?? goOnCold(view.situation, reasons(bad));
 }
 
-/** Nobody serves any more; the joining member has acknowledged the start, and all that came since. */
+/** Nobody serves any more; the joining member has acknowledged the start and all since. */
 function joinerGoesOn(view: View, lost: readonly Standing[]): Decision | null {
   const { configuration, joining } = view;
   if (joining === null || joining.state !== 'good') return null;
