@@ -171,6 +171,7 @@ class RunningController implements Controller {
       onHint: (key) => this.#watch?.catalog.touch(key),
       onOther: (key) => this.#watch?.reconfigurer.othersAct(key),
       onSet: () => this.#watch?.onSet(),
+      changed: (took) => this.#metrics.registerChange(took / 1_000_000),
       onGossip: (gossip) => this.#opened().watch.gossip.take(gossip),
       onReplaced: (set) => this.#replaced(set),
       onFailed: (error) => this.#crash(error),

@@ -45,6 +45,8 @@ export interface GroupParts {
   /** Another controller is about to change a register. */
   readonly onOther: (key: string) => void;
   readonly onSet: (set: AcceptorSet) => void;
+  /** A register was changed from here: what it took. */
+  readonly changed?: ((took: Micros) => void) | undefined;
   readonly onGossip: (gossip: Gossip) => Gossip;
   /** The group has gone on without this controller: `set` serves, and does not name it. */
   readonly onReplaced: (set: AcceptorSet) => void;
@@ -85,6 +87,7 @@ export class Group {
         ask: (seat, requests) => this.#askAcceptor(seat, requests),
         prepareSeat: (from, seat) => this.#prepareSeat(from, seat),
         onSet: (set) => this.#adopt(set),
+        changed: parts.changed,
       },
       acceptor.newest ?? contactsOf(metadata),
     );

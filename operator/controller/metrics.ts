@@ -6,6 +6,27 @@ import type { Configuration } from '../../protocol/configuration.ts';
 import type { ClusterStatus, JournalStatus } from '../../transport/public.ts';
 import type { Cause } from './decide/situation.ts';
 
+/** Every cause, kept complete by the compiler. */
+const CAUSES: Readonly<Record<Cause, true>> = {
+  silent: true,
+  stuck: true,
+  slow: true,
+  failed: true,
+  restart: true,
+  behind: true,
+  tooOld: true,
+  leaving: true,
+  stall: true,
+  orphan: true,
+  cold: true,
+  promote: true,
+  join: true,
+  handOver: true,
+  spread: true,
+  forceLoss: true,
+  outside: true,
+};
+
 export interface Metrics {
   readonly registry: Registry;
   /** A configuration was decided here; `seconds` since the trouble was seen. */
@@ -26,6 +47,8 @@ export function openMetrics(): Metrics {
     labelNames: ['cause'],
     registers,
   });
+  // From zero on: a counter that begins with its first event has not risen for Prometheus.
+  for (const cause of Object.keys(CAUSES)) reconfigurations.inc({ cause }, 0);
   const duration = new Histogram({
     name: 'journal_reconfiguration_seconds',
     help: 'From the first sight of the trouble to the decided configuration, by cause.',

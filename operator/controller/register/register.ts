@@ -44,6 +44,8 @@ export interface RegisterParts {
   /** Before `to` is installed at one of its seats: what must be there first (floors). */
   readonly prepareSeat: (from: AcceptorSet, seat: Seat) => Promise<void>;
   readonly onSet: (set: AcceptorSet) => void;
+  /** A change came through: what it took, its retries included. */
+  readonly changed?: ((took: Micros) => void) | undefined;
 }
 
 export interface Changed {
@@ -118,7 +120,8 @@ export class Register {
    */
   async change(key: string, update: Update, timeout: Micros = TIMING.register): Promise<Changed> {
     const { clock } = this.#parts;
-    const deadline = clock.now() + timeout;
+    const started = clock.now();
+    const deadline = started + timeout;
     let wait = PAUSE_MIN;
     let sent = false;
     let reasons = '';
@@ -126,7 +129,10 @@ export class Register {
       this.#round += 1;
       const began = clock.now();
       const outcome = await this.#attempt(key, update);
-      if (outcome.kind === 'chosen') return outcome;
+      if (outcome.kind === 'chosen') {
+        this.#parts.changed?.(micros(clock.now() - started));
+        return outcome;
+      }
       if (outcome.kind === 'moved') {
         this.learn(outcome.set);
       } else if (outcome.kind === 'outbid') {
