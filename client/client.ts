@@ -181,7 +181,13 @@ export class Client implements AsyncDisposable {
 
   /** What only an operator asks; PERMISSION_DENIED for others. */
   admin(request: AdminRequest, options: CallOptions = {}): Promise<AdminAnswer> {
-    return this.#ask(clusterMethods.admin, request, options, SLOW_MICROS);
+    return this.#ask(clusterMethods.admin, this.#numbered(request), options, SLOW_MICROS);
+  }
+
+  /** It is sent again where its answer was lost: the second must not take the new volume away. */
+  #numbered(request: AdminRequest): AdminRequest {
+    if (request.kind !== 'memberReplace') return request;
+    return { requestId: this.#world.random.hex(16), ...request };
   }
 
   /** Gives up what is under way and closes the connections. */

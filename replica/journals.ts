@@ -62,6 +62,8 @@ export class Journals {
   readonly #damaged = new Map<JournalId, Opening>();
   /** How often each of those was tried. */
   readonly #attempts = new Map<JournalId, number>();
+  /** The tries that are under way; none of them rejects. */
+  readonly #mending = new Map<JournalId, Promise<void>>();
   /** One order at a time: what the controllers say arrives on several streams. */
   #orders: Promise<void> = Promise.resolve();
 
@@ -121,7 +123,13 @@ export class Journals {
       return await this.#host(opening);
     } catch (error) {
       if (!(error instanceof JournalError) || error.code !== 'DAMAGED') throw error;
-      if (!this.#damaged.has(journal)) void this.#mend(opening);
+      if (!this.#damaged.has(journal)) {
+        const mending = this.#mend(opening).catch((failure: unknown) => {
+          const { logger } = this.#parts;
+          logger.error({ journal, error: String(failure) }, 'a damaged log cannot be opened');
+        });
+        this.#mending.set(journal, mending);
+      }
       this.#damaged.set(journal, opening);
       return null;
     }
@@ -281,26 +289,42 @@ export class Journals {
   async #delete(tombstone: Configuration): Promise<void> {
     const { journal, name } = tombstone;
     const host = this.#hosts.get(journal);
-    if (host === undefined) return;
-    if (host.known !== null && compareConfigurations(tombstone, host.known) < 0) return;
-    const { driver, metadata, volume, logger, peersChanged, heard } = this.#parts;
+    // One that waits to be mended is here as well.
+    const held = host ?? this.#damaged.get(journal);
+    if (held === undefined) return;
+    if (held.known !== null && compareConfigurations(tombstone, held.known) < 0) return;
+    const { driver, metadata, logger, peersChanged, heard } = this.#parts;
     // First of all the tombstone: whatever comes after it may be done again at the next start.
     await metadata.save(new Map([[`deleted/${journal}`, toJson(tombstone)]]));
     this.#tombstones.set(journal, tombstone);
-    driver.remove(host);
+    if (host !== undefined) driver.remove(host);
     this.#hosts.delete(journal);
+    this.#damaged.delete(journal);
     if (this.#names.get(name) === host) this.#names.delete(name);
-    await host.disk;
+    await host?.disk;
     await metadata.save(
       new Map([
         [`known/${journal}`, null],
-        [recordKey(host), null],
+        [recordKey({ journal }), null],
       ]),
     );
-    await volume.drop(journal);
     peersChanged();
     heard(tombstone);
+    await this.#drop(journal);
     logger.info({ journal, name }, 'a journal was deleted');
+  }
+
+  /** Behind a repair that is under way, which other orders do not wait for. */
+  async #drop(journal: JournalId): Promise<void> {
+    const { driver, volume, logger } = this.#parts;
+    const drop = (): Promise<void> => driver.whenRoom(() => volume.drop(journal));
+    const mending = this.#mending.get(journal);
+    if (mending === undefined) return await drop();
+    this.#mending.delete(journal);
+    void mending.then(drop).catch((error: unknown) => {
+      // The next start sees the tombstone and drops it.
+      logger.error({ journal, error: String(error) }, 'a damaged log was not dropped');
+    });
   }
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../io/clock.ts';
 import { DiskError } from '../io/disk.ts';
 import type { Logger } from '../io/logger.ts';
 import type { ChainReply, ChainRequest } from '../protocol/chain/messages.ts';
+import { committedDataLsn } from '../protocol/chain/tables.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { after, type Lsn, lastLsn, lower, lsn, micros, NO_LSN } from '../protocol/types.ts';
 import type { Driver } from './drive/driver.ts';
@@ -69,7 +70,10 @@ export class Retention {
     }
     const byAge = retainMillis === 0 ? NO_LSN : await this.#byAge(host, retainMillis);
     const bySize = retainBytes === 0 ? NO_LSN : await this.#bySize(host, retainBytes);
-    const through = lower(lsn(Math.max(byAge, bySize)), host.committedLsn);
+    // By age only together with a record: a trim is an entry as well, and an idle journal whose
+    // trims of its own trims never end would write for ever.
+    const aged = lower(byAge, committedDataLsn(host.state.tables));
+    const through = lower(lsn(Math.max(aged, bySize)), host.committedLsn);
     if (through < host.firstLsn) {
       this.#held.delete(host);
       return;

@@ -33,6 +33,7 @@ import {
   record,
   settings,
   someSettings,
+  text,
   yes,
 } from './messages/values.ts';
 
@@ -110,7 +111,10 @@ export const MESSAGES: Readonly<Record<string, readonly [Any<unknown>, Any<unkno
   '/journal.control.v1.Controller/Change': [change, changed],
   '/journal.control.v1.Controller/Journals': [
     plain({ name: fc.oneof(label, fc.constant('')) }),
-    plain({ configurations: list(configuration) }),
+    record<control.JournalsAnswer>({
+      configurations: list(configuration),
+      lost: list(record<control.LostJournal>({ journal, note: text })),
+    }),
   ],
   '/journal.control.v1.Controller/Status': [nothing, status],
   '/journal.control.v1.Controller/Admin': [admin, adminAnswer],

@@ -229,7 +229,14 @@ export type AdminRequest =
   /** Grants a store that waits to be let in, or lets it serve in another zone. */
   | { readonly kind: 'memberAdd'; readonly member: string; readonly zone: string }
   | { readonly kind: 'memberRemove'; readonly member: string }
-  | { readonly kind: 'memberReplace'; readonly member: string; readonly by: string }
+  | {
+      readonly kind: 'memberReplace';
+      readonly member: string;
+      /** The same again: the member may format a new volume, once. */
+      readonly by: string;
+      /** The same where an order is sent again, at most 64 characters; left out: a new one. */
+      readonly requestId?: string;
+    }
   /** Goes on with `member` alone although acknowledged records may be lost; raises the lineage. */
   | {
       readonly kind: 'forceLoss';

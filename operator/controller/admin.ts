@@ -108,17 +108,19 @@ export class Admin {
   }
 
   /** The same label again lets a new volume take the place of its old one. */
-  async #replaceMember({ member, by }: AdminOf<'memberReplace'>): Promise<AdminAnswer> {
+  async #replaceMember(request: AdminOf<'memberReplace'>): Promise<AdminAnswer> {
+    const { member, by, requestId } = request;
     const label = memberId(member);
     const successor = memberId(by);
     const grant = await this.#knownGrant(label);
     if (label === successor) {
-      await this.#changeGrant(label, (before) => ({
-        member: label,
-        zone: before?.zone ?? grant.zone,
-        store: null,
-        leaving: null,
-      }));
+      await this.#changeGrant(label, (before) => {
+        // Its answer was lost: the volume that is there now may be the new one.
+        if (requestId !== undefined && before?.replaced === requestId) return before;
+        const zoned = { member: label, zone: before?.zone ?? grant.zone };
+        const order = requestId === undefined ? {} : { replaced: requestId };
+        return { ...zoned, store: null, leaving: null, ...order };
+      });
       const done = `member ${label} may format a new volume; store ${grant.store} is to leave`;
       return { done: [done] };
     }
@@ -141,8 +143,9 @@ export class Admin {
     const key = memberKey(member);
     const changed = await register.change(key, (current) => {
       const before = current === null ? null : decodeGrant(current);
-      const { member: label, zone: place, store, leaving } = update(before);
-      const next = { member: label, zone: place, store, leaving };
+      const { member: label, zone: place, store, leaving, replaced } = update(before);
+      const order = replaced === undefined ? {} : { replaced };
+      const next = { member: label, zone: place, store, leaving, ...order };
       if (before !== null && encode({ ...next, revision: before.revision }) === encode(before)) {
         return current;
       }
@@ -167,6 +170,7 @@ export class Admin {
     const { member, reason } = request;
     if (reason.trim() === '') throw invalid('reason is empty, allowed is why the loss is accepted');
     const { register, catalog, logger } = this.#parts;
+    await this.#knownGrant(memberId(member));
     const latest = await this.#newest(request.journal);
     const facts = this.#processOf(latest, member);
     const { journal } = latest;

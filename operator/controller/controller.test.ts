@@ -15,6 +15,7 @@ import { journalId, lsn, memberId, micros, storeId, zone } from '../../protocol/
 import type { RegisterAnswer, RegisterChange } from '../../transport/control.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import { controllerMethods } from '../../transport/methods.ts';
+import type { AdminRequest } from '../../transport/public.ts';
 import { type Controller, startController } from './controller.ts';
 import { formatController } from './format.ts';
 
@@ -159,6 +160,47 @@ test('a member is let in by an operator', async () => {
   const grant = { store: storeId('b'.repeat(32)), member: memberId('b'), zone: zone('y') };
   const formatted = await change('c2', { kind: 'format', ...grant });
   assert.equal(formatted.kind, 'formatted');
+});
+
+test('an order to replace a volume that is sent again takes no new volume away', async () => {
+  const address = set[0]?.address ?? '';
+  const admin = (request: AdminRequest) =>
+    network.call(address, controllerMethods.admin, request, { timeout });
+  const again = { store: storeId('c'.repeat(32)), member: memberId('b'), zone: zone('y') };
+  const order = { kind: 'memberReplace', member: 'b', by: 'b', requestId: 'one' } as const;
+  await admin(order);
+  assert.equal((await change('c2', { kind: 'format', ...again })).kind, 'formatted');
+  await admin(order);
+  const third = { ...again, store: storeId('d'.repeat(32)) };
+  const refused = await change('c2', { kind: 'format', ...third });
+  assert.equal(refused.kind === 'refused' && refused.code, 'PERMISSION_DENIED');
+  await admin({ ...order, requestId: 'two' });
+  assert.equal((await change('c3', { kind: 'format', ...third })).kind, 'formatted');
+});
+
+test('an order that cannot be names its field, what was given and what is allowed', async () => {
+  const address = set[0]?.address ?? '';
+  const refused = (request: AdminRequest, says: RegExp) =>
+    assert.rejects(
+      network.call(address, controllerMethods.admin, request, { timeout }),
+      (error: unknown) => is('INVALID_ARGUMENT')(error) && says.test(String(error)),
+    );
+  const loss = { kind: 'forceLoss', journal: 'orders', member: 'a', reason: 'gone' } as const;
+  await refused({ kind: 'memberAdd', member: 'B', zone: 'y' }, /member is "B", allowed .*a-z/);
+  await refused(
+    { kind: 'memberAdd', member: 'b', zone: '' },
+    /zone is .*empty.*allowed|zone is ""/,
+  );
+  await refused({ kind: 'memberRemove', member: '-' }, /member is "-", allowed/);
+  await refused({ kind: 'memberReplace', member: 'b', by: '/' }, /by is "\/", allowed/);
+  const long = 'x'.repeat(65);
+  const order = { kind: 'memberReplace', member: 'b', by: 'b', requestId: long } as const;
+  await refused(order, /request_id is .*allowed is at most 64/);
+  await refused({ ...loss, journal: 'Bad!' }, /journal name is "Bad!", allowed/);
+  await refused({ ...loss, reason: ' ' }, /reason is .*allowed is why/);
+  await refused({ kind: 'controllerReplace', remove: '', add: '' }, /remove and add/);
+  await refused({ kind: 'controllerReplace', remove: 'c9', add: '' }, /remove is c9, allowed/);
+  await refused({ kind: 'controllerReplace', remove: '', add: 'c9' }, /add is c9, allowed is ID=/);
 });
 
 test('everything is there after a restart of all', async () => {

@@ -81,6 +81,7 @@ export const frame: Any<PeerFrame> = fc.oneof(
     kind: kind('chain'),
     message: plain({ journal, lineage: number, epoch: era, from: memberKey, body }),
   }),
+  plain({ kind: kind('room'), full: text }),
 );
 export const fetched: Any<control.FetchAnswer> = fc.oneof(
   plain({ kind: kind('base'), piece: bytes, last: yes }),

@@ -73,7 +73,7 @@ function actionOut(request: plain.AdminRequest): Action {
     case 'memberRemove':
       return { $case: 'memberRemove', value: request };
     case 'memberReplace':
-      return { $case: 'memberReplace', value: request };
+      return { $case: 'memberReplace', value: { ...request, requestId: request.requestId ?? '' } };
     case 'forceLoss':
       return { $case: 'forceLoss', value: request };
     case 'moveHead':
@@ -81,6 +81,14 @@ function actionOut(request: plain.AdminRequest): Action {
     case 'controllerReplace':
       return { $case: 'controllerReplace', value: request };
   }
+}
+
+const REASON_MAX = 1_000;
+const ORDER_ID_MAX = 64;
+
+function orderId(given: string): string {
+  if (given.length <= ORDER_ID_MAX) return given;
+  throw new RangeViolation('request_id', given, `at most ${ORDER_ID_MAX} characters`);
 }
 
 function actionIn(action: Action | undefined): plain.AdminRequest {
@@ -94,10 +102,16 @@ function actionIn(action: Action | undefined): plain.AdminRequest {
       return { kind: 'memberRemove', member: member(action.value.member) };
     case 'memberReplace': {
       const { value } = action;
-      return { kind: 'memberReplace', member: member(value.member), by: member(value.by, 'by') };
+      const order = value.requestId === '' ? {} : { requestId: orderId(value.requestId) };
+      const by = member(value.by, 'by');
+      return { kind: 'memberReplace', member: member(value.member), by, ...order };
     }
     case 'forceLoss': {
       const { journal, member: survivor, reason } = action.value;
+      if (reason.trim() === '' || reason.length > REASON_MAX) {
+        const allowed = `why the loss is accepted, in at most ${REASON_MAX} characters`;
+        throw new RangeViolation('reason', reason, allowed);
+      }
       return { kind: 'forceLoss', journal: journalName(journal), member: member(survivor), reason };
     }
     case 'moveHead': {

@@ -495,7 +495,13 @@ export interface MemberRemove {
 
 export interface MemberReplace {
   member: string;
+  /** The same again: the member may format a new volume, once. */
   by: string;
+  /**
+   * Drawn once for each order, at most 64 characters: what is sent again under it changes nothing
+   * more, where a new volume took its place meanwhile. Empty: each is an order of its own.
+   */
+  requestId: string;
 }
 
 export interface ForceLoss {
@@ -4468,7 +4474,7 @@ export const MemberRemove: MessageFns<MemberRemove> = {
 };
 
 function createBaseMemberReplace(): MemberReplace {
-  return { member: "", by: "" };
+  return { member: "", by: "", requestId: "" };
 }
 
 export const MemberReplace: MessageFns<MemberReplace> = {
@@ -4478,6 +4484,9 @@ export const MemberReplace: MessageFns<MemberReplace> = {
     }
     if (message.by !== "") {
       writer.uint32(18).string(message.by);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
     }
     return writer;
   },
@@ -4509,6 +4518,14 @@ export const MemberReplace: MessageFns<MemberReplace> = {
             }
 
             message.by = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
             continue;
           }
         }

@@ -64,6 +64,8 @@ export interface GrantRecord {
   readonly revision: number;
   /** The label is to leave every journal: `by` is to take its place, where it is given. */
   readonly leaving: { readonly by: string | null } | null;
+  /** The order by which its volume was last given up, where that had an id. */
+  readonly replaced?: string;
 }
 
 export interface NameRecord {
@@ -160,6 +162,7 @@ export function decodeGrant(json: string): GrantRecord {
       const by = fields('leaving', value).by;
       return { by: nullable(by, (label) => text('leaving.by', label)) };
     }),
+    ...(all.replaced === undefined ? {} : { replaced: text('replaced', all.replaced) }),
   };
 }
 
