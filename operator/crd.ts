@@ -43,6 +43,7 @@ export interface JournalClusterSpec {
     readonly clientNamespaces?: readonly string[];
   };
   readonly monitoring?: { readonly podMonitor?: boolean };
+  readonly console?: { readonly records?: boolean };
   readonly journals?: readonly JournalSpec[];
   readonly suspend?: boolean;
   readonly hibernate?: boolean;
@@ -203,6 +204,7 @@ export const SPEC_SHAPE: Shape<JournalClusterSpec> = {
   },
   networkPolicy: { enabled: 'boolean', clientNamespaces: ['string'] },
   monitoring: { podMonitor: 'boolean' },
+  console: { records: 'boolean' },
   journals: [{ name: 'string', retainSeconds: 'integer', retainBytes: 'integer' }],
   suspend: 'boolean',
   hibernate: 'boolean',

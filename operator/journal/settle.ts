@@ -38,6 +38,8 @@ export interface Settled {
     readonly clientNamespaces: readonly string[];
   };
   readonly podMonitor: boolean;
+  /** The page of a replica shows records to whoever reaches it. */
+  readonly consoleRecords: boolean;
   /** Volumes, ledger and authority stay when the JournalCluster goes. */
   readonly keepVolumes: boolean;
   readonly hibernate: boolean;
@@ -117,6 +119,7 @@ export function settle(cluster: JournalCluster, ledger: Ledger): Settled {
       clientNamespaces: spec.networkPolicy?.clientNamespaces ?? [],
     },
     podMonitor: spec.monitoring?.podMonitor ?? false,
+    consoleRecords: spec.console?.records ?? false,
     keepVolumes: spec.deletionPolicy !== 'Delete',
     hibernate: spec.hibernate ?? false,
   };

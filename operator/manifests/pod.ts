@@ -158,6 +158,8 @@ const replicaFlags = (settled: Settled): readonly string[] => [
   ...['--controllers', controllersAddress(settled)],
   ...['--replication-factor', String(settled.replicationFactor)],
   ...['--min-replicas', String(settled.minReplicas)],
+  // Left out it is off here, where the port is open to all: what is not asked for restarts nobody.
+  ...(settled.consoleRecords ? ['--console-records', 'on'] : []),
 ];
 
 const tlsFlags = (settled: Settled): readonly string[] => [
