@@ -56,5 +56,6 @@ export const tools: ReadonlyMap<string, Tool> = new Map([
   ],
   prometheus('prometheus'),
   prometheus('promtool'),
+  ['porcupine', { module: 'porcupine', package: 'journal.dev/tools/porcupine', set: {} }],
   ['pause', { module: 'pause', package: 'journal.dev/tools/pause', set: {} }],
 ]);
