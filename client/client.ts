@@ -27,7 +27,7 @@ import { ask, QUICK_MICROS, SLOW_MICROS, type World } from './calls.ts';
 import { type CallOptions, checked, checkName, checkTimeout, whole } from './input.ts';
 import { type Defaults, Journal, within } from './journal.ts';
 import { learn, openRouting } from './routing.ts';
-import { asJournalError } from './waiting.ts';
+import { asJournalError, Holds } from './waiting.ts';
 
 /** What every client is told. */
 export interface ClientOptions {
@@ -81,9 +81,11 @@ export function connectWith(seams: ClientSeams): Client {
     inZone: seams.zone === undefined ? null : zone(seams.zone),
   }));
   const routing = openRouting(endpoints, inZone);
-  const hold = seams.hold ?? (() => () => undefined);
+  const holds = new Holds(seams.hold ?? (() => () => undefined));
+  const hold = (): Cancel => holds.take();
   const node = seams.node ?? `client-${random.hex(4)}`;
-  return new Client({ clock, random, network, logger, routing, hold }, { timeoutMillis, node });
+  const world = { clock, random, network, logger, routing, hold };
+  return new Client(world, { timeoutMillis, node }, holds);
 }
 
 function checkEndpoints(endpoints: readonly string[]): readonly string[] {
@@ -105,12 +107,18 @@ const isList = (value: unknown): boolean => Array.isArray(value);
 
 export class Client implements AsyncDisposable {
   readonly #world: World;
+  readonly #holds: Holds;
   readonly #defaults: Defaults;
   readonly #closing = new AbortController();
   readonly #journals = new Map<string, Journal>();
 
-  constructor(world: World, { timeoutMillis, node }: Pick<Defaults, 'timeoutMillis' | 'node'>) {
+  constructor(
+    world: World,
+    { timeoutMillis, node }: Pick<Defaults, 'timeoutMillis' | 'node'>,
+    holds: Holds,
+  ) {
     this.#world = world;
+    this.#holds = holds;
     this.#defaults = { timeoutMillis, node, hash: hash128, closing: this.#closing.signal };
   }
 
@@ -194,7 +202,11 @@ export class Client implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new JournalError('CANCELLED', 'the client was closed'));
-    await this.#world.network.close();
+    try {
+      await this.#world.network.close();
+    } finally {
+      this.#holds.close();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

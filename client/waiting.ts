@@ -1,6 +1,6 @@
 // Waiting that always ends: deadlines, sleeps and back-off over the clock that is passed in.
 
-import type { Clock } from '../io/clock.ts';
+import type { Cancel, Clock } from '../io/clock.ts';
 import type { Random } from '../io/random.ts';
 import { type ErrorCode, JournalError, type Outcome } from '../protocol/errors.ts';
 import { type Micros, micros } from '../protocol/types.ts';
@@ -122,6 +122,36 @@ export function backOff(
   signal: AbortSignal,
 ): Promise<void> {
   return sleep(world.clock, backoffMicros(attempt, world.random.fraction()), signal);
+}
+
+/**
+ * What keeps the process running while somebody waits. A subscription that was left in the middle
+ * never says that it is over: closing the client lets go of all of them.
+ */
+export class Holds {
+  readonly #hold: () => Cancel;
+  readonly #held = new Set<Cancel>();
+  #over = false;
+
+  constructor(hold: () => Cancel) {
+    this.#hold = hold;
+  }
+
+  /** The result lets go. */
+  take(): Cancel {
+    if (this.#over) return () => undefined;
+    const release = this.#hold();
+    this.#held.add(release);
+    return () => {
+      if (this.#held.delete(release)) release();
+    };
+  }
+
+  close(): void {
+    this.#over = true;
+    for (const release of this.#held) release();
+    this.#held.clear();
+  }
 }
 
 export type Waited<Value> =

@@ -19,11 +19,23 @@ const NAME = 'journal-log-client';
 const root = join(import.meta.dirname, '..');
 const out = join(root, 'dist/client');
 
+/** An import of the serving half that a client would carry out as well. */
+const SERVED_STATICALLY = /\bfrom\s*['"]\.[^'"]*\/(?:server|services)\.[jt]s['"]/;
+
 rmSync(out, { recursive: true, force: true });
 execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], {
   cwd: root,
   stdio: 'inherit',
 });
+
+/** The serving half, which transport/grpc.ts loads only where something is served. */
+const SERVING = ['transport/server', 'transport/services'];
+for (const file of SERVING.flatMap((name) => [`${name}.js`, `${name}.d.ts`]))
+  rmSync(join(out, file));
+for (const file of globSync('**/*.{js,d.ts}', { cwd: out })) {
+  const [found] = readFileSync(join(out, file), 'utf8').match(SERVED_STATICALLY) ?? [];
+  if (found !== undefined) throw new Error(`${file} of the client needs a server: ${found}`);
+}
 
 // The compiler writes `.js` into the code, but leaves `.ts` in the declarations.
 for (const file of globSync('**/*.d.ts', { cwd: out })) {
@@ -71,7 +83,4 @@ writeFileSync(join(out, 'package.json'), `${JSON.stringify(manifest, undefined, 
 cpSync(join(root, 'LICENSE'), join(out, 'LICENSE'));
 const readme = join(root, 'client/README.md');
 if (existsSync(readme)) cpSync(readme, join(out, 'README.md'));
-for (const proto of ['journal.proto', 'rpc_status.proto']) {
-  cpSync(join(root, 'transport', proto), join(out, 'transport', proto));
-}
 process.stdout.write(`dist/client is ${NAME} ${whole.version}: npm pack ./dist/client\n`);

@@ -1,6 +1,9 @@
 // The SDK against real replicas in this process: real disks, real gRPC, configurations by hand.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Client, type Journal, JournalError } from '../../client/index.ts';
 import { House, type Housed } from '../replica/house.ts';
@@ -49,6 +52,33 @@ describe('with one replica', () => {
       'as they were called',
     );
     assert.ok(new Set(answers.map(({ epoch }) => epoch)).size === 1);
+  });
+
+  test('a process ends once its client is closed, whatever was left in the middle', async () => {
+    const orders = await journal();
+    await orders.append(['one', 'two']);
+    const index = join(import.meta.dirname, '../../client/index.ts');
+    const program = `
+      import { connect } from ${JSON.stringify(index)};
+      await using client = connect({ endpoints: [process.argv[1]] });
+      const left = client.journal(process.argv[2]).subscribe({ from: 1 })[Symbol.asyncIterator]();
+      const { value } = await left.next();
+      const waiting = client.journal(process.argv[2]).subscribe({ from: 'next' });
+      await waiting.ready();
+      waiting[Symbol.asyncIterator]().next().catch(() => undefined);
+      process.stdout.write(String(value.lsn));
+    `;
+    const flags = ['--input-type=module', '-e', program, a.replica.address, orders.name];
+    const child = spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let said = '';
+    child.stdout.on('data', (piece: Buffer) => {
+      said += piece.toString('utf8');
+    });
+    const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
+    const [code] = await once(child, 'close');
+    clearTimeout(late);
+    assert.equal(said, '1');
+    assert.equal(code, 0);
   });
 
   test('sixteen that compare and append have one winner a round', async () => {

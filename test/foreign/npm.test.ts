@@ -142,6 +142,13 @@ test('it holds what the client imports and no more, nothing of Kubernetes', () =
     rooms.filter((entry) => entry !== 'node_modules'),
     ['LICENSE', 'README.md', 'client', 'io', 'package.json', 'protocol', 'transport'],
   );
+  const { dependencies } = JSON.parse(readFileSync(join(installed(), 'package.json'), 'utf8'));
+  assert.deepEqual(Object.keys(dependencies), ['@bufbuild/protobuf', '@grpc/grpc-js']);
+  const carried = readdirSync(join(installed(), 'transport'));
+  assert.deepEqual(
+    carried.filter((entry) => /server|services|\.proto$/.test(entry)),
+    [],
+  );
   const everything = readdirSync(join(folder, 'node_modules'), { recursive: true }).map(String);
   assert.deepEqual(
     everything.filter((path) => /kubernetes/i.test(path)),
