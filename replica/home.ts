@@ -14,6 +14,7 @@ import { micros, type StoreId, storeId } from '../protocol/types.ts';
 import { controllerMethods } from '../transport/methods.ts';
 import type { ReplicaConfig } from './config.ts';
 import type { Controllers } from './controllers.ts';
+import type { ChainTurn } from './drive/driver.ts';
 import { pause } from './wait.ts';
 
 /** The seams over which a replica runs. */
@@ -24,7 +25,7 @@ export interface World {
   readonly network: Network;
   readonly logger: Logger;
   /** Told of each turn of a journal's machine, where somebody looks at all members together. */
-  readonly turned?: ((state: ChainState) => void) | undefined;
+  readonly turned?: ((state: ChainState, turn: ChainTurn) => void) | undefined;
 }
 
 export interface Home {

@@ -24,6 +24,7 @@ import { Together } from './fleet/together.ts';
 import { Machine, type Program, type Seams } from './machine.ts';
 import { Listeners } from './network.ts';
 import type { Dice } from './random.ts';
+import { ChainWatch } from './spec/chain-watch.ts';
 import { Fabric } from './wires/fabric.ts';
 import type { World } from './world.ts';
 
@@ -52,6 +53,8 @@ export class Cluster implements Scene, Estate {
   statusAt = 0;
   readonly operator: Operator;
   readonly together = new Together();
+  /** Each turn of a chain machine must be a step of its model. */
+  readonly spec = new ChainWatch();
   #client: Client | null = null;
   #ghosts = 0;
   /** Numbers of the machines that were ever there, so that no name comes twice. */
@@ -117,6 +120,7 @@ export class Cluster implements Scene, Estate {
       build: () => this.#builds.get(name) ?? PRESENT,
       controllers: () => this.controllerAddresses(),
       together: this.together,
+      spec: this.spec,
     };
   }
 

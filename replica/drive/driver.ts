@@ -21,7 +21,13 @@ import type {
 import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Member, MIB } from '../../protocol/configuration.ts';
 import { InvariantViolation, JournalError, type Refusal } from '../../protocol/errors.ts';
-import { type Batch, type BatchHeader, type Micros, micros } from '../../protocol/types.ts';
+import {
+  type Batch,
+  type BatchHeader,
+  type Lsn,
+  type Micros,
+  micros,
+} from '../../protocol/types.ts';
 import type { ReplicaMetrics, SyncMeter } from '../metrics.ts';
 import { Bell, type Queue } from '../wait.ts';
 import { Durable } from './durable.ts';
@@ -33,6 +39,14 @@ const TICK = micros(50_000);
 /** Bytes from peers that may wait for the disk. */
 const UNSYNCED_BYTES_MAX = 64 * MIB;
 const UNSYNCED_PATIENCE = micros(1_000_000);
+
+/** What a machine took and said, both empty when it was just opened. */
+export interface ChainTurn {
+  readonly inputs: readonly ChainInput[];
+  readonly effects: readonly ChainEffect[];
+  /** Last position that the log has on its disk. */
+  readonly durableLsn: Lsn;
+}
 
 export interface DriverParts {
   readonly clock: Clock;
@@ -50,8 +64,8 @@ export interface DriverParts {
   inquire(host: Host): void;
   /** A rule was broken or the code threw: nothing may go on. */
   crash(error: unknown): void;
-  /** Told of each turn of a machine; the simulator looks at all members of a journal together. */
-  readonly turned?: ((state: ChainState) => void) | undefined;
+  /** Told of each machine and of each turn of it; the simulator looks at all members together. */
+  readonly turned?: ((state: ChainState, turn: ChainTurn) => void) | undefined;
 }
 
 export class Driver {
@@ -140,6 +154,8 @@ export class Driver {
 
   add(host: Host): void {
     this.#hosts.add(host);
+    const { durableLsn } = host.log;
+    this.#parts.turned?.(host.state, { inputs: [], effects: [], durableLsn });
   }
 
   /** Takes no more steps for a journal that was deleted. */
@@ -171,7 +187,8 @@ export class Driver {
     this.#requests.stepping(host, waiting, this.#parts.clock.now());
     const effects = turn(host.state, [this.#now(), ...waiting]);
     checkMember(host.state);
-    this.#parts.turned?.(host.state);
+    const { durableLsn } = host.log;
+    this.#parts.turned?.(host.state, { inputs: waiting, effects, durableLsn });
     for (const effect of effects) this.#carryOut(host, effect);
     for (const input of waiting) {
       if (input.kind === 'cancel') this.#requests.forget(host, input.request);

@@ -11,6 +11,7 @@ import { memberId, micros, type Zone } from '../../protocol/types.ts';
 import { DEFAULT_LIMITS, type ReplicaConfig } from '../../replica/config.ts';
 import { startReplica } from '../../replica/replica.ts';
 import type { Program } from '../machine.ts';
+import type { ChainWatch } from '../spec/chain-watch.ts';
 import type { Together } from './together.ts';
 
 export const DIRECTORY = '/data';
@@ -39,6 +40,7 @@ export interface Circumstances {
   /** Addresses of the controllers, as the operator knows them. */
   controllers(): readonly string[];
   readonly together: Together;
+  readonly spec: ChainWatch;
 }
 
 export function controllerProgram(
@@ -73,7 +75,7 @@ export function controllerProgram(
 export function replicaProgram(
   name: string,
   zone: Zone,
-  { build, controllers, together }: Circumstances,
+  { build, controllers, together, spec }: Circumstances,
   host = name,
 ): Program {
   const member = memberId(name);
@@ -99,7 +101,10 @@ export function replicaProgram(
       const replica = await startReplica({
         ...seams,
         config,
-        turned: (state) => together.turned(actor, state),
+        turned: (state, turn) => {
+          if (turn.inputs.length > 0) together.turned(actor, state);
+          spec.turned(actor, { state, ...turn });
+        },
       });
       replica.ended.catch(ended);
       const probe = (): void => {

@@ -66,6 +66,9 @@ export class ChainReplay {
   /** By epoch and node: the number of the next request when each barrier was drawn. */
   readonly #drawn = new Map<string, number[]>();
 
+  /** Reads that a member asked another head for: by node, start and request. */
+  readonly #remote = new Set<string>();
+
   /** Call after each step; throws a SpecViolation where the model does not allow it. */
   step({ decided, members, effects }: Step): void {
     for (const member of members) this.#meet(member);
@@ -78,6 +81,9 @@ export class ChainReplay {
     for (const member of members) {
       this.#compare(member);
       this.#noteBarrier(member);
+      for (const { request } of member.state?.remoteReads.values() ?? []) {
+        this.#remote.add(`${name(member.store)} ${member.incarnation} ${request}`);
+      }
     }
     for (const { store, effect } of effects) this.#effect(name(store), effect);
   }
@@ -176,6 +182,8 @@ export class ChainReplay {
       this.#take('FsyncAck', () => actions.FsyncAck.ack(this.#state, n, node.ep, own));
       this.#take('Commit', () => actions.Commit(this.#state, n, lsn));
     } else if (effect.kind === 'reply' && effect.reply.kind === 'readIndex' && leads) {
+      // Asked of the head before it, and answered by that.
+      if (this.#remote.has(`${n} ${node.inc} ${effect.request}`)) return;
       const { committedLsn } = effect.reply;
       const barrier = this.#drawnAfter(n, node.ep, effect.request);
       this.#take('RdStart', () => actions.RdStart(this.#state, n, committedLsn, barrier));

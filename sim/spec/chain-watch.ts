@@ -1,9 +1,10 @@
-// The replay beside a simulated cluster: every turn of a replica's machines is a step that the model
-// of the chain must allow. Told the state, what went in and what came out, and what the log of that
-// replica has on its disk; from these it keeps what each store has written, synced and saved.
+// The replay beside a simulated cluster: every turn of a chain machine must be a step of its model.
+//
+// It is told the state, what went in and what came out, and what the log of that replica has on its
+// disk; from these it keeps what each store has written, synced and saved.
 //
 // A journal is left alone, and counted, once it does what the model leaves out: a loss that was
-// forced, an import, a deletion (see specs/README.md).
+// forced, an import, a deletion, two processes on one volume (see specs/README.md).
 
 import type { ChainEffect, ChainInput, ChainRecord } from '../../protocol/chain/messages.ts';
 import { endEpoch } from '../../protocol/chain/shape.ts';
@@ -77,7 +78,11 @@ class JournalWatch {
     for (const heard of heardIn(turn)) this.#hear(heard);
     if (this.left) return;
     const shadow = this.#shadowOf(process, turn);
-    if (shadow === null) return;
+    if (shadow === null) {
+      // Two processes on one volume, both at work.
+      if (turn.inputs.length > 0) this.left = true;
+      return;
+    }
     take(shadow, turn, (at, epoch) => this.#logTo(at, epoch));
     this.#remember(shadow.written);
     const { store } = shadow;
@@ -166,7 +171,9 @@ function take(
   logTo: (at: number, epoch: number) => Log,
 ): void {
   for (const input of inputs) {
-    if (input.kind === 'request') shadow.nextRequest = input.request + 1;
+    if (input.kind === 'request') {
+      shadow.nextRequest = Math.max(shadow.nextRequest, input.request + 1);
+    }
     if (input.kind === 'saved') saved(shadow, input.save);
     if (input.kind === 'based' && input.tables !== null) {
       shadow.written = logTo(input.shape.endLsn, endEpoch(input.shape));

@@ -6,6 +6,7 @@
 // no actions of the model: what a learner copies, a sync that stopped half way, and what others
 // than heads believe to be committed; their guards keep them from doing what the model forbids.
 
+import { InvariantViolation } from '../../protocol/errors.ts';
 import { countTo, type Entry, isPrefix, type Log, len, upTo } from './chain-log.ts';
 
 export interface SpecConfiguration {
@@ -37,11 +38,12 @@ export interface SpecState {
   readonly got: Map<string, number>;
 }
 
-export class SpecViolation extends Error {
+/** A step that the model has not: a broken rule, which ends the process and fails the run. */
+export class SpecViolation extends InvariantViolation {
   readonly action: string;
 
   constructor(action: string, why: string) {
-    super(`the spec does not allow ${action}: ${why}`);
+    super(`the spec does not allow ${action}`, why);
     this.name = 'SpecViolation';
     this.action = action;
   }
