@@ -48,6 +48,8 @@ export interface ControlParts {
   readonly meter: SyncMeter;
   readonly loop: LoopMeter;
   readonly access: Access;
+  /** Why the volume takes no records; empty where it does. */
+  readonly full: () => string;
   /** As it is now: the incarnation comes later than the first ping. */
   hello(): ReplicaHello;
 }
@@ -238,6 +240,7 @@ export class Control {
       diskTotalBytes: this.#space.totalBytes,
       failed: driver.halted ?? '',
       draining: this.#draining,
+      full: this.#parts.full(),
     };
   }
 

@@ -132,6 +132,7 @@ export class Engine {
       driver,
       journals,
       controllers,
+      full: () => this.#room.full,
       meter,
       loop: this.#loop,
       hello: parts.hello,

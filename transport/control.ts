@@ -90,6 +90,8 @@ export interface ReplicaHealth {
   /** The volume gave up: nothing is written any more. */
   readonly failed: string;
   readonly draining: boolean;
+  /** Why the volume takes no records, empty where it does. */
+  readonly full: string;
 }
 
 /** The registers, as replicas and the operator reach them: always by the controllers. */

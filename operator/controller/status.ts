@@ -151,7 +151,8 @@ function journalStatus(parts: StatusParts, configuration: Configuration): Journa
   });
   const synced = members.slice(0, serving.length).every((member) => member.synced);
   const enough = order(configuration).length >= configuration.settings.minReplicas;
-  const writable = live && synced && enough;
+  const full = fullDisk(parts, configuration);
+  const writable = live && synced && enough && full === '';
   const short = `${serving.length} members serve, ${configuration.settings.minReplicas} must`;
   return {
     id: journal,
@@ -159,10 +160,22 @@ function journalStatus(parts: StatusParts, configuration: Configuration): Journa
     lineage,
     epoch,
     writable,
-    note: note !== '' || writable ? note : enough ? 'the chain is being formed' : short,
+    note:
+      [note, full, writable ? '' : enough ? 'the chain is being formed' : short].find(
+        (one) => one !== '',
+      ) ?? '',
     members,
     reconfigurations: (epoch - 1) % EPOCH_STEP,
   };
+}
+
+/** Whose disk has no room for records: an append needs every member. */
+function fullDisk({ observer }: StatusParts, configuration: Configuration): string {
+  for (const { id, store } of order(configuration)) {
+    const why = observer.find(store)?.health?.full ?? '';
+    if (why !== '') return `the disk of ${id} is full: trim, or make it larger (${why})`;
+  }
+  return '';
 }
 
 function chain(parts: StatusParts, configuration: Configuration): readonly MemberStatus[] {

@@ -5,11 +5,11 @@
 // cannot be asked nothing is taken away.
 
 import type { KubeObject } from '../kube/api.ts';
-import { conditionOf, listAt, numberAt, textAt } from '../kube/fields.ts';
+import { conditionOf, labelsOf, listAt, numberAt, textAt } from '../kube/fields.ts';
 import { account } from '../manifests/account.ts';
 import { budget } from '../manifests/budget.ts';
 import { claim } from '../manifests/claim.ts';
-import { namesOf } from '../manifests/common.ts';
+import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { authorization } from '../manifests/configmap.ts';
 import { backupJob, restoreJob } from '../manifests/cronjob.ts';
 import { formatJob } from '../manifests/job.ts';
@@ -21,10 +21,10 @@ import { statefulSet } from '../manifests/statefulset.ts';
 import { ensure } from './ensure.ts';
 import { letGo, letIn } from './leave.ts';
 import type { Ledger } from './ledger.ts';
-import { notBack, restartIdle, roll } from './roll.ts';
+import { isOld, notBack, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
 import { type Action, type Plan, type Progress, waiting, working } from './steps.ts';
-import { claimState, find, isFine, podsOf, type World } from './world.ts';
+import { claimState, find, isFine, podsOf, troubleOf, type World } from './world.ts';
 
 const BACKUPS_DEFAULT = 7;
 
@@ -33,8 +33,8 @@ const STEADY: Progress = { kind: 'steady' };
 export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
   const shape = objects(world, ledger, settled);
   const later =
-    formatting(world, ledger, settled) ??
     (settled.hibernate ? hibernation(world) : null) ??
+    formatting(world, ledger, settled) ??
     restartIdle(world, ledger) ??
     starting(world, ledger) ??
     grants(world, ledger) ??
@@ -149,8 +149,23 @@ function formatting(world: World, ledger: Ledger, settled: Settled): Plan | null
   }
   if (open.length === 0 && actions.length === 0) return null;
   if (open.length === 0) return { actions, progress: working('Starting', 'formatted') };
+  const stuck = notFormatted(world, open);
+  if (stuck !== '') {
+    return { actions, progress: { kind: 'stalled', reason: 'PodNotRunning', message: stuck } };
+  }
   const message = `formatting the volumes of ${open.join(', ')}`;
   return { actions, progress: working('Formatting', message) };
+}
+
+/** What keeps a volume from being formatted; empty while nothing does, or not for long. */
+function notFormatted(world: World, ids: readonly string[]): string {
+  for (const pod of podsOf(world)) {
+    const id = labelsOf(pod.metadata)[MEMBER_LABEL] ?? '';
+    const formats = labelsOf(pod.metadata)[COMPONENT_LABEL] === 'format' && ids.includes(id);
+    const trouble = formats ? troubleOf(world, id, pod) : '';
+    if (trouble !== '' && isOld(world, pod)) return `${id} is not formatted: ${trouble}`;
+  }
+  return '';
 }
 
 function formatStep(

@@ -103,7 +103,7 @@ export function notBack(world: World, { replicas, controllers }: Ledger): Plan |
 }
 
 /** Trouble of the first moments often goes away by itself. */
-function isOld({ nowMillis }: World, pod: KubeObject | undefined): boolean {
+export function isOld({ nowMillis }: World, pod: KubeObject | undefined): boolean {
   const created = Date.parse(pod?.metadata.creationTimestamp ?? '');
   return nowMillis - created > PATIENCE_MILLIS;
 }

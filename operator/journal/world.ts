@@ -120,22 +120,38 @@ export function askedFor(world: World, id: string): boolean {
   return asked.split(',').some((one) => one.trim() === id);
 }
 
-/** Why the pod does not run, as Kubernetes says it; empty while it runs or merely starts. */
+/** Why the pod of a process does not run, as Kubernetes says it; empty while it merely starts. */
 export function podTrouble(world: World, id: string): string {
   const pod = podOf(world, id);
-  if (pod === undefined) return '';
+  return pod === undefined ? '' : troubleOf(world, id, pod);
+}
+
+/** The same of any pod that is made for a process: that which formats, too. */
+export function troubleOf(world: World, id: string, pod: KubeObject): string {
   const unscheduled = listAt(pod, 'status', 'conditions').find(
     (one) => textAt(one, 'type') === 'PodScheduled' && textAt(one, 'status') === 'False',
   );
-  if (unscheduled !== undefined) return textAt(unscheduled, 'message') ?? 'it has no node';
+  if (unscheduled !== undefined) {
+    const why = textAt(unscheduled, 'message') ?? 'it has no node';
+    return `Pod ${pod.metadata.name}: ${why}${unboundClaim(world, id)}`;
+  }
   const [container] = listAt(pod, 'status', 'containerStatuses');
   const reason = textAt(container, 'state', 'waiting', 'reason') ?? '';
   if (!['', 'ContainerCreating', 'PodInitializing'].includes(reason)) {
     const ended = numberAt(container, 'lastState', 'terminated', 'exitCode');
     const said = textAt(container, 'state', 'waiting', 'message');
-    return [reason, said, ended === undefined ? undefined : `it ended with code ${ended}`]
-      .filter((part) => part !== undefined)
-      .join(': ');
+    const parts = [reason, said, ended === undefined ? undefined : `it ended with code ${ended}`];
+    return [`Pod ${pod.metadata.name}`, ...parts].filter((part) => part !== undefined).join(': ');
   }
   return '';
+}
+
+/** The scheduler does not name the class that a claim waits for. */
+function unboundClaim(world: World, id: string): string {
+  const name = namesOf(world.cluster.metadata.name).claim(id);
+  const claim = find(world, 'PersistentVolumeClaim', name);
+  if (claim === undefined || textAt(claim, 'status', 'phase') === 'Bound') return '';
+  const given = textAt(claim, 'spec', 'storageClassName') ?? '';
+  const className = given === '' ? 'the default StorageClass' : `StorageClass ${given}`;
+  return `; its claim ${name} of ${className} is not bound`;
 }

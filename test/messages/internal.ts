@@ -162,6 +162,7 @@ export const pong = record<control.Pong>({
     diskTotalBytes: number,
     failed: text,
     draining: yes,
+    full: text,
   }),
   reports: list(report),
   gone: list(journal),

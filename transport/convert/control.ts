@@ -156,6 +156,7 @@ function healthIn(health: wire.ReplicaHealth): plain.ReplicaHealth {
     diskTotalBytes: count('disk_total_bytes', health.diskTotalBytes),
     failed: health.failed,
     draining: health.draining,
+    full: health.full,
   };
 }
 

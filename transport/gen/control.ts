@@ -83,6 +83,7 @@ export interface ReplicaHealth {
   diskTotalBytes: number;
   failed: string;
   draining: boolean;
+  full: string;
 }
 
 export interface ChainReport {
@@ -858,6 +859,7 @@ function createBaseReplicaHealth(): ReplicaHealth {
     diskTotalBytes: 0,
     failed: "",
     draining: false,
+    full: "",
   };
 }
 
@@ -892,6 +894,9 @@ export const ReplicaHealth: MessageFns<ReplicaHealth> = {
     }
     if (message.draining !== false) {
       writer.uint32(80).bool(message.draining);
+    }
+    if (message.full !== "") {
+      writer.uint32(90).string(message.full);
     }
     return writer;
   },
@@ -987,6 +992,14 @@ export const ReplicaHealth: MessageFns<ReplicaHealth> = {
             }
 
             message.draining = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.full = reader.string();
             continue;
           }
         }
