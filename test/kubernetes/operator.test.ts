@@ -2,16 +2,24 @@
 
 import { describe } from 'node:test';
 import { chartCases } from './cases/charts.ts';
+import { endingCases } from './cases/endings.ts';
 import { faultCases } from './cases/faults.ts';
 import { lifeCases } from './cases/life.ts';
 import { onLab, withOperator } from './cases/suite.ts';
 import { userCases } from './cases/user.ts';
+import { volumeCases } from './cases/volumes.ts';
 
-onLab('the life of an operator', (theLab) => {
-  withOperator(theLab, (theHelm) => {
-    describe('charts', () => chartCases(theLab, theHelm));
-    describe('a user', () => userCases(theLab));
-    describe('faults', () => faultCases(theLab));
-    describe('life', () => lifeCases(theLab));
-  });
-});
+onLab(
+  'the life of an operator',
+  (theLab) => {
+    withOperator(theLab, (theHelm) => {
+      describe('charts', () => chartCases(theLab, theHelm));
+      describe('a user', () => userCases(theLab));
+      describe('faults', () => faultCases(theLab));
+      describe('a life', () => lifeCases(theLab));
+      describe('volumes', () => volumeCases(theLab));
+      describe('endings', () => endingCases(theLab, theHelm));
+    });
+  },
+  { volumes: 60 },
+);

@@ -1,192 +1,246 @@
-// What people do to a cluster that is in use: scale, roll, break, repair, hibernate, delete, adopt.
+// What people change about a cluster that is in use, under load: members, images, certificates,
+// places, sizes. No append may fail, and nothing that was acknowledged may be lost.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { History } from '../../../sim/checkers/history.ts';
+import { type TestContext, test } from 'node:test';
 import type { KubeObject } from '../lab/api.ts';
-import { until } from '../lab/commands.ts';
+import { pause, until } from '../lab/commands.ts';
+import { NEXT_IMAGE, PROJECT_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
-import { judge, nowMicros, PodLoad } from '../load/pod.ts';
-import { clusterPath, conditionOf, replicaPods, type Spec, whole } from './cluster.ts';
-import { CLUSTER, NAMESPACE, TOOL } from './user.ts';
+import { storageClass, volumesOf } from '../lab/volumes.ts';
+import { conditionOf } from './cluster.ts';
+import { small } from './stalls.ts';
+import { CHANGE_MILLIS_MAX, type Observed, refusedAppends, Subject } from './subject.ts';
+import { CLUSTER, NAMESPACE } from './user.ts';
 
-const GAP_MILLIS_MAX = 10_000;
-const CHANGE_MILLIS_MAX = 180_000;
 const MISSING_IMAGE = 'localhost/missing:1';
+const TIMEOUT = { timeout: 900_000 };
+/** Twice the pause in which an operator that acted would have acted. */
+const IDLE_MILLIS = 10_000;
 
-const change = (lab: Lab, spec: Spec): Promise<void> =>
-  lab.api.patch(clusterPath(NAMESPACE, CLUSTER), { spec });
+const imagesOf = (pods: readonly KubeObject[]): readonly string[] =>
+  pods.map(({ spec }) => /"image":"([^"]+)"/.exec(JSON.stringify(spec?.containers))?.[1] ?? '');
 
-/** Whole, with this many members, and seen by the operator since the last change. */
-async function wholeWith(lab: Lab, members: number): Promise<KubeObject> {
-  return until(`${CLUSTER} has ${members} members`, CHANGE_MILLIS_MAX, async () => {
-    const { cluster } = await whole(lab, NAMESPACE, CLUSTER, CHANGE_MILLIS_MAX);
-    const pods = await replicaPods(lab, NAMESPACE, CLUSTER);
-    const steady = conditionOf(cluster, 'Reconciling')?.status !== 'True';
-    const right = cluster.status?.memberSummary === `${members}/${members}`;
-    return right && steady && pods.length === members ? cluster : undefined;
-  });
+const uidsOf = (pods: readonly KubeObject[]): readonly string[] =>
+  pods.map(({ metadata }) => metadata.uid ?? '');
+
+function tell(context: TestContext, { gapMillis, history }: Observed): void {
+  const appends = history.operations.filter(({ kind }) => kind === 'append').length;
+  context.diagnostic(`longest pause ${Math.round(gapMillis)} ms, ${appends} appends`);
+  assert.deepEqual(refusedAppends(history), []);
 }
-
-interface Observed {
-  readonly history: History;
-  readonly gapMillis: number;
-}
-
-/** Runs `work` under load; judges the history and the pauses. */
-async function underLoad(lab: Lab, journal: string, work: () => Promise<void>): Promise<Observed> {
-  const load = await PodLoad.start(lab, {
-    namespace: NAMESPACE,
-    cluster: CLUSTER,
-    journal,
-    zone: 'a',
-  });
-  const from = nowMicros();
-  await work();
-  const gapMillis = load.longestGapMillis(from);
-  const history = await load.stop();
-  const { wrong, checked } = judge(history);
-  assert.deepEqual(wrong, []);
-  assert.ok(checked > 100, `only ${checked} checks`);
-  assert.ok(gapMillis < GAP_MILLIS_MAX, `appends paused for ${gapMillis} ms`);
-  return { history, gapMillis };
-}
-
-const failed = ({ operations }: History) =>
-  operations.filter((one) => one.kind === 'append' && one.answer.kind === 'refused');
-
-const uids = async (lab: Lab): Promise<readonly string[]> =>
-  (await replicaPods(lab, NAMESPACE, CLUSTER)).map(({ metadata }) => metadata.uid ?? '');
 
 export function lifeCases(theLab: () => Lab): void {
-  changes(theLab);
-  absences(theLab);
-  endings(theLab);
+  const theSubject = (): Subject => new Subject(theLab(), NAMESPACE, CLUSTER);
+  members(theSubject);
+  rolls(theSubject);
+  certificates(theSubject);
+  places(theSubject);
+  sizes(theSubject);
+  rests(theSubject);
 }
 
-/** The spec is changed under load. */
-function changes(theLab: () => Lab): void {
-  test('members are scaled from 3 to 5 and back', { timeout: 600_000 }, async (context) => {
-    const lab = theLab();
-    const scale = (members: number): Promise<string> =>
-      lab.kubectl([
-        ...['--namespace', NAMESPACE, 'scale', `journalcluster/${CLUSTER}`],
-        `--replicas=${members}`,
-      ]);
-    const { gapMillis } = await underLoad(lab, 'scaled', async () => {
+function members(theSubject: () => Subject): void {
+  test('members are scaled from 3 to 5 and back', TIMEOUT, async (context) => {
+    const subject = theSubject();
+    const scale = (count: number): Promise<string> =>
+      subject.kubectl('scale', `journalcluster/${CLUSTER}`, `--replicas=${count}`);
+    const seen = await subject.underLoad('scaled', async () => {
       await scale(5);
-      await wholeWith(lab, 5);
+      await subject.wholeWith(5);
       await scale(3);
-      await wholeWith(lab, 3);
+      await subject.wholeWith(3);
     });
-    context.diagnostic(`longest pause ${Math.round(gapMillis)} ms`);
+    tell(context, seen);
   });
 
-  test('a roll restarts every replica and fails no append', {
-    timeout: 600_000,
-  }, async (context) => {
-    const lab = theLab();
-    const before = await uids(lab);
-    const { history, gapMillis } = await underLoad(lab, 'rolled', async () => {
-      await change(lab, { podTemplate: { annotations: { 'example.com/rolled': 'yes' } } });
-      await until('every replica is another pod', CHANGE_MILLIS_MAX, async () => {
-        const now = await uids(lab);
-        return now.length === 3 && now.every((uid) => !before.includes(uid)) ? true : undefined;
+  test('controllers are scaled from 3 to 5 and back', TIMEOUT, async (context) => {
+    const subject = theSubject();
+    const seats = async (count: number): Promise<void> => {
+      await subject.change({ controllers: { count } });
+      await until(`${count} controllers are seated`, CHANGE_MILLIS_MAX, async () => {
+        const { status } = await subject.found();
+        const list = Array.isArray(status?.controllers) ? status.controllers : [];
+        const healthy = conditionOf(await subject.found(), 'ControllerHealthy')?.status;
+        return list.length === count && healthy === 'True' ? true : undefined;
       });
-      await wholeWith(lab, 3);
+      await subject.wholeWith(3);
+    };
+    const seen = await subject.underLoad('seats', async () => {
+      await seats(5);
+      await seats(3);
     });
-    context.diagnostic(`longest pause ${Math.round(gapMillis)} ms`);
-    assert.deepEqual(failed(history), []);
-  });
-
-  test('a bad image stops at the first pod, says so, and is undone by the spec', async () => {
-    const lab = theLab();
-    await underLoad(lab, 'broken', async () => {
-      await change(lab, { image: MISSING_IMAGE });
-      await until('the status names the pod that does not run', CHANGE_MILLIS_MAX, async () => {
-        const found = await lab.api.get(clusterPath(NAMESPACE, CLUSTER));
-        const stalled = found === undefined ? undefined : conditionOf(found, 'Stalled');
-        const message = String(stalled?.message);
-        return stalled?.status === 'True' && /ErrImageNeverPull/.test(message) ? true : undefined;
-      });
-      const pods = await replicaPods(lab, NAMESPACE, CLUSTER);
-      const wrong = pods.filter(({ spec }) => JSON.stringify(spec).includes(MISSING_IMAGE));
-      assert.ok(wrong.length <= 1, `${wrong.length} pods have the bad image`);
-      await change(lab, { image: null });
-      await wholeWith(lab, 3);
-    });
+    tell(context, seen);
   });
 }
 
-/** Something is not there for a while. */
-function absences(theLab: () => Lab): void {
-  test('without an operator pods come back and appends go on', async () => {
-    const lab = theLab();
-    const operators = (count: number): Promise<string> =>
-      lab.kubectl([
-        ...['--namespace', 'journal-system', 'scale', 'deployment/journal-operator'],
-        `--replicas=${count}`,
-      ]);
-    await underLoad(lab, 'alone', async () => {
-      await operators(0);
-      const [pod] = await replicaPods(lab, NAMESPACE, CLUSTER);
-      assert.ok(pod);
-      await lab.kubectl(['--namespace', NAMESPACE, 'delete', 'pod', pod.metadata.name]);
-      await until('the pod is ready again', CHANGE_MILLIS_MAX, async () => {
-        const pods = await replicaPods(lab, NAMESPACE, CLUSTER);
-        const ready = pods.filter(({ status }) => JSON.stringify(status).includes('"ready":true'));
-        return ready.length === 3 ? true : undefined;
-      });
-      await operators(2);
-      await wholeWith(lab, 3);
+function rolls(theSubject: () => Subject): void {
+  test('an image is rolled and fails no append', TIMEOUT, async (context) => {
+    const subject = theSubject();
+    await subject.lab.tagImage(PROJECT_IMAGE, NEXT_IMAGE);
+    const before = uidsOf(await subject.pods());
+    const seen = await subject.underLoad('rolled', async () => {
+      await subject.change({ image: NEXT_IMAGE });
+      await allRun(subject, NEXT_IMAGE);
     });
+    tell(context, seen);
+    assert.ok(uidsOf(await subject.pods()).every((uid) => !before.includes(uid)));
   });
 
-  test('a cluster hibernates and wakes with its records', { timeout: 600_000 }, async () => {
-    const lab = theLab();
-    await change(lab, { hibernate: true });
-    await until('no pod is left', CHANGE_MILLIS_MAX, async () => {
-      const found = await lab.api.get(clusterPath(NAMESPACE, CLUSTER));
-      return found?.status?.mode === 'hibernated' ? true : undefined;
+  test(
+    'a wrong change in mid-roll stops it, by name, and a fixed spec resumes it',
+    TIMEOUT,
+    async (context) => {
+      const subject = theSubject();
+      const before = uidsOf(await subject.pods());
+      const seen = await subject.underLoad('broken', async () => {
+        await subject.change({ image: null });
+        await until('the first pod is another one', CHANGE_MILLIS_MAX, async () =>
+          uidsOf(await subject.pods()).some((uid) => !before.includes(uid)) ? true : undefined,
+        );
+        await subject.change({ image: MISSING_IMAGE });
+        const says = await subject.says(
+          'Stalled',
+          'True',
+          /PodNotRunning: replica-\d does not run: Pod orders-replica-\d-0: ErrImageNeverPull/,
+        );
+        context.diagnostic(says);
+        const wrong = imagesOf(await subject.pods()).filter((image) => image === MISSING_IMAGE);
+        assert.equal(wrong.length, 1, 'the roll stopped at the first pod');
+        await subject.change({ image: NEXT_IMAGE });
+        await allRun(subject, NEXT_IMAGE);
+      });
+      tell(context, seen);
+    },
+  );
+}
+
+async function allRun(subject: Subject, image: string): Promise<void> {
+  await until(`every replica runs ${image}`, CHANGE_MILLIS_MAX * 2, async () =>
+    imagesOf(await subject.pods()).every((one) => one === image) ? true : undefined,
+  );
+  await subject.wholeWith(3);
+}
+
+function certificates(theSubject: () => Subject): void {
+  test('authority and certificates are made anew under load', TIMEOUT, async (context) => {
+    const subject = theSubject();
+    const pairOf = async (secret: string): Promise<string> =>
+      await subject.kubectl('get', 'secret', secret, '--output=jsonpath={.data.tls\\.crt}');
+    const secrets = [
+      'orders-ca',
+      'orders-client',
+      ...(await subject.members()).map((id) => `orders-${id}-tls`),
+    ];
+    const before = await Promise.all(secrets.map(pairOf));
+    const seen = await subject.underLoad('rotated', async () => {
+      await subject.annotate('rotate-authority', `${Date.now()}`);
+      await until('every certificate is another one', CHANGE_MILLIS_MAX, async () => {
+        const now = await Promise.all(secrets.map(pairOf));
+        return now.every((pair, at) => pair !== before[at]) ? true : undefined;
+      });
+      // Until every pod has read them, and some more.
+      await pause(60_000);
+      await subject.wholeWith(3);
     });
-    assert.deepEqual(await replicaPods(lab, NAMESPACE, CLUSTER), []);
-    await change(lab, { hibernate: false });
-    await wholeWith(lab, 3);
-    assert.equal(await firstRecords(lab), 'one\ntwo\nthree\n');
+    tell(context, seen);
+    await subject.says('CertificatesValid', 'True', /AllHold/);
   });
 }
 
-/** The cluster is deleted. */
-function endings(theLab: () => Lab): void {
-  test('volumes that were kept are adopted', { timeout: 600_000 }, async () => {
-    const lab = theLab();
-    const cluster = ['--namespace', NAMESPACE, `journalcluster/${CLUSTER}`];
-    const text = await lab.kubectl(['get', ...cluster, '--output=json']);
-    await lab.kubectl(['delete', ...cluster, '--timeout=60s']);
-    await until('no pod is left', CHANGE_MILLIS_MAX, async () =>
-      (await replicaPods(lab, NAMESPACE, CLUSTER)).length === 0 ? true : undefined,
+function places(theSubject: () => Subject): void {
+  test('a member moves to another node', TIMEOUT, async (context) => {
+    const subject = theSubject();
+    const { lab } = subject;
+    const [pod] = (await subject.pods()).filter(({ spec }) => spec?.nodeName !== 'node-a');
+    const id = pod?.metadata.labels?.['journal.dev/member'] ?? '';
+    const from = String(pod?.spec?.nodeName);
+    await lab.kubectl(['cordon', from]);
+    try {
+      const seen = await subject.underLoad('moved', async () => {
+        await subject.annotate('replace', id);
+        await until(`${id} has a successor`, CHANGE_MILLIS_MAX, async () =>
+          (await subject.members()).includes(id) ? undefined : true,
+        );
+        await subject.wholeWith(3);
+      });
+      tell(context, seen);
+    } finally {
+      await lab.kubectl(['uncordon', from]);
+      await subject.annotate('replace', null);
+    }
+    const nodes = (await subject.pods()).map(({ spec }) => spec?.nodeName);
+    assert.ok(!nodes.includes(from), `nobody runs on ${from}: ${nodes}`);
+  });
+}
+
+function sizes(theSubject: () => Subject): void {
+  test('volumes are expanded at the API, and the status says how far it is', TIMEOUT, async () => {
+    const subject = theSubject();
+    await subject.change({ storage: { size: '20Gi' } });
+    await subject.says('StorageResizing', 'True', /Growing: orders-replica-\d+-data grows to/);
+    for (const id of await subject.members()) {
+      const claim = await subject.object('', 'persistentvolumeclaims', `orders-${id}-data`);
+      assert.match(JSON.stringify(claim?.spec?.resources), /"storage":"20Gi"/);
+    }
+    await subject.says('Ready', 'True', /./);
+  });
+
+  test('a class that does not expand refuses, and the rest goes on', TIMEOUT, async () => {
+    const subject = new Subject(theSubject().lab, 'fixed', 'fixed');
+    const metadata = { name: 'fixed' };
+    const volumes = volumesOf(subject.lab.node('a'), 1, '256Mi', 'fixed');
+    const fixed = { ...storageClass, metadata, allowVolumeExpansion: false };
+    await subject.lab.apply(fixed, ...volumes);
+    await subject.make({ ...small, storage: { size: '256Mi', className: 'fixed' } });
+    await subject.wholeWith(1);
+    await subject.change({ storage: { size: '512Mi' }, journals: [{ name: 'more' }] });
+    await subject.says('StorageResizing', 'False', /Refused: .*fixed-replica-1-data/);
+    await until('the journal is made all the same', CHANGE_MILLIS_MAX, async () =>
+      (await subject.found()).status?.journals === 1 ? true : undefined,
     );
-    const { apiVersion, kind, spec } = JSON.parse(text);
-    const metadata = { name: CLUSTER, namespace: NAMESPACE };
-    await lab.apply({ apiVersion, kind, metadata, spec });
-    await wholeWith(lab, 3);
-    assert.equal(await firstRecords(lab), 'one\ntwo\nthree\n');
-  });
-
-  test('with the operator uninstalled a deletion ends', { timeout: 300_000 }, async () => {
-    const lab = theLab();
-    await lab.kubectl(['--namespace', 'journal-system', 'delete', 'deployment', '--all']);
-    const cluster = ['--namespace', NAMESPACE, `journalcluster/${CLUSTER}`];
-    await lab.kubectl(['delete', ...cluster, '--timeout=60s']);
-    await until('no pod is left', CHANGE_MILLIS_MAX, async () =>
-      (await replicaPods(lab, NAMESPACE, CLUSTER)).length === 0 ? true : undefined,
-    );
-    await lab.kubectl(['delete', 'namespace', NAMESPACE, '--timeout=120s']);
+    await subject.remove();
   });
 }
 
-/** What the user's pod appended first, read by it again. */
-function firstRecords(lab: Lab): Promise<string> {
-  const exec = ['--namespace', NAMESPACE, 'exec', 'user', '--'];
-  return lab.kubectl([...exec, ...TOOL, 'read', 'first', '--raw', '--timeout', '60s']);
+function rests(theSubject: () => Subject): void {
+  const PATH = `orders-replicas`;
+  const goneFor = (subject: Subject): Promise<KubeObject | undefined> =>
+    subject.object('policy/v1', 'poddisruptionbudgets', PATH);
+
+  test(
+    'what somebody deletes or edits is repaired, and left alone while suspended',
+    TIMEOUT,
+    async () => {
+      const subject = theSubject();
+      await subject.kubectl('delete', 'poddisruptionbudget', PATH);
+      await until('it is made again', CHANGE_MILLIS_MAX, () => goneFor(subject));
+      const edit = ['patch', 'service', CLUSTER, '--type=merge', '--patch'];
+      await subject.kubectl(...edit, '{"spec":{"selector":{"journal.dev/cluster":"nobody"}}}');
+      await until('the edit is taken back', CHANGE_MILLIS_MAX, async () => {
+        const service = await subject.object('', 'services', CLUSTER);
+        return /"journal\.dev\/cluster":"orders"/.test(JSON.stringify(service?.spec)) || undefined;
+      });
+      await subject.change({ suspend: true });
+      await until('it is suspended', CHANGE_MILLIS_MAX, async () =>
+        (await subject.found()).status?.mode === 'suspended' ? true : undefined,
+      );
+      await subject.kubectl('delete', 'poddisruptionbudget', PATH);
+      await pause(IDLE_MILLIS);
+      assert.equal(await goneFor(subject), undefined);
+      await subject.change({ suspend: false });
+      await until('it is made again', CHANGE_MILLIS_MAX, () => goneFor(subject));
+    },
+  );
+
+  test('a cluster hibernates and wakes with its records', TIMEOUT, async () => {
+    const subject = theSubject();
+    await subject.tool(['create', 'slept']);
+    await subject.tool(['append', 'slept'], 'before\n');
+    await subject.hibernate();
+    assert.deepEqual(await subject.pods(), []);
+    await subject.change({ hibernate: false });
+    await subject.wholeWith(3);
+    assert.equal(await subject.tool(['read', 'slept', '--raw']), 'before\n');
+  });
 }

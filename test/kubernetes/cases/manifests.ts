@@ -47,7 +47,7 @@ const NEW: readonly Wrong[] = [
   {
     what: 'a volume that is too small',
     spec: { storage: { size: '1Mi' } },
-    says: /spec\.storage: .*size is at least 64Mi/,
+    says: /spec\.storage: .*size is at least 256Mi/,
   },
   {
     what: 'an even number of controllers',

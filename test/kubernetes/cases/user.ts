@@ -15,16 +15,27 @@ const READY_MILLIS_MAX = 120_000;
 const POD_MILLIS_MAX = 60_000;
 
 /** The hand tool, inside the project's image. */
-export const TOOL = ['node', '/app/cli/main.ts'] as const;
+const TOOL = ['node', '/app/cli/main.ts'] as const;
 
 export const NAMESPACE = 'shop';
 export const CLUSTER = 'orders';
 
+/** Whose Secret the pod has: that of clients, or the operator's, which may give orders. */
+export type Role = 'client' | 'operator';
+
+export interface User {
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly role: Role;
+}
+
+const podName = (cluster: string, role: Role): string => `${role}-of-${cluster}`;
+
 /** A pod with the tool and the client Secret of a cluster, which does nothing by itself. */
-const userPod = (namespace: string, cluster: string): unknown => ({
+const userPod = (namespace: string, cluster: string, role: Role): unknown => ({
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name: 'user', namespace },
+  metadata: { name: podName(cluster, role), namespace },
   spec: {
     automountServiceAccountToken: false,
     terminationGracePeriodSeconds: 1,
@@ -50,16 +61,36 @@ const userPod = (namespace: string, cluster: string): unknown => ({
         securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
       },
     ],
-    volumes: [{ name: 'tls', secret: { secretName: `${cluster}-client`, defaultMode: 0o440 } }],
+    volumes: [{ name: 'tls', secret: { secretName: `${cluster}-${role}`, defaultMode: 0o440 } }],
   },
 });
 
+/** Runs the hand tool in a pod that stays, and that is made where there is none. */
+export async function runTool(
+  lab: Lab,
+  { namespace, cluster, role }: User,
+  args: readonly string[],
+  input = '',
+): Promise<string> {
+  await startUser(lab, namespace, cluster, role);
+  const exec = ['--namespace', namespace, 'exec', '--stdin', podName(cluster, role), '--'];
+  return await lab.kubectl([...exec, ...TOOL, ...args, '--timeout', '60s'], { input });
+}
+
+async function startUser(lab: Lab, namespace: string, cluster: string, role: Role): Promise<void> {
+  const path = `/api/v1/namespaces/${namespace}/pods/${podName(cluster, role)}`;
+  if ((await lab.api.get(path))?.status?.phase === 'Running') return;
+  await lab.apply(userPod(namespace, cluster, role));
+  await until('the pod of the user runs', POD_MILLIS_MAX, async () =>
+    (await lab.api.get(path))?.status?.phase === 'Running' ? true : undefined,
+  );
+}
+
 export function userCases(theLab: () => Lab): void {
   /** The tool, in the user's pod. */
-  const journal = (args: readonly string[], input = ''): Promise<string> => {
-    const exec = ['--namespace', NAMESPACE, 'exec', '--stdin', 'user', '--'];
-    return theLab().kubectl([...exec, ...TOOL, ...args, '--timeout', '60s'], { input });
-  };
+  const user = { namespace: NAMESPACE, cluster: CLUSTER, role: 'client' } as const;
+  const journal = (args: readonly string[], input = ''): Promise<string> =>
+    runTool(theLab(), user, args, input);
 
   test('the smallest example becomes Ready', async (context) => {
     const lab = theLab();
@@ -82,11 +113,6 @@ export function userCases(theLab: () => Lab): void {
   });
 
   test('a pod of the user appends and reads with the client Secret', async () => {
-    const lab = theLab();
-    await lab.apply(userPod(NAMESPACE, CLUSTER));
-    await until('the pod of the user runs', POD_MILLIS_MAX, async () =>
-      (await lab.pod(NAMESPACE, 'user')).status?.phase === 'Running' ? true : undefined,
-    );
     await journal(['create', 'first']);
     const acknowledged = await journal(['append', 'first'], 'one\ntwo\nthree\n');
     assert.match(acknowledged, /^1\t\S+\n2\t\S+\n3\t\S+\n$/);
@@ -96,7 +122,16 @@ export function userCases(theLab: () => Lab): void {
 
   test('a client without a certificate is refused', async () => {
     const script = `JOURNAL_TLS_CERT= JOURNAL_TLS_KEY= exec ${TOOL.join(' ')} tail first`;
-    const exec = ['--namespace', NAMESPACE, 'exec', 'user', '--', 'sh', '-c', script];
+    const exec = [
+      '--namespace',
+      NAMESPACE,
+      'exec',
+      podName(CLUSTER, 'client'),
+      '--',
+      'sh',
+      '-c',
+      script,
+    ];
     const { code, stdout } = await theLab().tryKubectl(exec);
     assert.notEqual(code, 0);
     assert.equal(stdout, '');

@@ -21,6 +21,8 @@ export type Say = (line: string) => void;
 
 export const PAUSE_IMAGE = 'localhost/pause:1';
 export const PROJECT_IMAGE = 'localhost/journal:lab';
+/** Another name for the same image: what a roll goes to. */
+export const NEXT_IMAGE = 'localhost/journal:next';
 /** Certificates of authorities that Debian keeps in one file. */
 const TRUSTED = '/etc/ssl/certs/ca-certificates.crt';
 const SUITE = 'bookworm';

@@ -160,6 +160,11 @@ export class Lab {
     await Promise.all(this.nodes.map((node) => node.importImage(archive)));
   }
 
+  /** Gives an image that is there another name, on every node. */
+  async tagImage(name: string, other: string): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.ctr('images', 'tag', '--force', name, other)));
+  }
+
   /** The node that a pod runs on. */
   async nodeOf(namespace: string, pod: string): Promise<LabNode> {
     const found = await this.pod(namespace, pod);

@@ -152,6 +152,7 @@ export class LabNode {
       containerRuntimeEndpoint: `unix://${this.#socket}`,
       imageGCHighThresholdPercent: 100, // The machine's disk is not the lab's to clean up.
       evictionHard: {},
+      syncFrequency: '10s',
       resolvConf: this.#file('resolv.conf'),
       podLogsDir: this.#file('pods'),
     };

@@ -5,7 +5,8 @@ import { run } from './commands.ts';
 import { PROJECT_IMAGE, projectImage, type Say } from './images.ts';
 import type { Lab } from './lab.ts';
 
-const chart = join(import.meta.dirname, '..', '..', '..', 'charts', 'journal-operator');
+/** The folder of the operator's chart. */
+export const chart = join(import.meta.dirname, '..', '..', '..', 'charts', 'journal-operator');
 const READY_SECONDS_MAX = 120;
 
 export const OPERATOR = 'journal-operator';
@@ -35,7 +36,9 @@ export function imageValues(): readonly string[] {
 export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<void> {
   await lab.importImage(await projectImage(say));
   const install = ['install', OPERATOR, chart, '--namespace', OPERATOR_NAMESPACE];
-  await helm([...install, '--create-namespace', ...imageValues()]);
+  // Secrets reach pods of the lab in seconds: kubelets are told to look often.
+  const spread = ['--set', 'trustSpreadSeconds=45'];
+  await helm([...install, '--create-namespace', ...spread, ...imageValues()]);
   await operatorReady(lab);
 }
 

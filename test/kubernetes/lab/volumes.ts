@@ -29,11 +29,17 @@ export const volumePath = (node: LabNode, name: string): string =>
   join(node.folder, 'volumes', name);
 
 /** Makes the folders of `count` volumes and answers the objects that announce them. */
-export function volumesOf(node: LabNode, count: number, size: string): readonly unknown[] {
+export function volumesOf(
+  node: LabNode,
+  count: number,
+  size: string,
+  className: string = STORAGE_CLASS,
+): readonly unknown[] {
+  const prefix = className === STORAGE_CLASS ? '' : `${className}-`;
   return Array.from({ length: count }, (_, at) => {
-    const name = `${node.name}-${String(at + 1).padStart(3, '0')}`;
+    const name = `${prefix}${node.name}-${String(at + 1).padStart(3, '0')}`;
     mkdirSync(volumePath(node, name), { recursive: true });
-    return volume(node, name, size);
+    return volume(node, name, size, className);
   });
 }
 
@@ -54,7 +60,12 @@ export async function boundedVolume(
   return volume(node, name, size);
 }
 
-function volume(node: LabNode, name: string, size: string): unknown {
+function volume(
+  node: LabNode,
+  name: string,
+  size: string,
+  className: string = STORAGE_CLASS,
+): unknown {
   const zone = { key: 'topology.kubernetes.io/zone', operator: 'In', values: [node.name] };
   const host = { key: 'kubernetes.io/hostname', operator: 'In', values: [`node-${node.name}`] };
   return {
@@ -65,7 +76,7 @@ function volume(node: LabNode, name: string, size: string): unknown {
       capacity: { storage: size },
       accessModes: ['ReadWriteOnce'],
       persistentVolumeReclaimPolicy: 'Retain',
-      storageClassName: STORAGE_CLASS,
+      storageClassName: className,
       local: { path: volumePath(node, name) },
       nodeAffinity: { required: { nodeSelectorTerms: [{ matchExpressions: [zone, host] }] } },
     },

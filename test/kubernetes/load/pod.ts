@@ -31,12 +31,15 @@ export class PodLoad {
   readonly #lab: Lab;
   readonly #options: LoadOptions;
   readonly #name: string;
+  /** New in each run, so that no history has the records of another one in it. */
+  readonly #journal: string;
   #out = '';
 
   private constructor(lab: Lab, options: LoadOptions) {
     this.#lab = lab;
     this.#options = options;
     this.#name = `load-${options.journal}`;
+    this.#journal = `${options.journal}-${nowMicros().toString(36)}`;
   }
 
   /** Returns once appends are acknowledged. */
@@ -55,7 +58,7 @@ export class PodLoad {
   }
 
   #objects(): readonly unknown[] {
-    const { namespace, cluster, journal, zone, writers = 4, subscribers = 2 } = this.#options;
+    const { namespace, cluster, zone, writers = 4, subscribers = 2 } = this.#options;
     const program = readFileSync(join(import.meta.dirname, 'main.ts'), 'utf8');
     const metadata = { name: this.#name, namespace };
     const settings = {
@@ -63,7 +66,7 @@ export class PodLoad {
       OUT: '/out',
       TLS: '/tls',
       ENDPOINTS: `${cluster}.${namespace}.svc:7400`,
-      JOURNAL: journal,
+      JOURNAL: this.#journal,
       WRITERS: String(writers),
       SUBSCRIBERS: String(subscribers),
     };
@@ -74,6 +77,8 @@ export class PodLoad {
       command: ['node', '/load/main.ts'],
       env: Object.entries(settings).map(([name, value]) => ({ name, value })),
       volumeMounts: ['load', 'out', 'tls'].map((name) => ({ name, mountPath: `/${name}` })),
+      resources: { requests: { cpu: '100m' } },
+      securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
     };
     const volumes = [
       { name: 'load', configMap: { name: this.#name } },
@@ -91,7 +96,13 @@ export class PodLoad {
           automountServiceAccountToken: false,
           restartPolicy: 'Never',
           terminationGracePeriodSeconds: 1,
-          securityContext: { runAsUser: USER, runAsGroup: USER, fsGroup: USER },
+          securityContext: {
+            runAsNonRoot: true,
+            runAsUser: USER,
+            runAsGroup: USER,
+            fsGroup: USER,
+            seccompProfile: { type: 'RuntimeDefault' },
+          },
           containers: [container],
           volumes,
         },

@@ -1,0 +1,167 @@
+// How clusters end and come back: deletion under each policy, with and without an operator; volumes
+// that are adopted; backups that are restored; two operators by mistake.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KubeObject } from '../lab/api.ts';
+import { pause, until } from '../lab/commands.ts';
+import type { Lab } from '../lab/lab.ts';
+import {
+  chart,
+  type Helm,
+  imageValues,
+  OPERATOR,
+  OPERATOR_NAMESPACE,
+  operatorReady,
+} from '../lab/operator.ts';
+import { small } from './stalls.ts';
+import { CHANGE_MILLIS_MAX, refusedAppends, Subject } from './subject.ts';
+
+const NAMESPACE = 'endings';
+const TIMEOUT = { timeout: 600_000 };
+const LABEL = 'labelSelector=journal.dev%2Fcluster%3D';
+
+/** Kinds and names of what belongs to a cluster and outlives it, if anything. */
+async function remains({ lab, namespace, name }: Subject): Promise<readonly string[]> {
+  const kinds = ['configmaps', 'secrets', 'persistentvolumeclaims', 'services', 'pods'];
+  const groups = ['apps/v1/statefulsets', 'batch/v1/jobs', 'policy/v1/poddisruptionbudgets'];
+  const paths = [
+    ...kinds.map((kind) => `/api/v1/namespaces/${namespace}/${kind}`),
+    ...groups.map((path) => {
+      const [group, version, kind] = path.split('/');
+      return `/apis/${group}/${version}/namespaces/${namespace}/${kind}`;
+    }),
+  ];
+  const lists = await Promise.all(
+    paths.map(async (path) => {
+      const found: readonly KubeObject[] = await lab.api.list(`${path}?${LABEL}${name}`);
+      return found.map(({ metadata }) => `${path.split('/').at(-1)}/${metadata.name}`);
+    }),
+  );
+  return lists.flat().sort();
+}
+
+const KEPT = (name: string): readonly string[] =>
+  [
+    `configmaps/${name}-ledger`,
+    `persistentvolumeclaims/${name}-controller-1-data`,
+    `persistentvolumeclaims/${name}-replica-1-data`,
+    `secrets/${name}-ca`,
+  ].sort();
+
+const endsWith = (subject: Subject, left: readonly string[]): Promise<boolean> =>
+  until(`${left.length} objects are left`, CHANGE_MILLIS_MAX, async () => {
+    const found = await remains(subject);
+    if (JSON.stringify(found) === JSON.stringify(left)) return true;
+    throw new Error(`there are ${found}`);
+  });
+
+const operators = (lab: Lab, count: number): Promise<string> =>
+  lab.kubectl([
+    ...['--namespace', OPERATOR_NAMESPACE, 'scale', `deployment/${OPERATOR}`],
+    `--replicas=${count}`,
+  ]);
+
+export function endingCases(theLab: () => Lab, theHelm: () => Helm): void {
+  deletions(theLab);
+  returns(theLab);
+  doubles(theLab, theHelm);
+}
+
+function deletions(theLab: () => Lab): void {
+  for (const policy of ['Retain', 'Delete']) {
+    for (const operator of [true, false]) {
+      const whose = operator ? '' : ', the operator gone first';
+      test(`a deletion under ${policy} ends${whose}`, TIMEOUT, async () => {
+        const name = `${policy.toLowerCase()}-${operator ? 'with' : 'without'}`;
+        const subject = new Subject(theLab(), NAMESPACE, name);
+        await subject.make({ ...small, deletionPolicy: policy });
+        await subject.wholeWith(1);
+        if (!operator) await operators(subject.lab, 0);
+        try {
+          await subject.remove();
+          await endsWith(subject, policy === 'Retain' ? KEPT(name) : []);
+        } finally {
+          if (!operator) {
+            await operators(subject.lab, 2);
+            await operatorReady(subject.lab);
+          }
+        }
+      });
+    }
+  }
+}
+
+function returns(theLab: () => Lab): void {
+  test('volumes that were kept are adopted, all of them or none', TIMEOUT, async () => {
+    const subject = new Subject(theLab(), NAMESPACE, 'adopted');
+    await subject.make(small);
+    await subject.wholeWith(1);
+    await subject.tool(['create', 'kept']);
+    await subject.tool(['append', 'kept'], 'one\ntwo\n');
+    await subject.remove();
+    const authority = await subject.kubectl('get', 'secret', 'adopted-ca', '--output=json');
+    await subject.kubectl('delete', 'secret', 'adopted-ca');
+    await subject.make(small);
+    await subject.says('Stalled', 'True', /AdoptionIncomplete: .*adopted-ca is missing/);
+    const { metadata, ...secret } = JSON.parse(authority);
+    const { labels, annotations } = metadata;
+    const renewed = { name: 'adopted-ca', namespace: NAMESPACE, labels, annotations };
+    await subject.lab.apply({ ...secret, metadata: renewed });
+    await subject.wholeWith(1);
+    assert.equal(await subject.tool(['read', 'kept', '--raw']), 'one\ntwo\n');
+    await subject.remove();
+  });
+
+  test('a backup on a schedule is restored into a new cluster', TIMEOUT, async () => {
+    const subject = new Subject(theLab(), NAMESPACE, 'saved');
+    const { lab } = subject;
+    await subject.make({ ...small, backup: { schedule: '0 3 * * *', claimName: 'backups' } });
+    const claim = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '256Mi' } } };
+    const metadata = { name: 'backups', namespace: NAMESPACE };
+    await lab.apply({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata, spec: claim });
+    await subject.wholeWith(1);
+    await subject.tool(['create', 'ledger']);
+    await subject.tool(['append', 'ledger'], 'one\ntwo\n');
+    await subject.kubectl('create', 'job', 'now', '--from=cronjob/saved-backup');
+    await subject.kubectl('wait', 'job/now', '--for=condition=Complete', '--timeout=180s');
+    const said = await subject.kubectl('logs', 'job/now');
+    const path = /saved\/\d{4}-\d\d-\d\dT[\d-]+Z/.exec(said)?.[0];
+    assert.ok(path, `the Job names the backup: ${said}`);
+    const restored = new Subject(lab, NAMESPACE, 'restored');
+    await restored.make({ ...small, restore: { claimName: 'backups', path } });
+    await restored.wholeWith(1);
+    assert.equal(await restored.tool(['read', 'ledger', '--raw']), 'one\ntwo\n');
+    await subject.remove();
+    await restored.remove();
+  });
+}
+
+function doubles(theLab: () => Lab, theHelm: () => Helm): void {
+  test('two operators by mistake do no harm', TIMEOUT, async () => {
+    const subject = new Subject(theLab(), NAMESPACE, 'doubled');
+    const where = ['--namespace', 'second-operator'];
+    const values = ['nameOverride=second', 'crds.install=false', 'replicas=1'];
+    const more = [...values.flatMap((value) => ['--set', value]), ...imageValues()];
+    await theHelm()(['install', 'second', chart, ...where, '--create-namespace', ...more]);
+    try {
+      const status = ['rollout', 'status', 'deployment/second', '--timeout=120s'];
+      await subject.lab.kubectl([...where, ...status]);
+      await subject.make({ zones: ['a', 'b', 'c'], storage: { size: '256Mi' } });
+      await subject.wholeWith(3);
+      const { history } = await subject.underLoad('doubled', async () => {
+        await subject.change({ podTemplate: { annotations: { 'example.com/rolled': 'yes' } } });
+        await pause(5_000);
+        await subject.change({ members: 4 });
+        await subject.wholeWith(4);
+      });
+      assert.deepEqual(refusedAppends(history), []);
+      const all = await remains(subject);
+      const claims = all.filter((one) => /replica-\d+-data/.test(one));
+      assert.equal(claims.length, 4, 'nobody was added twice');
+      await subject.remove();
+    } finally {
+      await theHelm()(['uninstall', 'second', ...where, '--wait', '--timeout=2m']);
+    }
+  });
+}

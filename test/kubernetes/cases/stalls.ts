@@ -1,0 +1,130 @@
+// What only the world can refuse: the status names the object, since when and why, nothing crashes
+// or is lost, and the cluster goes on as soon as the spec or the world is put right.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createAuthority } from '../../../operator/pki.ts';
+import { until } from '../lab/commands.ts';
+import type { Lab } from '../lab/lab.ts';
+import { storageClass, volumesOf } from '../lab/volumes.ts';
+import { conditionOf, type Spec } from './cluster.ts';
+import { CHANGE_MILLIS_MAX, Subject } from './subject.ts';
+
+const NAMESPACE = 'stalls';
+const TIMEOUT = { timeout: 420_000 };
+
+/** As little as there can be: the cheapest cluster that takes appends. */
+export const small: Spec = {
+  members: 1,
+  zones: ['a'],
+  controllers: { count: 1 },
+  storage: { size: '256Mi' },
+};
+
+interface Stall {
+  readonly what: string;
+  readonly name: string;
+  readonly spec: Spec;
+  /** Reason and message of the condition `Stalled`. */
+  readonly says: RegExp;
+  /** Puts it right. */
+  readonly cure: (subject: Subject) => Promise<void>;
+}
+
+const STALLS: readonly Stall[] = [
+  {
+    what: 'an image that is not there',
+    name: 'image',
+    spec: { image: 'localhost/missing:1' },
+    says: /PodNotRunning: .*image-controller-1-format.*ErrImageNeverPull.*localhost\/missing:1/,
+    cure: (subject) => subject.change({ image: null }),
+  },
+  {
+    what: 'pods that fit no node',
+    name: 'nodes',
+    spec: {
+      podTemplate: { nodeSelector: { disk: 'none' } },
+      controllers: { count: 1, podTemplate: { nodeSelector: { disk: 'none' } } },
+    },
+    says: /PodNotRunning: controller-1 .*Pod nodes-controller-1-format.*node affinity\/selector/,
+    cure: (subject) =>
+      subject.change({ podTemplate: null, controllers: { count: 1, podTemplate: null } }),
+  },
+  {
+    what: 'a zone without nodes',
+    name: 'zone',
+    spec: { zones: ['a', 'nowhere'], members: 2 },
+    says: /PodNotRunning: replica-2 .*Pod zone-replica-2-0.*node affinity\/selector/,
+    cure: (subject) => subject.change({ zones: ['a', 'b'] }),
+  },
+  {
+    what: 'more zones than the nodes have',
+    name: 'count',
+    spec: { zones: null, zoneCount: 4, members: 1 },
+    says: /ZonesMissing: zoneCount is 4, and zones of nodes are: a, b, c/,
+    cure: (subject) => subject.change({ zoneCount: 1 }),
+  },
+  {
+    what: 'a StorageClass that is not there',
+    name: 'class',
+    spec: {
+      storage: { size: '256Mi', className: 'late' },
+      controllers: { count: 1, storage: { size: '256Mi', className: 'late' } },
+    },
+    says: /PodNotRunning: .*claim class-controller-1-data of StorageClass late is not bound/,
+    cure: async ({ lab }) => {
+      const metadata = { name: 'late' };
+      const volumes = volumesOf(lab.node('a'), 2, '256Mi', 'late');
+      await lab.apply({ ...storageClass, metadata }, ...volumes);
+    },
+  },
+  {
+    what: 'the Secret of an issuer that is not there',
+    name: 'issuer',
+    spec: { tls: { issuerSecretName: 'theirs' } },
+    says: /CertificateTrouble: Secret theirs is not there/,
+    cure: async ({ lab }) => {
+      const nowMillis = Date.now();
+      const pair = await createAuthority('theirs', { serial: '1a', nowMillis, days: 30 });
+      const data = { 'tls.crt': pair.cert, 'tls.key': pair.key, 'ca.crt': pair.cert };
+      const metadata = { name: 'theirs', namespace: NAMESPACE };
+      await lab.apply({ apiVersion: 'v1', kind: 'Secret', metadata, stringData: data });
+    },
+  },
+];
+
+export function stallCases(theLab: () => Lab): void {
+  for (const { what, name, spec, says, cure } of STALLS) {
+    test(`stalled by ${what}, and good again`, TIMEOUT, async (context) => {
+      const subject = new Subject(theLab(), NAMESPACE, name);
+      const { members = 1 } = { ...small, ...spec };
+      await subject.make({ ...small, ...spec });
+      context.diagnostic(await subject.says('Stalled', 'True', says));
+      const since = conditionOf(await subject.found(), 'Stalled')?.lastTransitionTime;
+      assert.ok(Date.now() - Date.parse(String(since)) < CHANGE_MILLIS_MAX, `since ${since}`);
+      await cure(subject);
+      await subject.wholeWith(Number(members));
+      await subject.remove();
+    });
+  }
+
+  test('a foreign object of the same name is refused and left alone', TIMEOUT, async () => {
+    const subject = new Subject(theLab(), NAMESPACE, 'foreign');
+    const { lab } = subject;
+    const metadata = { name: 'foreign', namespace: NAMESPACE, labels: { mine: 'yes' } };
+    const ports = [{ name: 'web', port: 80 }];
+    await lab.apply({ apiVersion: 'v1', kind: 'Service', metadata, spec: { ports } });
+    await subject.make(small);
+    await subject.says('Stalled', 'True', /ForeignObject: Service foreign is there/);
+    await until('an event says so', CHANGE_MILLIS_MAX, async () => {
+      const events = await subject.kubectl('get', 'events', '--field-selector=type=Warning');
+      return /ForeignObject.*Service foreign is there/.test(events) ? true : undefined;
+    });
+    const service = await subject.object('', 'services', 'foreign');
+    assert.equal(service?.metadata.labels?.mine, 'yes');
+    assert.match(JSON.stringify(service?.spec?.ports), /"port":80\b/);
+    await subject.kubectl('delete', 'service', 'foreign');
+    await subject.wholeWith(1);
+    await subject.remove();
+  });
+}

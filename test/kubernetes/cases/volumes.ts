@@ -1,0 +1,164 @@
+// What becomes of volumes that are lost, swapped, old or full: refused by name, repaired where
+// enough others have it all, never served wrongly, and the documented way out works.
+
+import assert from 'node:assert/strict';
+import { cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { until } from '../lab/commands.ts';
+import type { Lab } from '../lab/lab.ts';
+import { volumePath } from '../lab/volumes.ts';
+import type { Spec } from './cluster.ts';
+import { CHANGE_MILLIS_MAX, Subject } from './subject.ts';
+
+const NAMESPACE = 'volumes';
+const TIMEOUT = { timeout: 600_000 };
+
+const spec: Spec = { zones: ['a', 'b', 'c'], storage: { size: '256Mi' } };
+
+/** Where the volume of a process lies on this machine. */
+async function pathOf({ lab, name, ...subject }: Subject, id: string): Promise<string> {
+  const path = `/api/v1/namespaces/${subject.namespace}/persistentvolumeclaims/${name}-${id}-data`;
+  const volume = String((await lab.api.get(path))?.spec?.volumeName);
+  return volumePath(lab.node(volume.split('-')[0] ?? ''), volume);
+}
+
+function wipe(path: string): void {
+  for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true });
+}
+
+/** What is on the one is on the other, and the other way round. */
+function swap(one: string, other: string): void {
+  const aside = `${one}.aside`;
+  renameSync(one, aside);
+  renameSync(other, one);
+  renameSync(aside, other);
+}
+
+const append = (subject: Subject, text: string): Promise<string> =>
+  subject.tool(['append', 'kept'], text);
+const read = (subject: Subject): Promise<string> => subject.tool(['read', 'kept', '--raw']);
+
+/** Whole, with a journal `kept` that holds "one\n". */
+async function prepared(lab: Lab, name: string): Promise<Subject> {
+  const subject = new Subject(lab, NAMESPACE, name);
+  await subject.make(spec);
+  await subject.wholeWith(3);
+  await subject.tool(['create', 'kept']);
+  await append(subject, 'one\n');
+  return subject;
+}
+
+export function volumeCases(theLab: () => Lab): void {
+  losses(theLab);
+  exchanges(theLab);
+}
+
+function losses(theLab: () => Lab): void {
+  test('a deleted volume is given up, and a new member takes its place', TIMEOUT, async () => {
+    const subject = await prepared(theLab(), 'lost');
+    const before = await subject.members();
+    await subject.underLoad(
+      'deleted',
+      async () => {
+        await subject.kubectl('delete', 'pvc', 'lost-replica-2-data', '--wait=false');
+        await subject.kubectl('delete', 'pod', 'lost-replica-2-0', '--wait=false');
+        await until('another member is there', CHANGE_MILLIS_MAX, async () =>
+          (await subject.members()).some((id) => !before.includes(id)) ? true : undefined,
+        );
+        await subject.wholeWith(3);
+      },
+      'c',
+    );
+    assert.deepEqual(await subject.members(), ['replica-1', 'replica-3', 'replica-4']);
+    assert.equal(await read(subject), 'one\n');
+    await subject.remove();
+  });
+
+  test('an emptied volume is not served, and said by name', TIMEOUT, async (context) => {
+    const subject = await prepared(theLab(), 'emptied');
+    await subject.hibernate();
+    wipe(await pathOf(subject, 'replica-1'));
+    await subject.change({ hibernate: false });
+    context.diagnostic(await subject.says('Degraded', 'True', /replica-1: /));
+    await until('the others take appends', CHANGE_MILLIS_MAX, async () =>
+      (await append(subject, 'two\n')) === '' ? undefined : true,
+    );
+    await subject.annotate('replace', 'replica-1');
+    await until('it is replaced', CHANGE_MILLIS_MAX, async () =>
+      (await subject.members()).includes('replica-1') ? undefined : true,
+    );
+    await subject.wholeWith(3);
+    assert.equal(await read(subject), 'one\ntwo\n');
+    await subject.remove();
+  });
+
+  test('with all volumes of replicas gone nothing is served', TIMEOUT, async (context) => {
+    const subject = await prepared(theLab(), 'gone');
+    await subject.hibernate();
+    for (const id of await subject.members()) wipe(await pathOf(subject, id));
+    await subject.change({ hibernate: false });
+    context.diagnostic(await subject.says('Ready', 'False', /./));
+    context.diagnostic(await subject.says('Degraded', 'True', /replica-\d: /));
+    await assert.rejects(read(subject));
+    await subject.remove();
+  });
+}
+
+function exchanges(theLab: () => Lab): void {
+  test("another member's volume under its name is refused", TIMEOUT, async (context) => {
+    const subject = await prepared(theLab(), 'swapped');
+    await subject.hibernate();
+    const paths = [await pathOf(subject, 'replica-1'), await pathOf(subject, 'replica-2')] as const;
+    swap(...paths);
+    await subject.change({ hibernate: false });
+    context.diagnostic(await subject.says('Degraded', 'True', /replica-1: .*replica-2/));
+    await subject.hibernate();
+    swap(...paths);
+    await subject.change({ hibernate: false });
+    await subject.wholeWith(3);
+    assert.equal(await read(subject), 'one\n');
+    await subject.remove();
+  });
+
+  test('an old volume under its name loses nothing', TIMEOUT, async () => {
+    const subject = await prepared(theLab(), 'old');
+    await subject.hibernate();
+    const path = await pathOf(subject, 'replica-1');
+    const copy = `${path}.copy`;
+    cpSync(path, copy, { recursive: true, preserveTimestamps: true });
+    await subject.change({ hibernate: false });
+    await subject.wholeWith(3);
+    await append(subject, 'two\nthree\n');
+    await subject.hibernate();
+    swap(path, copy);
+    await subject.change({ hibernate: false });
+    await subject.wholeWith(3);
+    assert.equal(await read(subject), 'one\ntwo\nthree\n');
+    await subject.remove();
+  });
+
+  test('of an old copy alone nothing is served, until a loss is forced', TIMEOUT, async () => {
+    const subject = await prepared(theLab(), 'forced');
+    await subject.hibernate();
+    const path = await pathOf(subject, 'replica-1');
+    const copy = `${path}.copy`;
+    cpSync(path, copy, { recursive: true, preserveTimestamps: true });
+    await subject.change({ hibernate: false });
+    await subject.wholeWith(3);
+    await append(subject, 'two\n');
+    await subject.hibernate();
+    swap(path, copy);
+    for (const id of ['replica-2', 'replica-3']) wipe(await pathOf(subject, id));
+    await subject.change({ hibernate: false });
+    await subject.says('Ready', 'False', /JournalNotWritable: journal kept takes no appends/);
+    await assert.rejects(append(subject, 'never\n'));
+    const lost = ['admin', 'force-loss', 'kept', '--member', 'replica-1', '--reason', 'a test'];
+    await subject.operatorTool([...lost, '--yes']);
+    await until('what is left takes appends again', CHANGE_MILLIS_MAX, async () =>
+      (await append(subject, 'after\n')) === '' ? undefined : true,
+    );
+    assert.equal(await read(subject), 'one\nafter\n');
+    await subject.remove();
+  });
+}
