@@ -23,6 +23,7 @@ import { CONTACTS, type ControllerHome, readContacts } from './format.ts';
 import { Acceptor } from './register/acceptor.ts';
 import { Handshake } from './register/handshake.ts';
 import { Nonces } from './register/nonces.ts';
+import { Patience } from './register/patience.ts';
 import { enough, Register } from './register/register.ts';
 import {
   type ControllerAnswer,
@@ -66,6 +67,7 @@ export class Group {
   readonly #acceptor: Acceptor;
   readonly #nonces: Nonces;
   readonly #handshake: Handshake;
+  readonly #patience = new Patience();
   readonly floors: Floors;
   readonly register: Register;
   #copying = false;
@@ -88,6 +90,7 @@ export class Group {
         prepareSeat: (from, seat) => this.#prepareSeat(from, seat),
         onSet: (set) => this.#adopt(set),
         changed: parts.changed,
+        stretch: () => this.#patience.most,
       },
       acceptor.newest ?? contactsOf(metadata),
     );
@@ -207,12 +210,20 @@ export class Group {
   }
 
   async ask(seat: Seat, request: ControllerRequest, timeout: Micros): Promise<ControllerAnswer> {
-    const { home, network } = this.#parts;
+    const { home, network, clock } = this.#parts;
     if (seat.id === home.id) return await this.talk(request);
     const json = encodeRequest(home.cluster, request);
-    const call = { timeout };
-    const answer = await network.call(seat.address, controllerMethods.acceptor, { json }, call);
-    return decodeAnswer(answer.json);
+    const call = { timeout: micros(Math.round(timeout * this.#patience.of(seat.id))) };
+    const sent = clock.now();
+    try {
+      const answer = await network.call(seat.address, controllerMethods.acceptor, { json }, call);
+      this.#patience.answered(seat.id, clock.now() - sent);
+      return decodeAnswer(answer.json);
+    } catch (error) {
+      const late = error instanceof JournalError && error.code === 'DEADLINE_EXCEEDED';
+      if (late) this.#patience.late(seat.id);
+      throw error;
+    }
   }
 
   async talk(request: ControllerRequest): Promise<ControllerAnswer> {
@@ -289,6 +300,7 @@ export class Group {
     const { onSet, logger } = this.#parts;
     logger.warn({ version: set.version, seats: set.seats }, 'another acceptor set is served');
     onSet(set);
+    this.#patience.retain(set.seats.map(({ id }) => id));
     this.#handshake.tell(set.seats);
     void this.#catchUp(set);
   }

@@ -20,13 +20,14 @@ import {
   tlsFlags,
   type Vocabulary,
 } from '../../io/node-settings.ts';
-import { label, RangeViolation, storeId, zone } from '../../protocol/types.ts';
+import { label, micros, RangeViolation, storeId, zone } from '../../protocol/types.ts';
 import { fileAuthorizer } from '../../transport/authorize.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import type { ControllerConfig } from './config.ts';
 import { type Controller, startController } from './controller.ts';
 import { type ControllerFormat, formatController } from './format.ts';
 
+const KEEP_ALIVE_TIMEOUT = micros(1_500_000);
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const NODE_MIN = [24, 0] as const;
@@ -213,7 +214,10 @@ async function live(config: ProcessConfig): Promise<void> {
           key,
           serverName: serverName === '' ? undefined : serverName,
         };
-  const network = grpcNetwork({ clock: nodeClock, logger, tls });
+  // Who is silent is told by the pings: a connection is given up later, since on a starved machine
+  // a process that is late would lose all of them at once.
+  const limits = { keepAliveTimeout: KEEP_ALIVE_TIMEOUT };
+  const network = grpcNetwork({ clock: nodeClock, logger, tls, limits });
   const authorizer =
     config.authorization === ''
       ? null

@@ -80,6 +80,8 @@ interface Inventory {
 /** Starts that nobody remembers may have been taken: the next incarnation leaves room for them. */
 const GENERATION_MARGIN = 1_000;
 const READ_TIMEOUT = micros(5_000_000);
+/** For one register: nothing else goes on meanwhile, and half of it done helps nobody. */
+const PATIENCE = micros(30_000_000);
 
 /**
  * Gives back what was done, a sentence a line. Rejects with JournalError: UNAVAILABLE where a
@@ -114,7 +116,7 @@ export async function recoverControllers(
   }
   await keepFloors(parts, cluster, set, volumes);
   await write(register, volumes, journals);
-  await register.change(RECOVERY_KEY, () => encode({ state: 'done' }));
+  await register.change(RECOVERY_KEY, () => encode({ state: 'done' }), PATIENCE);
   const counted = `${journals.length} journals and ${volumes.length} volumes`;
   return [...done, ...missing, `rebuilt the registers from ${counted}`];
 }
@@ -244,9 +246,9 @@ async function write(
 ): Promise<void> {
   for (const node of nodesOf(volumes, journals)) {
     const key = nodeKey(node.store);
-    await register.change(key, (current) => current ?? encode(node));
+    await register.change(key, (current) => current ?? encode(node), PATIENCE);
     const grantKey = memberKey(node.member);
-    await register.change(grantKey, (current) => granted(current, node));
+    await register.change(grantKey, (current) => granted(current, node), PATIENCE);
   }
   for (const found of journals) {
     const next: Configuration = {
@@ -254,8 +256,9 @@ async function write(
       lineage: found.lineage + 1,
       epoch: epoch(found.epoch + LINEAGE_EPOCH_STEP),
     };
-    await register.change(journalKey(found.journal), (current) => current ?? encode(next));
-    await register.change(nameKey(found.name), (current) => named(current, found));
+    const key = journalKey(found.journal);
+    await register.change(key, (current) => current ?? encode(next), PATIENCE);
+    await register.change(nameKey(found.name), (current) => named(current, found), PATIENCE);
   }
 }
 

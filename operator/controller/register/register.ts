@@ -44,6 +44,8 @@ export interface RegisterParts {
   /** Before `to` is installed at one of its seats: what must be there first (floors). */
   readonly prepareSeat: (from: AcceptorSet, seat: Seat) => Promise<void>;
   readonly onSet: (set: AcceptorSet) => void;
+  /** Factor on the time for a change, from 1 on: how late the acceptors are now. */
+  readonly stretch?: (() => number) | undefined;
   /** A change came through: what it took, its retries included. */
   readonly changed?: ((took: Micros) => void) | undefined;
 }
@@ -58,6 +60,8 @@ const PAUSE_MAX = 2_000_000;
 const READ_PAUSE = 20_000;
 const READ_ATTEMPTS = 6;
 const BATCH_MAX = 512;
+/** While acceptors are late a change may take this much longer: more than one try at least. */
+const STRETCH_TOTAL_MAX = 4;
 const QUEUE_MAX = 20_000;
 
 interface Queued {
@@ -121,7 +125,6 @@ export class Register {
   async change(key: string, update: Update, timeout: Micros = TIMING.register): Promise<Changed> {
     const { clock } = this.#parts;
     const started = clock.now();
-    const deadline = started + timeout;
     let wait = PAUSE_MIN;
     let sent = false;
     let reasons = '';
@@ -147,7 +150,8 @@ export class Register {
       // long enough, at random, for the other one to get through meanwhile.
       wait = Math.min(PAUSE_MAX, Math.max(wait, 2 * (clock.now() - began)));
       const pause = this.#parts.random.below(Math.round(wait));
-      if (this.#closed || clock.now() + pause >= deadline) {
+      const stretch = Math.min(STRETCH_TOTAL_MAX, this.#parts.stretch?.() ?? 1);
+      if (this.#closed || clock.now() + pause >= started + timeout * stretch) {
         const message = `register ${key} was not changed: ${reasons || 'its set is moving'}`;
         throw new JournalError('UNAVAILABLE', message, {}, sent ? 'unknown' : 'none');
       }
