@@ -25,6 +25,7 @@ import { Machine, type Program, type Seams } from './machine.ts';
 import { Listeners } from './network.ts';
 import type { Dice } from './random.ts';
 import { ChainWatch } from './spec/chain-watch.ts';
+import { RegisterWatch } from './spec/register-watch.ts';
 import { Fabric } from './wires/fabric.ts';
 import type { World } from './world.ts';
 
@@ -55,6 +56,7 @@ export class Cluster implements Scene, Estate {
   readonly together = new Together();
   /** Each turn of a chain machine must be a step of its model. */
   readonly spec = new ChainWatch();
+  readonly registers = new RegisterWatch();
   #client: Client | null = null;
   #ghosts = 0;
   /** Numbers of the machines that were ever there, so that no name comes twice. */
@@ -121,6 +123,7 @@ export class Cluster implements Scene, Estate {
       controllers: () => this.controllerAddresses(),
       together: this.together,
       spec: this.spec,
+      registers: this.registers,
     };
   }
 

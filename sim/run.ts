@@ -345,8 +345,9 @@ class Life {
     for (const surprise of this.#recorder.surprises.slice(0, 3)) this.#fail('surprises', surprise);
     const { chain, paxos } = this.#cluster.together.counts;
     this.#checked.invariants = chain + paxos;
-    const { taken } = this.#cluster.spec.counts();
-    this.#checked.model = [...taken.values()].reduce((sum, count) => sum + count, 0);
+    const { spec, registers } = this.#cluster;
+    const steps = [...spec.counts().taken.values(), ...registers.taken.values()];
+    this.#checked.model = steps.reduce((sum, count) => sum + count, 0);
     for (const { name, check } of checkers) {
       const { checked, wrong } = check(history);
       this.#checked[name] = checked;

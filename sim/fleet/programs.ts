@@ -12,6 +12,7 @@ import { DEFAULT_LIMITS, type ReplicaConfig } from '../../replica/config.ts';
 import { startReplica } from '../../replica/replica.ts';
 import type { Program } from '../machine.ts';
 import type { ChainWatch } from '../spec/chain-watch.ts';
+import type { RegisterWatch } from '../spec/register-watch.ts';
 import type { Together } from './together.ts';
 
 export const DIRECTORY = '/data';
@@ -41,12 +42,13 @@ export interface Circumstances {
   controllers(): readonly string[];
   readonly together: Together;
   readonly spec: ChainWatch;
+  readonly registers: RegisterWatch;
 }
 
 export function controllerProgram(
   id: string,
   zone: Zone,
-  { build, together }: Circumstances,
+  { build, together, registers }: Circumstances,
   host = id,
 ): Program {
   return {
@@ -64,7 +66,10 @@ export function controllerProgram(
       const controller = await startController({
         ...seams,
         config,
-        stepped: (key, view) => together.stepped(actor, key, view),
+        stepped: (key, view) => {
+          together.stepped(actor, key, view);
+          registers.stepped(id, actor, key, view);
+        },
       });
       controller.ended.catch(ended);
       return controller;

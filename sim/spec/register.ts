@@ -30,6 +30,8 @@ export interface RegisterSpec {
   readonly acceptors: AcceptorNode[];
   readonly msgs: Message[];
   readonly chosen: string[];
+  /** Whether a value is a change of the one that it was made from. */
+  readonly builds: (base: string, value: string) => boolean;
 }
 
 const NONE: Vote = { round: 0, proposer: '' };
@@ -44,9 +46,13 @@ function guard(holds: boolean, action: string, why: string): void {
   if (!holds) throw new SpecViolation(action, why);
 }
 
-export function openRegisterSpec(acceptors: number): RegisterSpec {
+/** Values are lists to which something is appended, or what `builds` says. */
+export function openRegisterSpec(
+  acceptors: number,
+  builds: RegisterSpec['builds'] = isAppend,
+): RegisterSpec {
   const nodes = Array.from({ length: acceptors }, () => ({ prom: NONE, ab: NONE, av: '[]' }));
-  return { acceptors: nodes, msgs: [], chosen: [] };
+  return { acceptors: nodes, msgs: [], chosen: [], builds };
 }
 
 const isQuorum = (spec: RegisterSpec, members: ReadonlySet<number>): boolean =>
@@ -83,7 +89,7 @@ function propose(spec: RegisterSpec, b: Vote, value: string): void {
     bases.add(best.av);
   }
   guard(bases.size > 0, action, 'no quorum has promised');
-  const fits = [...bases].some((base) => value === base || isAppend(base, value));
+  const fits = [...bases].some((base) => value === base || spec.builds(base, value));
   guard(fits, action, `${value} is no change of ${[...bases].join(' or ')}`);
   spec.msgs.push({ ty: '2a', b: text(b), av: value });
 }

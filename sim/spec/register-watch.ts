@@ -1,0 +1,152 @@
+// The replay beside the controllers of a simulated cluster: each step of an acceptor for the register
+// of a journal must be one that ConfigRegister allows, and what is chosen is one history.
+//
+// Acceptors are seen as they are in memory, and one that starts again as its disk left it: what it
+// had promised and never answered may be gone. A register is left alone once its set of acceptors
+// was replaced, or two processes answer for one acceptor: no transcription is there for that.
+
+import type { AcceptorView } from '../../protocol/paxos/invariants.ts';
+import { EMPTY_REGISTER, type RegisterState } from '../../protocol/paxos/messages.ts';
+import { SpecViolation } from './chain.ts';
+import { openRegisterSpec, REGISTER_ACTIONS, type RegisterSpec, type Vote } from './register.ts';
+
+const PREFIX = 'journal/';
+const NOTHING = '[]';
+
+interface Register {
+  readonly spec: RegisterSpec;
+  /** Acceptors in the order in which they were first seen, and the process that answers for each. */
+  readonly names: string[];
+  readonly processes: Map<string, object>;
+  readonly proposed: Set<string>;
+  /** The newest value that a quorum accepted, and its ballot. */
+  chosen: { readonly ballot: Vote; readonly value: string } | null;
+  left: boolean;
+}
+
+const text = ({ round, proposer }: Vote): string => `${round}.${proposer}`;
+const valueIn = ({ value }: RegisterState): string => value ?? NOTHING;
+
+export class RegisterWatch {
+  readonly taken = new Map<string, number>();
+  readonly #registers = new Map<string, Register>();
+
+  /** An acceptor, run by this process, has answered for `key`. Throws a SpecViolation. */
+  stepped(name: string, process: object, key: string, { versions }: AcceptorView): void {
+    const version = versions.at(-1);
+    if (version === undefined || !key.startsWith(PREFIX)) return;
+    const { set } = version.record;
+    const register = this.#registers.get(key) ?? opened(set.seats.length);
+    this.#registers.set(key, register);
+    if (set.version > 1) register.left = true;
+    const at = register.left ? -1 : this.#indexOf(register, name, process);
+    if (at < 0) return;
+    const now = version.registers.get(key) ?? EMPTY_REGISTER;
+    const node = register.spec.acceptors[at];
+    if (node === undefined) return;
+    if (register.processes.get(name) !== process) {
+      register.processes.set(name, process);
+      // Before this step it was what its disk held; nothing that it had answered may be missing.
+      const gone = compare(now.accepted, node.ab) < 0;
+      if (gone) throw new SpecViolation(`Crash(${name})`, 'it forgets what it accepted');
+      if (compare(now.promised, node.prom) < 0) node.prom = now.promised;
+    }
+    this.#step(register, at, now);
+  }
+
+  #indexOf(register: Register, name: string, process: object): number {
+    const known = register.names.indexOf(name);
+    if (known < 0) {
+      register.names.push(name);
+      register.processes.set(name, process);
+      if (register.names.length > register.spec.acceptors.length) register.left = true;
+      return register.left ? -1 : register.names.length - 1;
+    }
+    return known;
+  }
+
+  #step(register: Register, at: number, now: RegisterState): void {
+    const { spec } = register;
+    const node = spec.acceptors[at];
+    if (node === undefined) return;
+    const { accepted, promised } = now;
+    const value = valueIn(now);
+    if (compare(accepted, node.ab) !== 0) {
+      if (!register.proposed.has(text(accepted))) {
+        register.proposed.add(text(accepted));
+        this.#take('Propose', () => REGISTER_ACTIONS.Propose(spec, accepted, value));
+      }
+      this.#take('Accept', () => REGISTER_ACTIONS.Accept(spec, at, accepted, value));
+      this.#choose(register, accepted, value);
+    }
+    if (compare(promised, node.prom) !== 0) {
+      this.#take('Promise', () => REGISTER_ACTIONS.Promise(spec, at, promised));
+    }
+  }
+
+  #choose(register: Register, ballot: Vote, value: string): void {
+    const { spec, chosen } = register;
+    const votes = spec.msgs.filter((m) => m.ty === '2b' && m.b === text(ballot)).length;
+    if (2 * votes <= spec.acceptors.length) return;
+    this.#take('Choose_', () => REGISTER_ACTIONS.Choose_(spec, ballot, value));
+    const [older, newer] =
+      chosen === null || compare(chosen.ballot, ballot) < 0
+        ? [chosen, { ballot, value }]
+        : [{ ballot, value }, chosen];
+    if (older !== null && !follows(older.value, newer.value)) {
+      throw new SpecViolation(`Choose_(${text(newer.ballot)})`, 'it forgets what was chosen');
+    }
+    register.chosen = newer;
+  }
+
+  #take(action: string, act: () => void): void {
+    act();
+    this.taken.set(action, (this.taken.get(action) ?? 0) + 1);
+  }
+}
+
+function opened(seats: number): Register {
+  return {
+    spec: openRegisterSpec(seats, builds),
+    names: [],
+    processes: new Map(),
+    proposed: new Set(),
+    chosen: null,
+    left: false,
+  };
+}
+
+function compare(one: Vote, other: Vote): number {
+  if (one.round !== other.round) return one.round - other.round;
+  return one.proposer < other.proposer ? -1 : Number(one.proposer > other.proposer);
+}
+
+interface Numbers {
+  readonly lineage: number;
+  readonly epoch: number;
+}
+
+function numbersOf(value: string): Numbers {
+  const parsed: unknown = JSON.parse(value);
+  const fields = typeof parsed === 'object' && parsed !== null ? Object.entries(parsed) : [];
+  const numberOf = (name: string): number => {
+    const found: unknown = fields.find(([field]) => field === name)?.[1];
+    return typeof found === 'number' ? found : 0;
+  };
+  return { lineage: numberOf('lineage'), epoch: numberOf('epoch') };
+}
+
+/** A configuration is decided on top of the one before it, or starts a lineage. */
+function builds(base: string, value: string): boolean {
+  if (base === NOTHING) return true;
+  const [before, after] = [numbersOf(base), numbersOf(value)];
+  return before.lineage === after.lineage
+    ? after.epoch === before.epoch + 1
+    : after.lineage > before.lineage;
+}
+
+function follows(base: string, value: string): boolean {
+  if (base === value || base === NOTHING) return true;
+  const [before, after] = [numbersOf(base), numbersOf(value)];
+  return after.lineage - before.lineage > 0 || after.epoch > before.epoch;
+}
