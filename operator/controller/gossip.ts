@@ -5,6 +5,7 @@ import type { Cancel, Clock } from '../../io/clock.ts';
 import type { AcceptorSet, Seat } from '../../protocol/paxos/messages.ts';
 import { type Micros, micros, type StoreId } from '../../protocol/types.ts';
 import { TIMING } from './config.ts';
+import { sameVerdicts } from './decide/detector.ts';
 import type {
   ControllerAbout,
   ControllerAnswer,
@@ -35,6 +36,8 @@ export interface GossipParts {
 
 interface Heard {
   readonly gossip: Gossip;
+  /** Of the gossip, by store. */
+  readonly verdicts: ReadonlyMap<StoreId, VerdictKind>;
   readonly at: Micros;
   /** Its wall clock less ours. */
   readonly offset: number;
@@ -66,9 +69,7 @@ export class Gossiper {
 
   /** Our own opinion; a changed one is told at once. */
   think(verdicts: ReadonlyMap<StoreId, VerdictKind>): void {
-    const text = (map: ReadonlyMap<StoreId, VerdictKind>): string =>
-      [...map].filter(([, kind]) => kind !== 'fine').join();
-    const changed = text(verdicts) !== text(this.#verdicts);
+    const changed = !sameVerdicts(verdicts, this.#verdicts);
     this.#verdicts = verdicts;
     if (changed) this.#tellAll();
   }
@@ -81,10 +82,7 @@ export class Gossiper {
 
   /** Opinions that are fresh, ours among them. */
   opinions(): readonly ReadonlyMap<StoreId, VerdictKind>[] {
-    const others = this.#fresh().map(
-      ({ gossip }) => new Map(gossip.verdicts.map(({ store, kind }) => [store, kind])),
-    );
-    return [this.#verdicts, ...others];
+    return [this.#verdicts, ...this.#fresh().map(({ verdicts }) => verdicts)];
   }
 
   /** Clocks of all controllers that are heard, less ours; 0 for ourselves. */
@@ -128,7 +126,8 @@ export class Gossiper {
 
   #hear(gossip: Gossip, offset: number): void {
     const before = this.#heard.get(gossip.from);
-    this.#heard.set(gossip.from, { gossip, at: this.#parts.clock.now(), offset });
+    const verdicts = new Map(gossip.verdicts.map(({ store, kind }) => [store, kind]));
+    this.#heard.set(gossip.from, { gossip, verdicts, at: this.#parts.clock.now(), offset });
     const known = new Set(before?.gossip.hints ?? []);
     const news = gossip.hints.filter((key) => !known.has(key));
     if (news.length > 0) this.#parts.onHints(news);

@@ -126,7 +126,8 @@ class Shrinking {
   async #try(options: RunOptions): Promise<boolean> {
     this.#tries += 1;
     const result = await this.#means.run(options);
-    if (result.failure?.by !== this.#by) return false;
+    // One that fails much later, when hardly anything happens, is not easier to read.
+    if (result.failure?.by !== this.#by || result.events > this.#before.events) return false;
     this.#options = options;
     this.#result = result;
     this.#failure = result.failure;

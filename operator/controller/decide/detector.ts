@@ -91,6 +91,18 @@ export function agreed(
   return decided;
 }
 
+/** Whether two opinions say the same of everybody: who is not named is fine. */
+export function sameVerdicts(
+  one: ReadonlyMap<StoreId, VerdictKind>,
+  other: ReadonlyMap<StoreId, VerdictKind>,
+): boolean {
+  const held = (these: typeof one, those: typeof one): boolean => {
+    for (const [store, kind] of these) if ((those.get(store) ?? 'fine') !== kind) return false;
+    return true;
+  };
+  return held(one, other) && held(other, one);
+}
+
 /** How far a member's clock is from the median of the controllers' clocks, in microseconds. */
 export function clockError(memberOffset: number, controllerOffsets: readonly number[]): Micros {
   return micros(Math.round(Math.abs(memberOffset - (median(controllerOffsets) ?? 0))));

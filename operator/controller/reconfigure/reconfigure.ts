@@ -24,7 +24,7 @@ import {
   noteSyncs,
 } from '../decide/damping.ts';
 import { decide } from '../decide/decide.ts';
-import { agreed, detect } from '../decide/detector.ts';
+import { agreed, detect, sameVerdicts } from '../decide/detector.ts';
 import type { Cause, Decision, Situation } from '../decide/situation.ts';
 import { survivors } from '../decide/standing.ts';
 import {
@@ -128,6 +128,13 @@ export class Reconfigurer {
       .some(({ node, health }) => node.store !== store && (health?.syncAge ?? 0) >= 150_000);
   }
 
+  /** No journal needs a look at every beat, and nobody is thought ill of. */
+  get calm(): boolean {
+    if (this.#dirty.size > 0 || this.#verdicts.size > 0) return false;
+    for (const { restless } of this.memories.values()) if (restless) return false;
+    return true;
+  }
+
   /** Everything that decisions are made from, as it is now. */
   world(): World {
     const { clock, catalog, gossip, observer } = this.#parts;
@@ -152,12 +159,13 @@ export class Reconfigurer {
     const all = observer.all();
     const silent = all.filter(({ lastPong }) => now - lastPong >= TIMING.suspect).length;
     metrics.members(all.length - silent, all.length);
-    const world = this.world();
+    let world: World | null = null;
     for (const [journal, memory] of this.memories) {
       const due = memory.restless || this.#dirty.has(journal) || now - memory.lookedAt >= QUIET;
       if (!due || memory.busy) continue;
       this.#dirty.delete(journal);
       memory.lookedAt = now;
+      world ??= this.world();
       this.#look(world, journal, memory);
     }
   }
@@ -179,8 +187,7 @@ export class Reconfigurer {
     gossip.think(mine);
     const before = this.#verdicts;
     this.#verdicts = agreed(gossip.opinions(), register.set.seats.length);
-    const text = (map: ReadonlyMap<StoreId, VerdictKind>): string => [...map].sort().join();
-    if (text(before) !== text(this.#verdicts)) this.changed(null);
+    if (!sameVerdicts(before, this.#verdicts)) this.changed(null);
     for (const one of seen) {
       const { store } = one.node;
       const kind = mine.get(store);
