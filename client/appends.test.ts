@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NO_CONDITION } from '../protocol/chain/messages.ts';
+import { type AppendCondition, NO_CONDITION } from '../protocol/chain/messages.ts';
 import { type ErrorCode, JournalError } from '../protocol/errors.ts';
 import { epoch, journalId, lsn, micros, writerId } from '../protocol/types.ts';
 import { type AppendsEffect, type AppendsInput, stepAppends } from './appends.ts';
@@ -14,9 +14,14 @@ const LIMITS = { mergedBytesMax: 1_000, recordBytesMax: 500 };
 class Desk {
   readonly state = openAppends(LIMITS);
   readonly lines: string[] = [];
+  /** Of every batch that went out, in order. */
+  readonly conditions: AppendCondition[] = [];
 
   apply(input: AppendsInput): this {
-    for (const effect of stepAppends(this.state, input)) this.lines.push(line(effect));
+    for (const effect of stepAppends(this.state, input)) {
+      this.lines.push(line(effect));
+      if (effect.kind === 'send') this.conditions.push(effect.call.condition);
+    }
     return this;
   }
 
@@ -115,6 +120,15 @@ test('an append with a condition goes alone, in its place', () => {
     desk.look(),
     'send 1: 1 as a1 after 0\nsend 2: 2 as a2 after 1\nsend 3: 3 4 as a3 after 2',
   );
+});
+
+test('what is sent again is sent under its fence, whatever became of it before', () => {
+  const fenced = { ...NO_CONDITION, fence: { key: 'k', token: lsn(3) } };
+  const desk = started().submit(1, { condition: fenced }).flush();
+  desk.broken().connected().flush();
+  desk.refused(2, 'UNAVAILABLE', 'unknown').connected().flush();
+  assert.ok(desk.conditions.length >= 3, desk.look());
+  for (const condition of desk.conditions) assert.deepEqual(condition, fenced);
 });
 
 test('a merged batch stays below the limit of the journal', () => {
