@@ -208,6 +208,12 @@ export class Cluster implements Scene, Estate {
     return status.journals.every(({ writable }) => writable);
   }
 
+  serves({ name }: Machine): boolean {
+    if (!this.answers()) return false;
+    const journals = this.status?.journals ?? [];
+    return journals.every(({ members }) => members.some(({ id, live }) => live && id === name));
+  }
+
   journals(): readonly string[] {
     return this.status?.journals.map(({ name }) => name) ?? [];
   }

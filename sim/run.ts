@@ -5,6 +5,7 @@ import { InvariantViolation, JournalError } from '../protocol/errors.ts';
 import { micros } from '../protocol/types.ts';
 import { checkers } from './checkers/all.ts';
 import type { FinalLog, History } from './checkers/history.ts';
+import { withoutLosses } from './checkers/losses.ts';
 import { Cluster } from './cluster.ts';
 import { Faults } from './faults/faults.ts';
 import type { Budget } from './faults/scene.ts';
@@ -348,8 +349,9 @@ class Life {
     const { spec, registers } = this.#cluster;
     const steps = [...spec.counts().taken.values(), ...registers.taken.values()];
     this.#checked.model = steps.reduce((sum, count) => sum + count, 0);
+    const left = withoutLosses(history, this.#cluster.operator.losses);
     for (const { name, check } of checkers) {
-      const { checked, wrong } = check(history);
+      const { checked, wrong } = check(left);
       this.#checked[name] = checked;
       if (wrong.length > 0) this.#fail(name, ...wrong);
     }

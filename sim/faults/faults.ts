@@ -119,7 +119,7 @@ export class Faults {
       this.#alone.add(victim);
     }
     const { world } = this.#scene;
-    const lasts = dice.spread(...LASTS);
+    const lasts = dice.spread(...(kind.lasts ?? LASTS));
     const from = world.now;
     const struck: Struck = { number, kind: kind.name, victim: victim.name, from, until: null };
     this.struck.push(struck);

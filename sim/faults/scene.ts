@@ -22,6 +22,8 @@ export interface Scene {
   /** Controllers tell the status of the cluster, and at least one member serves each journal. */
   answers(): boolean;
   readonly operator: Operator;
+  /** The member serves every journal that there is, as far as is known. */
+  serves(machine: Machine): boolean;
   isNext(machine: Machine): boolean;
   /** The next version runs at the next start. */
   upgrade(machine: Machine): void;
@@ -47,5 +49,7 @@ export interface Kind {
   readonly loses?: boolean;
   /** Not while another of these is under way on the same machine: an operator waits for the one. */
   readonly alone?: boolean;
+  /** How long it lasts, least and greatest in microseconds; as all others where left out. */
+  readonly lasts?: readonly [number, number];
   readonly begin: Fault;
 }

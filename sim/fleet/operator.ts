@@ -4,7 +4,8 @@
 import type { Client } from '../../client/client.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import type { Zone } from '../../protocol/types.ts';
-import type { AdminRequest, ClusterStatus } from '../../transport/public.ts';
+import type { AdminRequest, ClusterStatus, JournalStatus } from '../../transport/public.ts';
+import type { Loss } from '../checkers/losses.ts';
 import type { Machine } from '../machine.ts';
 import type { World } from '../world.ts';
 import { CONTROLLER_PORT } from './programs.ts';
@@ -30,6 +31,8 @@ const LOOK_MICROS = 100_000;
 export class Operator {
   readonly #world: World;
   readonly #estate: Estate;
+  /** Losses that were forced, in order. */
+  readonly losses: Loss[] = [];
   #pending = 0;
   /** One after another: a repeated order must not overtake the one that takes it back. */
   #orders: Promise<void> = Promise.resolve();
@@ -110,6 +113,37 @@ export class Operator {
     });
   }
 
+  /**
+   * Only an old copy of one member is left: where a journal does not go on with that by itself, the
+   * loss of what the copy lacks is forced. Journals that the copy does not know are given up.
+   */
+  forceLosses(machine: Machine, names: readonly string[], spares: readonly Machine[]): void {
+    for (const name of names) this.#order(() => this.#forceLoss(name, machine.name));
+    for (const { name } of spares) {
+      this.#order(() => this.#untilDone({ kind: 'memberReplace', member: name, by: name }));
+    }
+  }
+
+  async #forceLoss(name: string, member: string): Promise<void> {
+    for (;;) {
+      const journal = (await this.#look()).journals.find((one) => one.name === name);
+      // Dropped meanwhile, or no copy was lost that it needs.
+      if (journal === undefined || journal.members.some(({ live }) => live)) return;
+      if (isLost(journal)) {
+        const keptLsn = journal.members.find(({ id }) => id === member)?.endLsn ?? 0;
+        const reason = 'all other copies are gone';
+        const request = { kind: 'forceLoss', journal: name, member, reason } as const;
+        const asked = keptLsn === 0 ? 'refused' : await this.#attempt(request);
+        if (asked === 'done') {
+          this.losses.push({ journal: name, keptLsn, at: this.#world.now });
+          return;
+        }
+        if (keptLsn === 0) await this.#estate.client.deleteJournal(name).catch(() => undefined);
+      }
+      await this.#world.sleep(AGAIN_MICROS);
+    }
+  }
+
   /** No journal names the member any more: its machine may go. */
   async #gone(machine: Machine): Promise<void> {
     const named = ({ journals }: ClusterStatus): boolean =>
@@ -149,3 +183,5 @@ export class Operator {
     }
   }
 }
+
+const isLost = ({ note }: JournalStatus): boolean => note.startsWith('NO_SURVIVOR');
