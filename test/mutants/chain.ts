@@ -133,14 +133,19 @@ export const CHAIN: readonly Mutant[] = [
     search: 'if (state.synced || verified >= body.startLsn) {',
     replace: 'if (state.synced || verified >= 0) {',
   }),
+  // The bound by what was verified alone can go unseen: in an epoch the head commits only what this
+  // member has acknowledged in it, and below the epoch's start it takes no commit before it is in
+  // line. Without the second guard the first is what is left.
   mutant('commit-what-is-not-there', 'a member takes for committed what it does not hold yet', BY, {
     file: 'protocol/chain/flow.ts',
     search:
       '    state.barrier = Math.max(state.barrier, body.barrier);\n' +
-      '    advanceCommit(state, lower(body.committedLsn, verified), effects);',
+      '    advanceCommit(state, lower(body.committedLsn, verified), effects);\n' +
+      '  }',
     replace:
       '    state.barrier = Math.max(state.barrier, body.barrier);\n' +
-      '    advanceCommit(state, body.committedLsn, effects);',
+      '  }\n' +
+      '  advanceCommit(state, body.committedLsn, effects);',
   }),
   mutant('trim-before-commit', 'a trim is carried out before it is committed', BY, {
     file: 'protocol/chain/commit.ts',
