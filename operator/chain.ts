@@ -15,6 +15,7 @@ import { JournalError } from '../protocol/errors.ts';
 import { FIRST_LSN, journalId, micros } from '../protocol/types.ts';
 import { type GrpcNetwork, grpcNetwork } from '../transport/grpc.ts';
 import { controllerMethods } from '../transport/methods.ts';
+import { recoverControllers } from './controller/recover.ts';
 import { type Answer, agree } from './journal/quorum.ts';
 import type { Order } from './journal/steps.ts';
 import type { ChainView } from './journal/world.ts';
@@ -29,11 +30,16 @@ export interface Proof {
   readonly key: string;
 }
 
-/** Where a controller is asked. */
+/** Where a process is asked. */
 export interface Address {
   readonly id: string;
   /** `host:port` of its pod. */
   readonly address: string;
+}
+
+export interface Addresses {
+  readonly controllers: readonly Address[];
+  readonly replicas: readonly Address[];
 }
 
 export interface ChainOptions {
@@ -78,11 +84,21 @@ export class Chain {
 
   /** Rejects with JournalError where the order was refused or could not be given. */
   async carryOut(
-    controllers: readonly Address[],
+    { controllers, replicas }: Addresses,
     proof: Proof | null,
     order: Order,
   ): Promise<void> {
     const addresses = controllers.map(({ address }) => address);
+    if (order.kind === 'recover') {
+      const { clock, random, logger } = this.#options;
+      const { cluster } = order;
+      const members = replicas.map(({ address }) => address);
+      const request = { cluster, controllers: addresses, members, acceptLoss: false };
+      const network = this.#connect(proof);
+      const done = await recoverControllers({ clock, random, logger, network }, request);
+      logger.warn({ done }, 'the registers were built again');
+      return;
+    }
     if (order.kind === 'admin') {
       await this.#ask(addresses, proof, controllerMethods.admin, order.request, ORDER);
       return;

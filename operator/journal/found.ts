@@ -76,6 +76,8 @@ const fresh = (ownerUid: string, clusterId: string, decided: Ledger['decided']):
   clusterId,
   formatted: false,
   restored: false,
+  recovery: '',
+  recovered: '',
   decided,
   replicas: [],
   controllers: [],

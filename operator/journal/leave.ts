@@ -122,7 +122,7 @@ const out = (ledger: Ledger, id: string): Plan => ({
 });
 
 /** The StatefulSet first; the rest when its pod is gone; the ledger last. */
-function removal(world: World, settled: Settled, id: string, without: Ledger): Plan {
+export function removal(world: World, settled: Settled, id: string, without: Ledger): Plan {
   const progress = working('Leaving', `removing what belonged to ${id}`);
   const names = namesOf(settled.name);
   const drop = (object: KubeObject): Action => ({

@@ -23,6 +23,10 @@ export interface Ledger {
   readonly nextController: number;
   /** The restore was carried out. */
   readonly restored: boolean;
+  /** The wish to build the registers again that was taken up last; empty for none. */
+  readonly recovery: string;
+  /** The same, once that was carried out. */
+  readonly recovered: string;
 }
 
 export interface Decided {
@@ -84,6 +88,8 @@ export function readLedger(object: KubeObject | undefined): Ledger | null {
     clusterId,
     formatted: value.formatted === true,
     restored: value.restored === true,
+    recovery: textAt(value, 'recovery') ?? '',
+    recovered: textAt(value, 'recovered') ?? '',
     decided: {
       image: textAt(decided, 'image') ?? '',
       zones: texts(listAt(decided, 'zones')),

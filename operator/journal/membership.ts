@@ -7,6 +7,7 @@
 import { numberAt } from '../kube/fields.ts';
 import { namesOf } from '../manifests/common.ts';
 import type { Ledger, ReplicaEntry } from './ledger.ts';
+import { beginRecovery } from './recovery.ts';
 import { nextZone, type Settled } from './settle.ts';
 import { askedFor, claimState, find, isFine, type World } from './world.ts';
 
@@ -20,6 +21,14 @@ export interface Change {
 export function changeMembership(world: World, ledger: Ledger, settled: Settled): Change | null {
   const noted = noteClaims(world, ledger) ?? noteFormatted(world, ledger);
   if (noted !== null) return { ledger: noted, why: '' };
+  const recovery = beginRecovery(world, ledger, (kept) => {
+    let next = kept;
+    for (let count = 0; count < settled.controllers; count += 1) {
+      next = newController(next, settled, false);
+    }
+    return next;
+  });
+  if (recovery !== null) return recovery;
   if (ledger.controllers.length === 0) return firstMembers(ledger, settled);
   if (!ledger.formatted || settled.hibernate) return null;
   return (

@@ -248,6 +248,11 @@ function order(scene: Scene, { order: asked }: Extract<Action, { kind: 'order' }
     scene.journals.set(asked.name, scene.running('replica').slice(0, 3));
     return `order createJournal ${asked.name}`;
   }
+  if (asked.kind === 'recover') {
+    scene.blind = false;
+    scene.unseated.clear();
+    return `order recover ${asked.cluster.length} digits`;
+  }
   const { request } = asked;
   const { kind, ...rest } = request;
   if (request.kind === 'memberRemove' || request.kind === 'memberReplace') {

@@ -18,13 +18,13 @@ import type { Process } from '../manifests/pod.ts';
 import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
-import { ensure } from './ensure.ts';
 import { letGo, letIn } from './leave.ts';
 import type { Ledger } from './ledger.ts';
+import { recovering } from './recovery.ts';
 import { isOld, notBack, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
-import { type Action, type Plan, type Progress, waiting, working } from './steps.ts';
-import { claimState, find, isFine, podsOf, troubleOf, type World } from './world.ts';
+import { type Action, ensure, type Plan, type Progress, waiting, working } from './steps.ts';
+import { ASK, claimState, find, isFine, podsOf, troubleOf, type World } from './world.ts';
 
 const BACKUPS_DEFAULT = 7;
 
@@ -34,6 +34,7 @@ export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
   const shape = objects(world, ledger, settled);
   const later =
     (settled.hibernate ? hibernation(world) : null) ??
+    recovering(world, ledger, settled, () => formatting(world, ledger, settled)) ??
     formatting(world, ledger, settled) ??
     restartIdle(world, ledger) ??
     starting(world, ledger) ??
@@ -198,6 +199,8 @@ function starting(world: World, ledger: Ledger): Plan | null {
   const stuck = notBack(world, ledger);
   if (stuck?.progress.kind === 'stalled' && world.chain.kind === 'unknown') return stuck;
   if (world.chain.kind === 'unknown') {
+    const gone = ledger.controllers.filter((one) => claimState(world, one) === 'lost');
+    if (gone.length * 2 > ledger.controllers.length) return majorityLost(gone.map(({ id }) => id));
     const message = `the controllers cannot be asked: ${world.chain.reason}`;
     return { actions: [], progress: waiting('ControllersUnreachable', message) };
   }
@@ -223,6 +226,13 @@ function grants(world: World, ledger: Ledger): Plan | null {
     ],
     progress: working('AddingMember', why),
   };
+}
+
+function majorityLost(ids: readonly string[]): Plan {
+  const message =
+    `the volumes of ${ids.join(', ')} are lost, a majority of the controllers: bring one back, or ` +
+    `annotate with ${ASK.recover}=WORD to have new ones take over`;
+  return { actions: [], progress: { kind: 'stalled', reason: 'VolumeLost', message } };
 }
 
 /** A lost volume that is not replaced by itself: people decide. */

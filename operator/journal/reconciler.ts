@@ -15,8 +15,9 @@ import { difference } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
 import { conditionOf, isObject, labelsOf, textAt } from '../kube/fields.ts';
 import { applyObject, getObject } from '../kube/objects.ts';
-import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import { COMPONENT_LABEL, type Component, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
+import { portOf } from '../manifests/pod.ts';
 import { decodedAt, readPair } from '../manifests/secret.ts';
 import { act, apply, ForeignObject, type Hands } from './act.ts';
 import { found } from './found.ts';
@@ -24,7 +25,7 @@ import { type Ledger, readLedger } from './ledger.ts';
 import { changeMembership } from './membership.ts';
 import { Patience } from './patience.ts';
 import { plan } from './plan.ts';
-import { CONTROLLER_PORT, type Settled, settle } from './settle.ts';
+import { type Settled, settle } from './settle.ts';
 import { type Outcome, statusOf } from './status.ts';
 import type { Progress } from './steps.ts';
 import { find, type World } from './world.ts';
@@ -174,7 +175,7 @@ export class Reconciler {
       objects,
     };
     const ledger = readLedger(find({ objects }, 'ConfigMap', names.ledger));
-    const addresses = controllerAddresses(objects);
+    const addresses = addressesOf(objects, 'controller');
     const chain =
       addresses.length === 0
         ? ({ kind: 'unknown', reason: 'no controller runs yet' } as const)
@@ -238,9 +239,10 @@ export class Reconciler {
       logger,
       stubborn: this.#stubborn,
       carryOut: async (order) => {
-        const addresses = controllerAddresses(world.objects);
+        const controllers = addressesOf(world.objects, 'controller');
+        const replicas = addressesOf(world.objects, 'replica');
         const proof = proofOf(world.cluster, world.objects);
-        await this.#chain(world.cluster).carryOut(addresses, proof, order);
+        await this.#chain(world.cluster).carryOut({ controllers, replicas }, proof, order);
       },
       writeLedger: async (ledger) => {
         await this.#writeLedger(cluster, { ...world, ledger: world.ledger }, ledger, '');
@@ -318,14 +320,14 @@ function sameLists(status: JournalClusterStatus, present: unknown): boolean {
   );
 }
 
-function controllerAddresses(objects: readonly KubeObject[]): readonly Address[] {
+function addressesOf(objects: readonly KubeObject[], component: Component): readonly Address[] {
   return objects.flatMap((pod) => {
-    if (pod.kind !== 'Pod' || labelsOf(pod.metadata)[COMPONENT_LABEL] !== 'controller') return [];
+    if (pod.kind !== 'Pod' || labelsOf(pod.metadata)[COMPONENT_LABEL] !== component) return [];
     const ip = textAt(pod, 'status', 'podIP');
     const up = ip !== undefined && conditionOf(pod, 'PodScheduled') === 'True';
     if (!up) return [];
     const id = labelsOf(pod.metadata)[MEMBER_LABEL] ?? '';
-    return [{ id, address: `${ip.includes(':') ? `[${ip}]` : ip}:${CONTROLLER_PORT}` }];
+    return [{ id, address: `${ip.includes(':') ? `[${ip}]` : ip}:${portOf(component)}` }];
   });
 }
 

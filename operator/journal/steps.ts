@@ -1,9 +1,11 @@
-// What a plan consists of: steps in order, and how far the change is.
+// What a plan consists of: steps in order, how far the change is, and what an object needs.
 
 import type { JournalSettings } from '../../protocol/configuration.ts';
 import type { AdminRequest } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
+import { difference } from '../kube/covers.ts';
 import type { Ledger } from './ledger.ts';
+import { find, type World } from './world.ts';
 
 /** What is to be done, in order; the first that fails ends the pass. */
 export type Action =
@@ -25,7 +27,9 @@ export type Order =
       readonly kind: 'createJournal';
       readonly name: string;
       readonly settings: Partial<JournalSettings>;
-    };
+    }
+  /** The registers are built again from the volumes of all replicas. */
+  | { readonly kind: 'recover'; readonly cluster: string };
 
 /** How far a change is. */
 export type Progress =
@@ -52,3 +56,25 @@ export const waiting = (reason: string, message: string): Progress => ({
   reason,
   message,
 });
+
+/** The write that is needed, if any. */
+export function ensure(world: World, wanted: KubeObject): readonly Action[] {
+  const { kind, metadata } = wanted;
+  const present = find(world, kind, metadata.name);
+  if (present === undefined) {
+    const why = `${kind} ${metadata.name} is missing`;
+    return [{ kind: 'apply', object: wanted, before: null, why }];
+  }
+  if (present.metadata.deletionTimestamp !== undefined) return [];
+  const wrong = difference(wanted, present) ?? ownerDifference(wanted, present);
+  if (wrong === null) return [];
+  const why = `${kind} ${metadata.name}: ${wrong} is not as it should be`;
+  return [{ kind: 'apply', object: wanted, before: present, why }];
+}
+
+/** An owner that should be there no more: what is kept must not go with the JournalCluster. */
+function ownerDifference(wanted: KubeObject, present: KubeObject): string | null {
+  const owned = (object: KubeObject): boolean =>
+    (object.metadata.ownerReferences ?? []).some(({ kind }) => kind === 'JournalCluster');
+  return owned(present) && !owned(wanted) ? 'metadata.ownerReferences' : null;
+}

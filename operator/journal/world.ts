@@ -111,6 +111,8 @@ export const headedBy = (world: World, id: string): readonly JournalStatus[] =>
 export const ASK = {
   /** Ids of replicas or controllers, with commas: a new one is to take the place of each. */
   replace: 'journal.dev/replace',
+  /** Any new word: a majority of the controllers is lost for good, new ones are to take over. */
+  recover: 'journal.dev/recover-controllers',
   /** Any new word: the authority is to be made anew. */
   rotate: 'journal.dev/rotate-authority',
 } as const;

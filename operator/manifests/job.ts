@@ -19,10 +19,12 @@ import {
 
 export function formatJob(
   settled: Settled,
-  { controllers, replicas, clusterId, formatted }: Ledger,
+  ledger: Ledger,
   { id, zone }: { readonly id: string; readonly zone: string },
 ): KubeObject {
   const names = namesOf(settled.name);
+  const { replicas, clusterId, formatted, recovery } = ledger;
+  const controllers = ledger.controllers.filter(({ removing }) => !removing);
   // The first ones are the set; one that comes later is told whom to ask to be let in.
   const seated = formatted ? controllers.filter((one) => one.formatted) : controllers;
   const known = formatted ? seated.slice(0, 1) : seated;
@@ -31,6 +33,7 @@ export function formatJob(
   const args = ['controller', 'format', '--if-absent', '--data', '/var/lib/journal/controller'];
   args.push('--cluster', clusterId, '--id', id, '--set', set.join(','));
   args.push(...(formatted ? ['--join'] : ['--grant', grants.join(',')]));
+  if (!formatted && recovery !== '') args.push('--recovery', recovery);
   const process: Process = { component: 'controller', id, zone };
   const labels = { ...labelsFor(settled.name), [COMPONENT_LABEL]: 'format', [MEMBER_LABEL]: id };
   const template = settled.controllerTemplate;
