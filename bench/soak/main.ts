@@ -1,11 +1,14 @@
 // Real processes under faults for some minutes: every history is checked, and a page is left.
 //
 //   npm run soak [-- --minutes N] [--writers N] [--subscribers N] [--seed N] [--report FILE]
+//                [--proxies]
 //
 // Faults: kill -9, SIGSTOP, a disk that holds every sync, links cut one way, both ways and to
-// everybody. Links are cut by proxies that a preloaded library leads the processes through, so that
-// no root is needed; that library is compiled, so a C compiler is.
-// Exit code 0: whole in the end and nothing wrong; 1: a complaint, or nothing shown; 2: wrong use.
+// everybody. Each process has a network namespace of its own, made and removed here, which needs
+// root and Linux. With --proxies all are in one, and links are cut by proxies instead. A preloaded
+// library leads the processes there; it is compiled, so a C compiler is needed.
+// Exit code 0: whole in the end and nothing wrong; 1: a complaint, or nothing shown; 2: wrong use;
+// 3: namespaces cannot be made here.
 
 import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,6 +18,7 @@ import { Cluster, pause } from '../../test/processes/cluster.ts';
 import { type Fault, linkFaults, processFaults } from '../../test/processes/faults.ts';
 import { finalsOf } from '../../test/processes/finals.ts';
 import { judge, Load } from '../../test/processes/load.ts';
+import { NamespaceError } from '../../test/processes/namespaces.ts';
 import { page, quantile, type Sample, type SoakResult, type Suffered } from './report.ts';
 
 const JOURNAL = 'soak';
@@ -33,6 +37,7 @@ interface Plan {
   readonly subscribers: number;
   readonly seed: number;
   readonly report: string;
+  readonly proxies: boolean;
 }
 
 function number(flag: string, text: string, least: number): number {
@@ -48,8 +53,9 @@ function parsed(args: readonly string[]): Plan {
     subscribers: { type: 'string', default: '3' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     report: { type: 'string', default: join(tmpdir(), 'journal-soak.html') },
+    proxies: { type: 'boolean', default: false },
   } as const;
-  let values: { readonly [Name in keyof typeof options]: string };
+  let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
   try {
     ({ values } = parseArgs({ args: [...args], options }));
   } catch (error) {
@@ -61,6 +67,7 @@ function parsed(args: readonly string[]): Plan {
     subscribers: number('subscribers', values.subscribers, 0),
     seed: number('seed', values.seed, 0),
     report: resolve(values.report),
+    proxies: values.proxies,
   };
 }
 
@@ -174,7 +181,8 @@ class Soak {
 async function main(): Promise<number> {
   const plan = parsed(process.argv.slice(2));
   say(`soak of ${plan.minutes} minutes, seed ${plan.seed}`);
-  const cluster = await Cluster.start({ faults: true, links: true });
+  const network = plan.proxies ? { links: true } : { namespaces: true };
+  const cluster = await Cluster.start({ faults: true, ...network });
   const stop = (): void => void cluster.close().finally(() => process.exit(1));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
   try {
@@ -197,7 +205,9 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (!(error instanceof WrongUse)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = 2;
+  const unmade = error instanceof NamespaceError;
+  if (!(error instanceof WrongUse) && !unmade) throw error;
+  const instead = unmade ? '; --proxies needs none' : '';
+  process.stderr.write(`${error.message}${instead}\n`);
+  process.exitCode = unmade ? 3 : 2;
 }

@@ -9,6 +9,7 @@ import { parseRecord, planOf } from '../../cli/dev/plan.ts';
 import { type Client, connect } from '../../client/index.ts';
 import type { ClusterStatus, JournalStatus } from '../../transport/public.ts';
 import { Links } from './links.ts';
+import { type Cuts, Namespaces } from './namespaces.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const main = join(root, 'cli', 'main.ts');
@@ -24,6 +25,8 @@ export interface ClusterOptions {
   readonly faults?: boolean;
   /** Lead all connections among the processes through links that can be cut. */
   readonly links?: boolean;
+  /** Instead of links: each process in a network namespace of its own. */
+  readonly namespaces?: boolean;
 }
 
 export interface Ended {
@@ -42,7 +45,7 @@ export class Cluster {
   #dev: ChildProcess | null = null;
   #stderr = '';
   readonly #restarted: ChildProcess[] = [];
-  links: Links | null = null;
+  links: Cuts | null = null;
   /** What the first start took, until it was ready. */
   startMillis = 0;
 
@@ -59,12 +62,14 @@ export class Cluster {
     const port = await freePorts(32);
     const cluster = new Cluster(directory, port, options);
     try {
-      if (options.faults || options.links) compileShim(directory);
-      if (options.links) {
-        const count = cluster.members + cluster.controllers;
-        cluster.links = await Links.open(port, await freePorts(16 * count), count);
-      }
+      const { faults, links, namespaces } = options;
+      if (faults || links || namespaces) compileShim(directory);
+      const count = cluster.members + cluster.controllers;
+      const spaces = namespaces ? Namespaces.open(port, count) : null;
+      if (spaces !== null) cluster.links = spaces;
+      else if (links) cluster.links = await Links.open(port, await freePorts(16 * count), count);
       cluster.startMillis = await cluster.up();
+      await spaces?.serve();
       return cluster;
     } catch (error) {
       await cluster.close();
@@ -105,10 +110,10 @@ export class Cluster {
   }
 
   #faultEnvironment(): NodeJS.ProcessEnv {
-    const { faults, links } = this.#options;
-    if (!faults && !links) return {};
+    const { faults, links, namespaces } = this.#options;
+    if (!faults && !links && !namespaces) return {};
     const preload = { LD_PRELOAD: join(this.directory, 'shim.so'), FAULT_DIR: this.directory };
-    return this.links === null ? preload : { ...preload, FAULT_DETOUR: this.links.detour };
+    return { ...preload, ...this.links?.environment };
   }
 
   #readyLine(dev: ChildProcess): Promise<void> {

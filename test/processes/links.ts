@@ -5,6 +5,7 @@
 // the route is back.
 
 import { createServer, type Server, Socket } from 'node:net';
+import type { Cuts } from './namespaces.ts';
 
 const WIDTH = 16;
 
@@ -14,7 +15,7 @@ interface Pipe {
   readonly source: Socket;
 }
 
-export class Links {
+export class Links implements Cuts {
   readonly #servers: Server[] = [];
   /** Every open direction: bytes that `source` brings travel from process `from` to `to`. */
   readonly #pipes = new Set<Pipe>();
@@ -38,9 +39,8 @@ export class Links {
     return links;
   }
 
-  /** The variable that shim.c reads. */
-  get detour(): string {
-    return `${this.#firstPort}:${this.#basePort}`;
+  get environment(): NodeJS.ProcessEnv {
+    return { FAULT_DETOUR: `${this.#firstPort}:${this.#basePort}` };
   }
 
   /** Nothing passes from one process to the other, on whichever connection, until `heal`. */

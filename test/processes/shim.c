@@ -4,12 +4,16 @@
 //                        milliseconds that it holds, or until it is gone where it holds 0
 // FAULT_DETOUR=FROM:TO   a process that listens at port FROM+i (its --listen) and connects to port
 //                        FROM+j is led to port TO+16*i+j, where the test decides what passes
+// FAULT_NAMESPACES=NAME:FROM:NET
+//                        a process that listens at port FROM+i lives in network namespace NAME-i as
+//                        NET.(i+1); whoever connects to 127.0.0.1:FROM+j is led to NET.(j+1)
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,11 +88,72 @@ static int own_port(void) {
   return port;
 }
 
+struct namespaces {
+  char name[32], net[32];
+  int from, self;
+};
+
+// False where there are none.
+static int namespaces(struct namespaces *found) {
+  const char *text = getenv("FAULT_NAMESPACES");
+  if (text == NULL) return 0;
+  if (sscanf(text, "%31[^:]:%d:%31s", found->name, &found->from, found->net) != 3) return 0;
+  found->self = own_port() - found->from;
+  return 1;
+}
+
+__attribute__((constructor)) static void enter(void) {
+  struct namespaces found;
+  if (!namespaces(&found) || found.self < 0 || found.self > 15) return;
+  char path[128];
+  snprintf(path, sizeof path, "/run/netns/%s-%d", found.name, found.self);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0 || setns(file, CLONE_NEWNET) != 0) {
+    perror(path);
+    _exit(70);
+  }
+  close(file);
+}
+
+typedef int (*address_function)(int, const struct sockaddr *, socklen_t);
+
+// In a namespace of its own a process is reached from outside of it.
+int bind(int socket, const struct sockaddr *address, socklen_t length) {
+  static address_function real;
+  if (real == NULL) real = (address_function)dlsym(RTLD_NEXT, "bind");
+  struct namespaces found;
+  if (!namespaces(&found) || address->sa_family != AF_INET) return real(socket, address, length);
+  struct sockaddr_in changed;
+  memcpy(&changed, address, sizeof changed);
+  if (found.self >= 0 && ntohs(changed.sin_port) == found.from + found.self) {
+    changed.sin_addr.s_addr = htonl(INADDR_ANY);
+  }
+  return real(socket, (struct sockaddr *)&changed, sizeof changed);
+}
+
 typedef int (*connect_function)(int, const struct sockaddr *, socklen_t);
+
+static int connect_namespace(int socket, const struct sockaddr *address, socklen_t length,
+                             connect_function real, const struct namespaces *found) {
+  if (address->sa_family != AF_INET || length < sizeof(struct sockaddr_in)) {
+    return real(socket, address, length);
+  }
+  struct sockaddr_in changed;
+  memcpy(&changed, address, sizeof changed);
+  int other = ntohs(changed.sin_port) - found->from;
+  if (other >= 0 && other < 16 && other != found->self) {
+    char host[64];
+    snprintf(host, sizeof host, "%s.%d", found->net, other + 1);
+    inet_pton(AF_INET, host, &changed.sin_addr);
+  }
+  return real(socket, (struct sockaddr *)&changed, sizeof changed);
+}
 
 int connect(int socket, const struct sockaddr *address, socklen_t length) {
   static connect_function real;
   if (real == NULL) real = (connect_function)dlsym(RTLD_NEXT, "connect");
+  struct namespaces found;
+  if (namespaces(&found)) return connect_namespace(socket, address, length, real, &found);
   const char *detour = getenv("FAULT_DETOUR");
   int from = 0, to = 0;
   if (detour == NULL || sscanf(detour, "%d:%d", &from, &to) != 2) return real(socket, address, length);
