@@ -8,7 +8,7 @@ import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Configuration, findMember, head } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
 import { type Batch, lastLsn, lsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
-import { idleDelivery, isGone } from './chain-lean.ts';
+import { idleDelivery, isGone, savesAtOnce } from './chain-lean.ts';
 import { noteJoined, successors } from './chain-rules.ts';
 import {
   boot,
@@ -141,9 +141,7 @@ export function applyChain(world: ChainWorldState, action: ChainAction): void {
   if (action.kind === 'decide') {
     world.decided.push(action.next);
     const hears = action.site === undefined ? undefined : world.sites[action.site];
-    if (hears !== undefined) {
-      run(world, hears, { kind: 'configure', configuration: action.next });
-    }
+    if (hears !== undefined) configure(world, hears, action.next);
   } else if (action.kind === 'deliver' || action.kind === 'cut') {
     applyWire(world, action);
   } else {
@@ -199,7 +197,7 @@ function applySite(world: ChainWorldState, site: Site, action: SiteAction): void
       finishOperation(world, site);
       break;
     case 'configure':
-      run(world, site, { kind: 'configure', configuration: decidedAt(world, action.epoch) });
+      configure(world, site, decidedAt(world, action.epoch));
       break;
     case 'tick':
       world.clock += 100_000;
@@ -241,6 +239,12 @@ function applySite(world: ChainWorldState, site: Site, action: SiteAction): void
     case 'learn':
       applyLearn(world, site, action.source);
   }
+}
+
+function configure(world: ChainWorldState, site: Site, configuration: Configuration): void {
+  run(world, site, { kind: 'configure', configuration });
+  if (!savesAtOnce(world)) return;
+  while (site.operations.length > 0) finishOperation(world, site);
 }
 
 function decidedAt(world: ChainWorldState, epoch: number | undefined): Configuration {

@@ -22,6 +22,15 @@ export function isGone(world: ChainWorldState, site: Site): boolean {
 }
 
 /**
+ * Between a configuration that is heard and its record on the disk a member hears nothing. Where
+ * nobody can crash any more, that is as if it had heard of the configuration later: what would be
+ * lost meanwhile is of the epoch that it leaves, or may come before and be lost as well.
+ */
+export function savesAtOnce({ scope, used }: ChainWorldState): boolean {
+  return scope.lean === true && scope.losses === 0 && used.crashes >= scope.crashes;
+}
+
+/**
  * The wire of a delivery that changes nothing else, now and in every later state: a message of an
  * epoch that its receiver left, or an acknowledgement that tells no news in the epoch that it is
  * for. To take it first is as good as to take it at any other time.
