@@ -10,6 +10,7 @@ import { JournalError } from '../protocol/errors.ts';
 import {
   FIRST_LSN,
   type JournalId,
+  journalId,
   lsn,
   type Micros,
   RangeViolation,
@@ -140,7 +141,8 @@ export class Client implements AsyncDisposable {
       partialSettingsIn(settingsOut(settings));
       return lsn(whole('firstLsn', options.firstLsn ?? FIRST_LSN, FIRST_LSN, FIRST_LSN_LIMIT));
     });
-    const request = { name, ifAbsent, settings, firstLsn };
+    const id = journalId(this.#world.random.hex(16));
+    const request = { name, ifAbsent, settings, firstLsn, journalId: id };
     const { createJournal } = journalMethods;
     const made = await this.#ask(createJournal, request, options, SLOW_MICROS);
     learn(this.#world.routing, made.configuration);

@@ -212,7 +212,7 @@ function middle(values: Micros[]): Micros {
   return values[Math.floor(values.length / 2)] ?? micros(0);
 }
 
-const LOOP_STEP = micros(50_000);
+const LOOP_STEP = micros(100_000);
 
 /** How late timers run: a replica that was paused or is overloaded says so in its pongs. */
 export class LoopMeter {

@@ -12,6 +12,7 @@ export class Health {
 
   /** Load balancers and probes follow this. */
   set(serving: boolean): void {
+    if (serving === this.#serving) return;
     this.#serving = serving;
     for (const listener of this.#listeners) listener(serving);
   }

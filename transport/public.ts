@@ -32,6 +32,8 @@ export interface CreateJournalRequest {
   readonly settings: Partial<JournalSettings>;
   /** Import: the first record shall have this position; 1 otherwise. */
   readonly firstLsn: Lsn;
+  /** Drawn by the caller, so that a retry finds its own journal; left out: drawn by the replica. */
+  readonly journalId?: JournalId;
 }
 
 export interface JournalDescription {

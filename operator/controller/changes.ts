@@ -175,6 +175,13 @@ export class Changes {
         `${places.length} members answer, a journal with minReplicas ${enough} needs as many`,
       );
     }
+    // A caller may have drawn the id, so that a retry of its finds its own journal.
+    const taken = await register.read(journalKey(journal));
+    const owner = taken === null ? null : decodeConfiguration(taken);
+    if (owner !== null && (owner.name !== name || owner.deleted)) {
+      const message = `journal_id is ${journal}, allowed is one that was never used`;
+      return refused('INVALID_ARGUMENT', message);
+    }
     const key = nameKey(name);
     const free = await this.#isFree(key, journal);
     if (!free) return refused('ALREADY_EXISTS', `journal ${name} exists`);

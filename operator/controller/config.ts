@@ -34,6 +34,13 @@ const millis = (count: number): Micros => micros(count * 1_000);
 export const TIMING = {
   /** Between two pings of a replica. */
   ping: millis(50),
+  /**
+   * The same while nothing is written: there is no sync that could hang, and who falls silent is
+   * suspected as soon, since that is counted from its last pong.
+   */
+  pingIdle: millis(120),
+  /** Without a sync for this long nothing is written. */
+  idle: millis(2_000),
   /** Without a pong, or with a sync under way while others sync: suspected. */
   suspect: millis(400),
   /** This late, our own loop may be what is slow: what it saw meanwhile is void. */
@@ -62,9 +69,9 @@ export const TIMING = {
   rank: millis(250),
   /** And this long for one that was seen to act. */
   others: millis(500),
-  gossip: millis(200),
+  gossip: millis(500),
   /** A controller that did not gossip for this long does not count. */
-  gossipFresh: millis(700),
+  gossipFresh: millis(1_500),
   /** Floors reach the disk at most this late. */
   floors: millis(500),
   /** All registers are read again this often, in case a hint was lost. */

@@ -59,6 +59,8 @@ export interface Controller {
 }
 
 const BEAT = micros(25_000);
+/** While all is calm. */
+const BEAT_CALM = micros(150_000);
 const GRACE = micros(200_000);
 
 /** Rejects where the directory was not formatted, is in use or another's; or the port is taken. */
@@ -95,6 +97,8 @@ class RunningController implements Controller {
   #group: Group | null = null;
   #watch: Watch | null = null;
   #beat: Cancel | null = null;
+  /** The next beat is far away. */
+  #calm = false;
   #note = 'its acceptor is not confirmed by a peer yet';
   #closing: Promise<void> | null = null;
 
@@ -184,6 +188,7 @@ class RunningController implements Controller {
       cluster: this.cluster,
       id: this.id,
       about: () => this.#about(),
+      onNews: () => this.#hasten(),
     });
     const handlers = controllerHandlers({
       cluster: this.cluster,
@@ -214,11 +219,22 @@ class RunningController implements Controller {
     this.#beatOn(this.#parts.clock.now());
   }
 
-  #beatOn(due: Micros): void {
+  /** News came: a calm beat may be too far away. */
+  #hasten(): void {
+    if (!this.#calm || this.#closing !== null) return;
+    this.#beat?.();
+    this.#calm = false;
+    this.#beatOn(this.#parts.clock.now());
+  }
+
+  #beatOn(begun: Micros): void {
     const { clock } = this.#parts;
-    this.#beat = clock.after(BEAT, () => {
+    this.#calm = this.#watch?.calm === true;
+    const wait = this.#calm ? BEAT_CALM : BEAT;
+    this.#beat = clock.after(wait, () => {
       if (this.#closing !== null) return;
-      const late = micros(Math.max(0, clock.now() - due - BEAT));
+      this.#calm = false;
+      const late = micros(Math.max(0, clock.now() - begun - wait));
       this.#metrics.loopLate(late / 1_000_000);
       try {
         this.#opened().watch.beat(late);

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Clock } from '../../io/clock.ts';
 import type { AcceptorSet } from '../../protocol/paxos/messages.ts';
 import { micros, storeId } from '../../protocol/types.ts';
+import { TIMING } from './config.ts';
 import { Gossiper } from './gossip.ts';
 import type { ControllerAbout, ControllerAnswer, Gossip } from './register/wire.ts';
 
@@ -92,7 +93,9 @@ test('one exchange a beat keeps both fresh', async () => {
   await pair.run(70);
   b?.start();
   await pair.run(10_000);
-  assert.ok(pair.exchanges.length >= 40 && pair.exchanges.length <= 60, `${pair.exchanges.length}`);
+  const beats = 10_000_000 / TIMING.gossip;
+  const { length } = pair.exchanges;
+  assert.ok(length >= 0.8 * beats && length <= 1.2 * beats, `${length} in ${beats} beats`);
   assert.deepEqual([a?.about('b')?.alive, b?.about('a')?.alive], [true, true]);
   pair.close();
 });

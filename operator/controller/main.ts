@@ -27,6 +27,7 @@ import type { ControllerConfig } from './config.ts';
 import { type Controller, startController } from './controller.ts';
 import { type ControllerFormat, formatController } from './format.ts';
 
+const KEEP_ALIVE = micros(500_000);
 const KEEP_ALIVE_TIMEOUT = micros(1_500_000);
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -216,7 +217,7 @@ async function live(config: ProcessConfig): Promise<void> {
         };
   // Who is silent is told by the pings: a connection is given up later, since on a starved machine
   // a process that is late would lose all of them at once.
-  const limits = { keepAliveTimeout: KEEP_ALIVE_TIMEOUT };
+  const limits = { keepAlive: KEEP_ALIVE, keepAliveTimeout: KEEP_ALIVE_TIMEOUT };
   const network = grpcNetwork({ clock: nodeClock, logger, tls, limits });
   const authorizer =
     config.authorization === ''

@@ -6,7 +6,7 @@ import type { Logger } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
 import type { Random } from '../../io/random.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import type { Micros, StoreId } from '../../protocol/types.ts';
+import { type Micros, micros, type StoreId } from '../../protocol/types.ts';
 import { Admin } from './admin.ts';
 import { Catalog } from './catalog.ts';
 import { Changes } from './changes.ts';
@@ -38,8 +38,12 @@ export interface WatchParts {
   readonly cluster: string;
   readonly id: string;
   readonly about: () => ControllerAbout;
+  /** Something is to be looked at: not later than usual. */
+  readonly onNews: () => void;
 }
 
+/** Longer than between two pings: who is silent for so long is looked at closely. */
+const HEARD_LATELY = micros(TIMING.pingIdle + 60_000);
 const CHORES = 1_000_000;
 /** Heads are spread only when nothing was decided for this long, one journal at a time. */
 const SPREAD_PAUSE = 5_000_000;
@@ -114,6 +118,7 @@ export class Watch {
       gossip: this.gossip,
       register,
       floorsOf: (seat, journal) => group.floorsOf(seat, journal),
+      onNews: parts.onNews,
     });
     this.#directives = new Directives(this.catalog, this.reconfigurer.memories);
     const shared = { clock, logger, register, catalog: this.catalog };
@@ -143,6 +148,13 @@ export class Watch {
   /** Another acceptor set: everything that was hinted at may have been missed. */
   onSet(): void {
     this.reconfigurer.changed(null);
+  }
+
+  /** Everybody answers, and no journal needs a look soon. */
+  get calm(): boolean {
+    const now = this.#parts.clock.now();
+    const heard = this.observer.all().every(({ lastPong }) => now - lastPong < HEARD_LATELY);
+    return heard && this.reconfigurer.calm;
   }
 
   /** `late`: by how much our own loop ran behind. */

@@ -65,7 +65,7 @@ class AdminService {
     access(context, 'admin', name);
     this.#log(context, { kind: 'createJournal', ...request });
     const settings = settle(request.settings, this.#parts.defaults);
-    const journal = journalId(random.hex(16));
+    const journal = request.journalId ?? journalId(random.hex(16));
     const change = { kind: 'createJournal', journal, name, settings, firstLsn } as const;
     try {
       const answer = await this.#change(change, context);

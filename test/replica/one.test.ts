@@ -278,6 +278,20 @@ describe('one replica alone', () => {
     await until('it is served', () => a.sheep.reports.has(made.configuration.journal));
     await ask(address, journalMethods.deleteJournal, { journal: 'made' }, CALL);
     await until('it is gone', () => !a.sheep.reports.has(made.configuration.journal));
+    // A retry whose answer was lost finds its own journal, another's name is taken.
+    const own = {
+      ...request,
+      name: 'drawn',
+      ifAbsent: false,
+      journalId: journalId('e'.repeat(32)),
+    };
+    const drawn = await ask(address, journalMethods.createJournal, own, CALL);
+    assert.equal(drawn.configuration.journal, own.journalId);
+    const again = await ask(address, journalMethods.createJournal, own, CALL);
+    assert.equal(again.configuration.journal, own.journalId);
+    const other = { ...own, journalId: journalId('f'.repeat(32)) };
+    const taken = ask(address, journalMethods.createJournal, other, CALL);
+    await assert.rejects(taken, refused('ALREADY_EXISTS', /drawn/));
     await assert.rejects(house.append(a, 'made', ['x']), refused('NOT_FOUND', /made/));
   });
 

@@ -19,13 +19,15 @@ import { recordsIn, recordsOut } from './records.ts';
 export const createJournalCodec: Codec<plain.CreateJournalRequest> = codec(
   'CreateJournalRequest',
   wire.CreateJournalRequest,
-  ({ name, ifAbsent, settings, firstLsn }) => ({
+  ({ name, ifAbsent, settings, firstLsn, journalId: id = '' }) => ({
     name,
     ifAbsent,
     settings: settingsOut(settings),
     firstLsn: firstLsn.toString(),
+    journalId: id,
   }),
-  ({ name, ifAbsent, settings, firstLsn }) => ({
+  ({ name, ifAbsent, settings, firstLsn, journalId: id }) => ({
+    ...(id === '' ? {} : { journalId: journalId(id) }),
     name: journalName(name),
     ifAbsent,
     settings: settings === undefined ? {} : partialSettingsIn(settings),

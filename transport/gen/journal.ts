@@ -162,6 +162,11 @@ export interface CreateJournalRequest {
     | undefined;
   /** Import: position of the first record; 0 counts as 1. */
   firstLsn: string;
+  /**
+   * 32 lowercase hex digits, drawn once for each journal: what is sent again under it finds its own
+   * journal instead of ALREADY_EXISTS. Empty: the replica draws it.
+   */
+  journalId: string;
 }
 
 export interface CreateJournalResponse {
@@ -1307,7 +1312,7 @@ export const JournalDescription: MessageFns<JournalDescription> = {
 };
 
 function createBaseCreateJournalRequest(): CreateJournalRequest {
-  return { name: "", ifAbsent: false, settings: undefined, firstLsn: "0" };
+  return { name: "", ifAbsent: false, settings: undefined, firstLsn: "0", journalId: "" };
 }
 
 export const CreateJournalRequest: MessageFns<CreateJournalRequest> = {
@@ -1323,6 +1328,9 @@ export const CreateJournalRequest: MessageFns<CreateJournalRequest> = {
     }
     if (message.firstLsn !== "0") {
       writer.uint32(32).int64(message.firstLsn);
+    }
+    if (message.journalId !== "") {
+      writer.uint32(42).string(message.journalId);
     }
     return writer;
   },
@@ -1370,6 +1378,14 @@ export const CreateJournalRequest: MessageFns<CreateJournalRequest> = {
             }
 
             message.firstLsn = reader.int64().toString();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.journalId = reader.string();
             continue;
           }
         }

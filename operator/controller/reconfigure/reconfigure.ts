@@ -56,6 +56,8 @@ export interface ReconfigureParts {
   readonly gossip: Gossiper;
   readonly register: Register;
   readonly floorsOf: (seat: Seat, journal: JournalId) => Promise<readonly FloorEntry[]>;
+  /** Something is to be looked at with the next beat, which should not be far. */
+  readonly onNews: () => void;
 }
 
 export class Reconfigurer {
@@ -89,6 +91,7 @@ export class Reconfigurer {
       this.#parts.observer.hasten(old.store);
     }
     for (const { store } of order(next)) this.#parts.observer.hasten(store);
+    this.#parts.onNews();
   }
 
   /** One journal as it is now, for those who propose by themselves. */
@@ -113,6 +116,7 @@ export class Reconfigurer {
   /** What decisions are made from has changed; `null`: for all journals. */
   changed(journals: readonly JournalId[] | null): void {
     for (const journal of journals ?? this.memories.keys()) this.#dirty.add(journal);
+    this.#parts.onNews();
   }
 
   /** Disks that are to sync once, to know that they can. */
@@ -130,7 +134,8 @@ export class Reconfigurer {
 
   /** No journal needs a look at every beat, and nobody is thought ill of. */
   get calm(): boolean {
-    if (this.#dirty.size > 0 || this.#verdicts.size > 0) return false;
+    if (this.#dirty.size > 0) return false;
+    for (const kind of this.#verdicts.values()) if (kind !== 'fine') return false;
     for (const { restless } of this.memories.values()) if (restless) return false;
     return true;
   }
