@@ -117,12 +117,12 @@ export function describeCommand(): Command {
     withClient(flags, async ({ client, output, signal }) => {
       const description = await client.describeJournal(name, { signal });
       if (flags.json) return output.json(description);
-      await output.write(describe(description));
+      await output.write(descriptionText(description));
     }),
   );
 }
 
-function describe(description: JournalDescription): string {
+export function descriptionText(description: JournalDescription): string {
   const { configuration, firstLsn, tailLsn, committedLsn, bytes, cursors } = description;
   const { settings, serving, joining } = configuration;
   const keep = [

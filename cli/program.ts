@@ -6,7 +6,8 @@ import { appendCommand } from './append.ts';
 import { backupCommand, restoreCommand } from './backup/backup.ts';
 import { benchCommand } from './bench.ts';
 import { completionCommand } from './completion.ts';
-import { cursorCommand } from './cursor.ts';
+import { consoleCommand } from './console/console.ts';
+import { cursorCommand, keyCommand } from './cursor.ts';
 import { devCommand } from './dev/dev.ts';
 import { controllerCommand, operatorCommand, replicaCommand } from './dev/processes.ts';
 import { exportCommand, importCommand } from './export.ts';
@@ -54,6 +55,7 @@ export function buildProgram(): Command {
       'Work with:',
       [
         cursorCommand(),
+        keyCommand(),
         leadCommand(),
         exportCommand(),
         importCommand(),
@@ -61,13 +63,15 @@ export function buildProgram(): Command {
         restoreCommand(),
       ],
     ],
-    ['Look after:', [statusCommand(), adminCommand(), volumeCommand(), benchCommand()]],
+    [
+      'Look after:',
+      [statusCommand(), consoleCommand(), adminCommand(), volumeCommand(), benchCommand()],
+    ],
     ['Tool:', [versionCommand(), completionCommand(buildProgram)]],
   ];
   for (const [heading, commands] of groups) {
     for (const one of commands) program.addCommand(one.helpGroup(heading));
   }
-  settle(program);
   return program;
 }
 
@@ -85,11 +89,12 @@ function wantsJson(args: readonly string[]): boolean {
   return (end < 0 ? args : args.slice(0, end)).includes('--json');
 }
 
-/** Runs one command line; resolves with the exit code. */
-export async function run(args: readonly string[]): Promise<number> {
+/** Runs one command line of the tool, or of another tree; resolves with the exit code. */
+export async function run(args: readonly string[], build = buildProgram): Promise<number> {
   // A log reader or `head` that goes away on stderr is no reason to end.
   process.stderr.on('error', () => {});
-  const program = buildProgram();
+  const program = build();
+  settle(program);
   if (args.length === 0) {
     process.stderr.write(program.helpInformation());
     return EXIT.usage;

@@ -92,7 +92,7 @@ function waitingFor({ processes, journals }: ClusterStatus): string {
 }
 
 /** `role` says in one word what `kind` does: the name under which people look for it. */
-function statusJson(status: ClusterStatus): object {
+export function statusJson(status: ClusterStatus): object {
   return {
     ...status,
     processes: status.processes.map((process) => ({ ...process, role: process.kind })),
@@ -119,7 +119,7 @@ function processRow(process: ProcessStatus): string[] {
   return [id, kind, zone, address, String(pid), dataDirectory, state];
 }
 
-function journalText(journal: JournalStatus): string {
+export function journalText(journal: JournalStatus): string {
   const { name, lineage, epoch, writable, note, members } = journal;
   const state = `${writable ? 'takes appends' : 'takes no appends'}${note ? `: ${note}` : ''}`;
   const rows = members.map((member) => [
@@ -135,7 +135,7 @@ function journalText(journal: JournalStatus): string {
   return `\njournal ${name}, lineage ${lineage}, epoch ${epoch}: ${state}\n${table(titles, rows)}`;
 }
 
-function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [titles, ...rows];
   const widths = titles.map((_, at) => Math.max(...all.map((row) => row[at]?.length ?? 0)));
   const line = (row: readonly string[]): string =>

@@ -5,6 +5,7 @@ import { chartCases } from './cases/charts.ts';
 import { endingCases } from './cases/endings.ts';
 import { faultCases } from './cases/faults.ts';
 import { lifeCases } from './cases/life.ts';
+import { seeingCases } from './cases/seeing.ts';
 import { onLab, withOperator } from './cases/suite.ts';
 import { userCases } from './cases/user.ts';
 import { volumeCases } from './cases/volumes.ts';
@@ -15,6 +16,7 @@ onLab(
     withOperator(theLab, (theHelm) => {
       describe('charts', () => chartCases(theLab, theHelm));
       describe('a user', () => userCases(theLab));
+      describe('seeing', () => seeingCases(theLab));
       describe('faults', () => faultCases(theLab));
       describe('a life', () => lifeCases(theLab));
       describe('volumes', () => volumeCases(theLab));

@@ -1,0 +1,207 @@
+// What the plugin decides by itself: whether a node may be drained, who may be promoted, the order
+// of logs; and that it is found, explained and refused as it should be. The rest needs a
+// Kubernetes: test/kubernetes/cases/seeing.ts.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { epoch, journalId, lsn } from '../../protocol/types.ts';
+import type { ClusterStatus, JournalStatus, MemberStatus } from '../../transport/public.ts';
+import { drainVerdict } from './drain.ts';
+import { linesOf } from './logs.ts';
+import { buildPlugin } from './program.ts';
+import { promotable } from './promote.ts';
+import { sinceText } from './status.ts';
+
+const member = (id: string, role: string, more: Partial<MemberStatus> = {}): MemberStatus => ({
+  id,
+  store: id,
+  zone: 'a',
+  address: '',
+  role,
+  live: true,
+  synced: true,
+  endLsn: lsn(0),
+  durableLsn: lsn(0),
+  committedLsn: lsn(0),
+  lag: 0,
+  ...more,
+});
+
+const journal = (name: string, ...members: readonly MemberStatus[]): JournalStatus => ({
+  id: journalId('0'.repeat(32)),
+  name,
+  lineage: 1,
+  epoch: epoch(1),
+  writable: true,
+  note: '',
+  members,
+  reconfigurations: 0,
+});
+
+const whole = journal('w', member('r1', 'head'), member('r2', 'middle'), member('r3', 'tail'));
+
+function cluster(journals: readonly JournalStatus[], away: readonly string[] = []): ClusterStatus {
+  const processes = ['r1', 'r2', 'r3', 'c1', 'c2', 'c3'].map((id) => ({
+    kind: id.startsWith('r') ? ('replica' as const) : ('controller' as const),
+    id,
+    store: '',
+    incarnation: 1,
+    zone: 'a',
+    address: '',
+    pid: 1,
+    dataDirectory: '',
+    version: '',
+    reachable: !away.includes(id),
+    note: '',
+  }));
+  return { cluster: '', featureLevel: 1, ready: true, processes, journals };
+}
+
+describe('a drain', () => {
+  test('of one node of three is safe, and its heads move', () => {
+    assert.deepEqual(drainVerdict(cluster([whole]), ['r1', 'c1'], 2), {
+      safe: true,
+      against: [],
+      notes: ['journal w: r1 hands over as it ends'],
+    });
+  });
+
+  test('that would leave too few members is not', () => {
+    const two = journal('two', member('r1', 'head'), member('r2', 'tail'));
+    const { safe, against } = drainVerdict(cluster([whole, two]), ['r2'], 2);
+    assert.equal(safe, false);
+    assert.deepEqual(against, ['journal two: 1 members in step would be left, appends need 2']);
+  });
+
+  test('counts a member that catches up, or is away, for nothing', () => {
+    const members = [member('r1', 'head'), member('r2', 'tail')];
+    const joins = journal('j', ...members, member('r3', 'joining', { synced: false }));
+    const away = journal('a', ...members, member('r3', 'tail', { live: false }));
+    assert.equal(drainVerdict(cluster([joins]), ['r1'], 2).safe, false);
+    assert.equal(drainVerdict(cluster([away]), ['r1'], 2).safe, false);
+    assert.equal(drainVerdict(cluster([away]), ['r3'], 2).safe, true);
+  });
+
+  test('that would leave no majority of controllers is not', () => {
+    const { safe, against } = drainVerdict(cluster([whole], ['c3']), ['c1'], 2);
+    assert.equal(safe, false);
+    assert.deepEqual(against, ['1 of 3 controllers would be left, a majority is needed']);
+    assert.equal(drainVerdict(cluster([whole], ['c3']), ['c3'], 2).safe, true);
+  });
+
+  test('does not mind journals that have no member there', () => {
+    const lost = journal('lost', member('r2', 'head', { live: false }));
+    assert.equal(drainVerdict(cluster([lost]), ['r1'], 2).safe, true);
+  });
+});
+
+describe('a promotion', () => {
+  const other = journal('o', member('r2', 'head'), member('r1', 'tail', { synced: false }));
+
+  test('moves the journals that the member serves and does not head', () => {
+    assert.deepEqual(promotable([whole, other], 'r2', undefined), ['w']);
+    assert.deepEqual(promotable([whole, other], 'r3', 'w'), ['w']);
+    assert.deepEqual(promotable([whole], 'r1', undefined), []);
+  });
+
+  test('is refused for what cannot be, with what can', () => {
+    assert.throws(() => promotable([whole], 'r9', undefined), /does not serve any journal.*r1, r2/);
+    assert.throws(() => promotable([whole, other], 'r1', 'o'), /r1 does not serve journal o/);
+    assert.throws(() => promotable([whole], 'r1', 'x'), /--journal is "x", allowed is w/);
+  });
+});
+
+test('lines of a log without a time stay with the line before them', () => {
+  const text = '{"level":30,"time":5,"msg":"a"}\nstack\n\n{"level":30,"time":9,"msg":"b"}\n';
+  assert.deepEqual(
+    linesOf('r1', text).map(({ millis }) => millis),
+    [5, 5, 9],
+  );
+});
+
+test('how long ago is said in the largest unit that tells it', () => {
+  const at = (seconds: number): string =>
+    sinceText(new Date(1e12 - seconds * 1_000).toISOString(), 1e12);
+  assert.deepEqual([5, 119, 120, 7_199, 7_200, 172_800].map(at), [
+    '5s',
+    '119s',
+    '2m',
+    '119m',
+    '2h',
+    '2d',
+  ]);
+  assert.equal(sinceText(undefined), '');
+});
+
+test('every command explains itself with an example', () => {
+  const { commands } = buildPlugin();
+  const names = commands.map((one) => one.name());
+  const asked = 'status describe promote drain-check logs bundle bench console'.split(' ');
+  assert.deepEqual(names, asked);
+  for (const one of commands) {
+    let help = '';
+    one.configureOutput({ writeOut: (text) => (help += text) });
+    one.outputHelp();
+    assert.match(help, new RegExp(`Example:\n  kubectl journal ${one.name()} `));
+  }
+});
+
+describe('the program that kubectl finds', () => {
+  const plugin = join(import.meta.dirname, '../../bin/kubectl-journal');
+  const run = (path: string, ...args: readonly string[]) =>
+    new Promise<{ readonly code: number; readonly stderr: string; readonly stdout: string }>(
+      (resolve) => {
+        execFile(path, [...args], (error, stdout, stderr) =>
+          resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+        );
+      },
+    );
+
+  test('works through a link in a folder of the PATH', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'journal-plugin-'));
+    try {
+      symlinkSync(plugin, join(folder, 'kubectl-journal'));
+      const { code, stdout } = await run(join(folder, 'kubectl-journal'), '--help');
+      assert.equal(code, 0);
+      assert.match(stdout, /^Usage: kubectl journal /);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  test('says in one sentence why it cannot go on', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'journal-plugin-'));
+    try {
+      const config = join(folder, 'config');
+      const cluster = { name: 'c', cluster: { server: 'https://127.0.0.1:1' } };
+      const context = { name: 'x', context: { cluster: 'c', user: 'u' } };
+      const users = [{ name: 'u', user: {} }];
+      const text = JSON.stringify({
+        clusters: [cluster],
+        contexts: [context],
+        users,
+        'current-context': 'x',
+      });
+      writeFileSync(config, text);
+      const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
+        [['status', 'a', '--kubeconfig', join(folder, 'none')], 2, /kubeconfig cannot be read: /],
+        [['status', 'a', '--kubeconfig', config, '--context', 'y'], 2, /is "y", allowed is x\n/],
+        [['status', 'a', '--kubeconfig', config], 1, /API server cannot be reached: .*REFUSED/],
+        [['status'], 2, /missing required argument 'cluster'/],
+        [['logs', 'a', '--tail', 'x'], 2, /Allowed is a whole number from 1 to 100000/],
+      ];
+      for (const [args, code, says] of cases) {
+        const ended = await run(plugin, ...args);
+        assert.equal(ended.code, code, ended.stderr);
+        assert.match(ended.stderr, says);
+        assert.equal(ended.stderr.trimEnd().split('\n').length, 1, ended.stderr);
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
