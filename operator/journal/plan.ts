@@ -5,14 +5,14 @@
 // cannot be asked nothing is taken away.
 
 import type { KubeObject } from '../kube/api.ts';
-import { conditionOf, labelsOf, listAt, numberAt, textAt } from '../kube/fields.ts';
+import { conditionOf, labelsOf, numberAt, textAt } from '../kube/fields.ts';
 import { account } from '../manifests/account.ts';
 import { budget } from '../manifests/budget.ts';
 import { claim } from '../manifests/claim.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { authorization } from '../manifests/configmap.ts';
 import { backupJob, restoreJob } from '../manifests/cronjob.ts';
-import { formatJob } from '../manifests/job.ts';
+import { formatJob, INPUTS_ANNOTATION } from '../manifests/job.ts';
 import { podMonitor } from '../manifests/monitor.ts';
 import type { Process } from '../manifests/pod.ts';
 import { networkPolicy } from '../manifests/policy.ts';
@@ -179,12 +179,10 @@ function formatStep(
   const wanted = formatJob(settled, ledger, entry);
   if (job === undefined) return ensure(world, wanted);
   if (job.metadata.deletionTimestamp !== undefined) return [];
-  // What a Job runs cannot be changed: a fixed image needs a new one.
-  const [container] = listAt(job, 'spec', 'template', 'spec', 'containers');
-  const image = textAt(container, 'image');
+  const inputs = (one: KubeObject) => textAt(one, 'metadata', 'annotations', INPUTS_ANNOTATION);
   const failed = (numberAt(job, 'status', 'failed') ?? 0) > 20;
-  if (image === settled.image && !failed) return [];
-  return [{ kind: 'delete', object: job, why: `${entry.id} is to be formatted by another image` }];
+  if (inputs(job) === inputs(wanted) && !failed) return [];
+  return [{ kind: 'delete', object: job, why: `${entry.id} is to be formatted by another pod` }];
 }
 
 function hibernation(world: World): Plan | null {
@@ -230,8 +228,8 @@ function grants(world: World, ledger: Ledger): Plan | null {
 
 function majorityLost(ids: readonly string[]): Plan {
   const message =
-    `the volumes of ${ids.join(', ')} are lost, a majority of the controllers: bring one back, or ` +
-    `annotate with ${ASK.recover}=WORD to have new ones take over`;
+    `the volumes of ${ids.join(', ')} are lost, a majority of the controllers: bring one back, ` +
+    `or annotate with ${ASK.recover}=WORD to have new ones take over`;
   return { actions: [], progress: { kind: 'stalled', reason: 'VolumeLost', message } };
 }
 

@@ -17,6 +17,9 @@ import {
   tolerations,
 } from './pod.ts';
 
+/** What a Job runs cannot be changed: by this it is seen that it was made for another wish. */
+export const INPUTS_ANNOTATION = 'journal.dev/job-inputs';
+
 export function formatJob(
   settled: Settled,
   ledger: Ledger,
@@ -68,5 +71,6 @@ export function formatJob(
       },
     },
   };
-  return made(settled, 'Job', names.format(id), { spec }, { labels });
+  const annotations = { [INPUTS_ANNOTATION]: JSON.stringify(spec.template) };
+  return made(settled, 'Job', names.format(id), { spec }, { labels, annotations });
 }
