@@ -1,15 +1,28 @@
-// A real Kubernetes of three zones on this machine, and the first steps of a user on it.
+// The operator on a real Kubernetes of three zones: the first steps of a user, and one case of each
+// kind of fault, change and trouble. operator.test.ts and stalls.test.ts have all of them.
 
 import { describe } from 'node:test';
-import { labCases } from './cases/lab.ts';
+import { chartCases, releaseCases } from './cases/charts.ts';
+import { deletions } from './cases/endings.ts';
+import { faultCases } from './cases/faults.ts';
+import { rollCases } from './cases/life.ts';
 import { manifestCases } from './cases/manifests.ts';
+import { stallCases } from './cases/stalls.ts';
+import { Subject } from './cases/subject.ts';
 import { onLab, withOperator } from './cases/suite.ts';
-import { userCases } from './cases/user.ts';
+import { CLUSTER, NAMESPACE, userCases } from './cases/user.ts';
+
+const FAULTS = ['a process is killed', 'a node is cut off', 'a node is drained'];
 
 onLab('a Kubernetes of three zones', (theLab) => {
-  describe('the lab itself', () => labCases(theLab));
-  withOperator(theLab, () => {
+  withOperator(theLab, (theHelm) => {
     describe('wrong manifests', () => manifestCases(theLab));
+    describe('charts', () => chartCases(theLab, theHelm));
     describe('a user', () => userCases(theLab));
+    describe('faults', () => faultCases(theLab, FAULTS));
+    describe('a life', () => rollCases(() => new Subject(theLab(), NAMESPACE, CLUSTER)));
+    describe('stalls', () => stallCases(theLab, ['zone', 'foreign']));
+    describe('endings', () => deletions(theLab, ['Delete'], [false]));
+    describe('releases', () => releaseCases(theLab, theHelm));
   });
 });

@@ -1,13 +1,14 @@
 // The operator on a real Kubernetes of three zones: charts, faults under load, a cluster's life.
 
 import { describe } from 'node:test';
-import { chartCases } from './cases/charts.ts';
+import { chartCases, releaseCases } from './cases/charts.ts';
 import { endingCases } from './cases/endings.ts';
 import { faultCases } from './cases/faults.ts';
 import { lifeCases } from './cases/life.ts';
 import { seeingCases } from './cases/seeing.ts';
+import { Subject } from './cases/subject.ts';
 import { onLab, withOperator } from './cases/suite.ts';
-import { userCases } from './cases/user.ts';
+import { CLUSTER, NAMESPACE, userCases } from './cases/user.ts';
 import { volumeCases } from './cases/volumes.ts';
 
 onLab(
@@ -15,10 +16,11 @@ onLab(
   (theLab) => {
     withOperator(theLab, (theHelm) => {
       describe('charts', () => chartCases(theLab, theHelm));
+      describe('releases', () => releaseCases(theLab, theHelm));
       describe('a user', () => userCases(theLab));
       describe('seeing', () => seeingCases(theLab));
       describe('faults', () => faultCases(theLab));
-      describe('a life', () => lifeCases(theLab));
+      describe('a life', () => lifeCases(() => new Subject(theLab(), NAMESPACE, CLUSTER)));
       describe('volumes', () => volumeCases(theLab));
       describe('endings', () => endingCases(theLab, theHelm));
     });

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { attempt } from '../lab/commands.ts';
 import { PROJECT_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
-import type { Helm } from '../lab/operator.ts';
+import { type Helm, OPERATOR_NAMESPACE, OPERATOR as RELEASED } from '../lab/operator.ts';
 import { whole } from './cluster.ts';
 
 const charts = join(import.meta.dirname, '..', '..', '..', 'charts');
@@ -35,6 +35,26 @@ export function chartCases(theLab: () => Lab, theHelm: () => Helm): void {
     });
   }
 
+  test('the definition of JournalCluster outlives the chart', async () => {
+    const rendered = await theHelm()([
+      'template',
+      'x',
+      OPERATOR,
+      '--show-only',
+      'templates/crd.yaml',
+    ]);
+    assert.match(rendered, /helm\.sh\/resource-policy: keep/);
+    const dryRun = ['apply', '--dry-run=server', '--server-side', '--force-conflicts', '-f', '-'];
+    const command = theLab().kubectlCommand(dryRun);
+    assert.equal((await attempt(command, { input: rendered })).code, 0);
+  });
+}
+
+export function releaseCases(theLab: () => Lab, theHelm: () => Helm): void {
+  test('the operator is tested by its chart', { timeout: 300_000 }, async () => {
+    await theHelm()(['test', RELEASED, '--namespace', OPERATOR_NAMESPACE, '--timeout=3m']);
+  });
+
   test('a second cluster, from values, beside the first', { timeout: 300_000 }, async (context) => {
     const lab = theLab();
     const helm = theHelm();
@@ -53,19 +73,5 @@ export function chartCases(theLab: () => Lab, theHelm: () => Helm): void {
     await helm(['test', RELEASE, ...where, '--timeout=2m']);
     await helm(['uninstall', RELEASE, ...where, '--wait', '--timeout=2m']);
     await lab.kubectl(['delete', 'namespace', NAMESPACE, '--timeout=120s']);
-  });
-
-  test('the definition of JournalCluster outlives the chart', async () => {
-    const rendered = await theHelm()([
-      'template',
-      'x',
-      OPERATOR,
-      '--show-only',
-      'templates/crd.yaml',
-    ]);
-    assert.match(rendered, /helm\.sh\/resource-policy: keep/);
-    const dryRun = ['apply', '--dry-run=server', '--server-side', '--force-conflicts', '-f', '-'];
-    const command = theLab().kubectlCommand(dryRun);
-    assert.equal((await attempt(command, { input: rendered })).code, 0);
   });
 }

@@ -6,14 +6,7 @@ import { test } from 'node:test';
 import type { KubeObject } from '../lab/api.ts';
 import { pause, until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
-import {
-  chart,
-  type Helm,
-  imageValues,
-  OPERATOR,
-  OPERATOR_NAMESPACE,
-  operatorReady,
-} from '../lab/operator.ts';
+import { chart, type Helm, imageValues, scaleOperator } from '../lab/operator.ts';
 import { small } from './stalls.ts';
 import { CHANGE_MILLIS_MAX, refusedAppends, Subject } from './subject.ts';
 
@@ -56,36 +49,32 @@ const endsWith = (subject: Subject, left: readonly string[]): Promise<boolean> =
     throw new Error(`there are ${found}`);
   });
 
-const operators = (lab: Lab, count: number): Promise<string> =>
-  lab.kubectl([
-    ...['--namespace', OPERATOR_NAMESPACE, 'scale', `deployment/${OPERATOR}`],
-    `--replicas=${count}`,
-  ]);
-
 export function endingCases(theLab: () => Lab, theHelm: () => Helm): void {
   deletions(theLab);
   returns(theLab);
   doubles(theLab, theHelm);
 }
 
-function deletions(theLab: () => Lab): void {
-  for (const policy of ['Retain', 'Delete']) {
-    for (const operator of [true, false]) {
+/** All of them unless told which. */
+export function deletions(
+  theLab: () => Lab,
+  policies = ['Retain', 'Delete'],
+  more = [true, false],
+) {
+  for (const policy of policies) {
+    for (const operator of more) {
       const whose = operator ? '' : ', the operator gone first';
       test(`a deletion under ${policy} ends${whose}`, TIMEOUT, async () => {
         const name = `${policy.toLowerCase()}-${operator ? 'with' : 'without'}`;
         const subject = new Subject(theLab(), NAMESPACE, name);
         await subject.make({ ...small, deletionPolicy: policy });
         await subject.wholeWith(1);
-        if (!operator) await operators(subject.lab, 0);
+        if (!operator) await scaleOperator(subject.lab, 0);
         try {
           await subject.remove();
           await endsWith(subject, policy === 'Retain' ? KEPT(name) : []);
         } finally {
-          if (!operator) {
-            await operators(subject.lab, 2);
-            await operatorReady(subject.lab);
-          }
+          if (!operator) await scaleOperator(subject.lab, 2);
         }
       });
     }

@@ -5,14 +5,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '../lab/api.ts';
 import { pause, until } from '../lab/commands.ts';
-import type { Lab } from '../lab/lab.ts';
+import { isReady, type Lab } from '../lab/lab.ts';
 import type { LabNode } from '../lab/node.ts';
+import { scaleOperator } from '../lab/operator.ts';
 import { judge, nowMicros, PodLoad } from '../load/pod.ts';
 import { replicaPods, replicasOf, whole } from './cluster.ts';
 import { CLUSTER, NAMESPACE } from './user.ts';
 
 const GAP_MILLIS_MAX = 10_000;
-const RESTART_MILLIS_MAX = 60_000;
+const RESTART_MILLIS_MAX = 120_000;
 
 /** Whom a fault befalls. */
 interface Victim {
@@ -67,6 +68,24 @@ const faults: Readonly<Record<string, Fault>> = {
     await pause(15_000);
     await lab.network.heal(node.name);
   },
+  'a zone is lost and comes back': async ({ node }) => {
+    await node.powerOff();
+    await pause(15_000);
+    await node.powerOn();
+  },
+  'the operator is away, and a pod is deleted meanwhile': async ({ lab, pod }) => {
+    const { uid } = (await lab.pod(NAMESPACE, pod)).metadata;
+    await scaleOperator(lab, 0);
+    try {
+      await kubectl(lab, 'delete', 'pod', pod);
+      await until('the pod is ready again', RESTART_MILLIS_MAX, async () => {
+        const found = await lab.pod(NAMESPACE, pod);
+        return found.metadata.uid !== uid && isReady(found) ? true : undefined;
+      });
+    } finally {
+      await scaleOperator(lab, 2);
+    }
+  },
   'a node is drained': async ({ lab, node }) => {
     const name = `node-${node.name}`;
     const how = ['--ignore-daemonsets', '--delete-emptydir-data', '--force', '--timeout=60s'];
@@ -91,8 +110,10 @@ const faults: Readonly<Record<string, Fault>> = {
   },
 };
 
-export function faultCases(theLab: () => Lab): void {
+/** All of them unless told which. */
+export function faultCases(theLab: () => Lab, names = Object.keys(faults)): void {
   for (const [at, [name, fault]] of Object.entries(faults).entries()) {
+    if (!names.includes(name)) continue;
     test(name, { timeout: 300_000 }, async (context) => {
       const lab = theLab();
       const victim = await victimOf(lab);

@@ -6,12 +6,11 @@ import { type TestContext, test } from 'node:test';
 import type { KubeObject } from '../lab/api.ts';
 import { pause, until } from '../lab/commands.ts';
 import { NEXT_IMAGE, PROJECT_IMAGE } from '../lab/images.ts';
-import type { Lab } from '../lab/lab.ts';
 import { storageClass, volumesOf } from '../lab/volumes.ts';
 import { conditionOf } from './cluster.ts';
 import { small } from './stalls.ts';
 import { CHANGE_MILLIS_MAX, type Observed, refusedAppends, Subject } from './subject.ts';
-import { CLUSTER, NAMESPACE } from './user.ts';
+import { CLUSTER } from './user.ts';
 
 const MISSING_IMAGE = 'localhost/missing:1';
 const TIMEOUT = { timeout: 900_000 };
@@ -30,10 +29,10 @@ function tell(context: TestContext, { gapMillis, history }: Observed): void {
   assert.deepEqual(refusedAppends(history), []);
 }
 
-export function lifeCases(theLab: () => Lab): void {
-  const theSubject = (): Subject => new Subject(theLab(), NAMESPACE, CLUSTER);
+export function lifeCases(theSubject: () => Subject): void {
   members(theSubject);
-  rolls(theSubject);
+  rollCases(theSubject);
+  brokenRoll(theSubject);
   certificates(theSubject);
   places(theSubject);
   sizes(theSubject);
@@ -74,7 +73,7 @@ function members(theSubject: () => Subject): void {
   });
 }
 
-function rolls(theSubject: () => Subject): void {
+export function rollCases(theSubject: () => Subject): void {
   test('an image is rolled and fails no append', TIMEOUT, async (context) => {
     const subject = theSubject();
     await subject.lab.tagImage(PROJECT_IMAGE, NEXT_IMAGE);
@@ -86,7 +85,9 @@ function rolls(theSubject: () => Subject): void {
     tell(context, seen);
     assert.ok(uidsOf(await subject.pods()).every((uid) => !before.includes(uid)));
   });
+}
 
+function brokenRoll(theSubject: () => Subject): void {
   test(
     'a wrong change in mid-roll stops it, by name, and a fixed spec resumes it',
     TIMEOUT,

@@ -46,13 +46,13 @@ export function makeGroups(lab: string, nodes: readonly string[]): readonly stri
 }
 
 /**
- * A lab is four machines, not one process among the others of this one: a kubelet that gets no time
+ * A lab is four machines of two processors, not one process among others: a kubelet without time
  * kills what it cannot ask.
  */
 function weigh(folder: string, lab: string): void {
   for (const [file, weight] of [
-    ['cpu.shares', '4096'],
-    ['cpu.weight', '400'],
+    ['cpu.shares', '8192'],
+    ['cpu.weight', '800'],
   ] as const) {
     const path = join(folder, lab, file);
     if (existsSync(path)) writeFileSync(path, weight);

@@ -1,7 +1,8 @@
 // One node of the lab: a mount namespace over its network namespace, containerd, kubelet, proxy.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pidsOf, signal } from './cgroups.ts';
 import { run, until } from './commands.ts';
 import type { ControlPlaneParts } from './control-plane.ts';
 import { API_ADDRESS, nodeAddress, PODS, podRange } from './network.ts';
@@ -47,6 +48,10 @@ export class LabNode {
     this.#write('cni/10-lab.conflist', JSON.stringify(this.#podNetwork(), null, 1));
     this.#write('resolv.conf', `nameserver ${API_ADDRESS}\n`);
     await this.#hold();
+    await this.#startContainerd();
+  }
+
+  async #startContainerd(): Promise<void> {
     this.#startInside('containerd', ['containerd', '--config', this.#file('containerd.toml')]);
     await until(`containerd of ${this.name} answers`, READY_MILLIS_MAX, async () => {
       this.#parts.processes.check(this.#process('containerd'));
@@ -116,9 +121,26 @@ export class LabNode {
     ]);
   }
 
-  /** The kubelet alone: containers go on. */
-  async stopKubelet(): Promise<void> {
-    await this.#parts.processes.stop(this.#process('kubelet'));
+  /** Everything of it ends at once, as without power; what is on its disks stays. */
+  async powerOff(): Promise<void> {
+    const { processes, network } = this.#parts;
+    await network.cut(this.name);
+    for (const name of ['kubelet', 'kube-proxy', 'containerd']) {
+      await processes.stop(this.#process(name), 'SIGKILL');
+    }
+    const containers = pidsOf(`${this.#lab}/${this.name}`);
+    // What held the containers belongs to the lab's own processes, and names its containerd.
+    const shims = pidsOf(`${this.#lab}/system`).filter((pid) =>
+      wordsOf(pid).includes(this.#socket),
+    );
+    for (const pid of [...shims, ...containers]) signal(pid, 'SIGKILL');
+  }
+
+  async powerOn(): Promise<void> {
+    await this.#parts.network.heal(this.name);
+    await this.#startContainerd();
+    this.startKubelet();
+    this.startProxy();
   }
 
   /** Throws what a process of the node said where one has ended. */
@@ -212,5 +234,14 @@ state = "${this.#file('state')}"
 
   #pki(file: string): string {
     return join(this.#parts.folder, 'pki', file);
+  }
+}
+
+/** The command line of a process; nothing where it has ended. */
+function wordsOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
   }
 }

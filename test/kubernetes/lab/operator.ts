@@ -1,7 +1,7 @@
 // Installs the operator by its chart on a lab, from the project's own image.
 
 import { join } from 'node:path';
-import { run } from './commands.ts';
+import { run, until } from './commands.ts';
 import { PROJECT_IMAGE, projectImage, type Say } from './images.ts';
 import type { Lab } from './lab.ts';
 
@@ -48,6 +48,17 @@ export async function renewOperator(lab: Lab, say: Say): Promise<void> {
   const restart = ['rollout', 'restart', `deployment/${OPERATOR}`];
   await lab.kubectl(['--namespace', OPERATOR_NAMESPACE, ...restart]);
   await operatorReady(lab);
+}
+
+/** So many processes of the operator; none is an operator that was stopped. */
+export async function scaleOperator(lab: Lab, replicas: number): Promise<void> {
+  const scale = ['scale', `deployment/${OPERATOR}`, `--replicas=${replicas}`];
+  await lab.kubectl(['--namespace', OPERATOR_NAMESPACE, ...scale]);
+  if (replicas > 0) return operatorReady(lab);
+  await until('the operator has ended', READY_SECONDS_MAX * 1_000, async () => {
+    const pods = await lab.api.list(`/api/v1/namespaces/${OPERATOR_NAMESPACE}/pods`);
+    return pods.length === 0 ? true : undefined;
+  });
 }
 
 export async function operatorReady(lab: Lab): Promise<void> {
