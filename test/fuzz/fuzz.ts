@@ -22,7 +22,7 @@ export interface FuzzResult {
 }
 
 /** Greatest buffer that was asked for since the last look. */
-class AllocationMeter {
+class Meter {
   largest = 0;
   readonly #kept = {
     alloc: Buffer.alloc,
@@ -71,6 +71,19 @@ export interface FuzzOptions {
 }
 
 export async function fuzz(decoder: Decoder, options: FuzzOptions): Promise<FuzzResult> {
+  const meter = new Meter();
+  // Most inputs are refused, and a trace is dearer than the refusal: a fault is looked at again.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return await fed(decoder, options, meter);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+    meter.close();
+  }
+}
+
+async function fed(decoder: Decoder, options: FuzzOptions, meter: Meter): Promise<FuzzResult> {
   const { inputs, seed, kept, secondsMax } = options;
   const draw = drawer(seed);
   const pool = [...decoder.seeds(), ...kept];
@@ -83,15 +96,17 @@ export async function fuzz(decoder: Decoder, options: FuzzOptions): Promise<Fuzz
     if (done % 1_024 === 0 && seconds() > secondsMax) break;
     const input =
       done < pool.length ? (pool[done] ?? new Uint8Array(0)) : next(decoder, pool, draw);
-    const tried = await attempt(decoder, input);
+    const tried = await attempt(decoder, input, meter);
     if (tried.fault !== null) {
       const hex = Buffer.from(input).toString('hex');
       const fault = `${tried.fault} (input ${done} of seed ${seed}: ${hex})`;
       return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault };
     }
     refused += Number(tried.threw);
-    if (corpus.size >= CORPUS_MAX || corpus.has(tried.sign)) continue;
-    corpus.set(tried.sign, input);
+    if (corpus.size >= CORPUS_MAX) continue;
+    const sign = signature(tried.outcome, tried.threw);
+    if (corpus.has(sign)) continue;
+    corpus.set(sign, input);
     pool.push(input);
   }
   return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault: null };
@@ -107,13 +122,13 @@ function next(decoder: Decoder, pool: readonly Uint8Array[], draw: Draw): Uint8A
 
 interface Attempt {
   readonly threw: boolean;
-  readonly sign: string;
+  readonly outcome: unknown;
   readonly fault: string | null;
 }
 
-async function attempt(decoder: Decoder, input: Uint8Array): Promise<Attempt> {
-  const meter = new AllocationMeter();
-  const before = process.cpuUsage();
+async function attempt(decoder: Decoder, input: Uint8Array, meter: Meter): Promise<Attempt> {
+  meter.take();
+  const began = performance.now();
   let outcome: unknown;
   let threw = false;
   try {
@@ -122,20 +137,39 @@ async function attempt(decoder: Decoder, input: Uint8Array): Promise<Attempt> {
   } catch (error) {
     outcome = error;
     threw = true;
-  } finally {
-    meter.close();
+  }
+  const millis = performance.now() - began;
+  const allowed = ALLOCATION_FLOOR + input.length * ALLOCATION_FACTOR;
+  const asked = meter.take();
+  if (threw && !isRefusal(outcome)) {
+    return { threw, outcome, fault: `${String(outcome)}\n${await traceOf(decoder, input)}` };
+  }
+  if (asked > allowed) {
+    return { threw, outcome, fault: `it asked for ${asked} bytes, allowed are ${allowed}` };
+  }
+  return { threw, outcome, fault: millis > MILLIS_MAX ? await slowness(decoder, input) : null };
+}
+
+/** Where it failed: the same input once more, with a trace. */
+async function traceOf(decoder: Decoder, input: Uint8Array): Promise<string> {
+  Error.stackTraceLimit = 10;
+  try {
+    await decoder.decode(input);
+  } catch (error) {
+    return error instanceof Error ? (error.stack ?? '') : '';
+  }
+  return 'not the second time';
+}
+
+/** By the clock it took long; whether by the processor too, a second time tells. */
+async function slowness(decoder: Decoder, input: Uint8Array): Promise<string | null> {
+  const before = process.cpuUsage();
+  try {
+    await decoder.decode(input);
+  } catch {
+    // Judged before.
   }
   const { user, system } = process.cpuUsage(before);
-  const sign = signature(outcome, threw);
-  const allowed = ALLOCATION_FLOOR + input.length * ALLOCATION_FACTOR;
-  if (threw && !isRefusal(outcome)) {
-    const stack = outcome instanceof Error ? (outcome.stack ?? '') : '';
-    return { threw, sign, fault: `${String(outcome)}\n${stack}` };
-  }
-  if (meter.largest > allowed) {
-    return { threw, sign, fault: `it asked for ${meter.largest} bytes, allowed are ${allowed}` };
-  }
   const millis = (user + system) / 1_000;
-  const slow = millis > MILLIS_MAX ? `it took ${millis.toFixed(0)} ms of processor time` : null;
-  return { threw, sign, fault: slow };
+  return millis > MILLIS_MAX ? `it took ${millis.toFixed(0)} ms of processor time` : null;
 }
