@@ -5,7 +5,7 @@
 //     lock                           a socket: a process that lives holds the directory
 //     metadata/
 //       0000000007.metadata          small values by key; the highest number counts
-//       0000000007.claim             empty: of the process that opened them last
+//       0000000007.claim             of the process that opened them last
 //     volume/
 //       segments/
 //         0000000001.segment         frames of all journals, in the order they were written
@@ -36,7 +36,7 @@ function numberOf(name: string, pattern: RegExp): number | undefined {
 }
 
 export const metadataName = (generation: number): string => `${padded(generation)}.metadata`;
-/** An empty file: whose number is the highest has the metadata, others have lost them. */
+/** Whose the directory is: claim.ts. */
 export const claimName = (number: number): string => `${padded(number)}.claim`;
 export const claimNumber = (name: string): number | undefined =>
   numberOf(name, /^(\d{10})\.claim$/);

@@ -5,10 +5,9 @@
 // beside, synced and renamed into place; only then the old one goes. Every open begins a new
 // generation, since what a failed sync left may be read back without being on the disk.
 //
-// Two processes may have one volume mounted, on two machines that do not see each other's locks. So
-// each open first claims the directory, then reads it; and a save counts only if the claim is still
-// the highest once it is synced: whoever claimed later has read what was saved before. The number
-// of a generation is that of a claim, so that no two processes write one file.
+// Each open claims the directory before it reads it (claim.ts), and a save is answered only if the
+// claim still stands once it is synced. A generation has the number of a claim, so that no two
+// processes write one file.
 //
 // Every record is written twice, one copy after the other, so that no single bad spot loses one.
 // A record that has no good copy is the end of the file, unless a later record says that it was
@@ -26,8 +25,9 @@ import type { Logger } from '../io/logger.ts';
 import { crc32 } from '../io/node-checksum.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { getWhole, putWhole } from './batch.ts';
+import { Claim } from './claim.ts';
 import { asBuffer, hasCode, listOrNone, makeDurableDirectory, readFile } from './files.ts';
-import { claimName, claimNumber, metadataName, metadataNumber } from './layout.ts';
+import { claimName, metadataName, metadataNumber } from './layout.ts';
 
 export type MetadataChanges = ReadonlyMap<string, Uint8Array | null>;
 
@@ -47,6 +47,8 @@ export interface Metadata {
    * more, what is known stays readable.
    */
   readonly failed: JournalError | null;
+  /** Whether another process has opened them: then what was written since counts for nothing. */
+  isTaken(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -67,7 +69,7 @@ const REWRITE_FACTOR = 4;
 export async function openMetadata(options: MetadataOptions): Promise<Metadata> {
   const { disk, directory, logger } = options;
   await makeDurableDirectory(disk, directory);
-  const claim = await claimed(disk, directory);
+  const claim = await Claim.take(disk, directory);
   const names = await listOrNone(disk, directory);
   const generations = names.flatMap((name) => metadataNumber(name) ?? []);
   const generation = Math.max(0, ...generations);
@@ -81,29 +83,11 @@ export async function openMetadata(options: MetadataOptions): Promise<Metadata> 
   }
   const store = new MetadataFile(options, claim, values);
   await store.rewrite();
-  const kept = [metadataName(claim), claimName(claim)];
+  const kept = [metadataName(claim.number), claimName(claim.number)];
   const stale = names.filter((name) => !kept.includes(name));
   for (const name of stale) await disk.remove(`${directory}/${name}`);
   logger.debug({ directory, keys: values.size }, 'opened the metadata');
   return store;
-}
-
-/** Takes the directory from whoever had it; the number of the claim, above all before it. */
-async function claimed(disk: Disk, directory: string): Promise<number> {
-  for (;;) {
-    const names = await listOrNone(disk, directory);
-    const numbers = names.flatMap((name) => claimNumber(name) ?? metadataNumber(name) ?? []);
-    const number = Math.max(0, ...numbers) + 1;
-    try {
-      const file = await disk.create(`${directory}/${claimName(number)}`);
-      await file.close();
-    } catch (error) {
-      if (hasCode(error, 'EEXIST')) continue; // two at once: the other one has this number
-      throw error;
-    }
-    await disk.syncDirectory(directory);
-    return number;
-  }
 }
 
 const damaged = (path: string, what: string): JournalError =>
@@ -217,7 +201,7 @@ interface Waiting {
 class MetadataFile implements Metadata {
   #generation = 0;
   readonly #options: MetadataOptions;
-  #claim: number;
+  #claim: Claim;
   readonly #values: Map<string, Buffer>;
   #file: DiskFile | null = null;
   #sequence = 0;
@@ -229,7 +213,7 @@ class MetadataFile implements Metadata {
   #writing: Promise<void> | null = null;
   #failed: JournalError | null = null;
 
-  constructor(options: MetadataOptions, claim: number, values: Map<string, Buffer>) {
+  constructor(options: MetadataOptions, claim: Claim, values: Map<string, Buffer>) {
     this.#options = options;
     this.#claim = claim;
     this.#values = values;
@@ -259,9 +243,7 @@ class MetadataFile implements Metadata {
     this.#failed ??= new JournalError('UNAVAILABLE', 'the metadata are closed');
     await this.#file?.close();
     this.#file = null;
-    const { disk, directory } = this.#options;
-    // One that is left over is of no harm: the next open makes a higher one.
-    await disk.remove(`${directory}/${claimName(this.#claim)}`).catch(() => undefined);
+    await this.#claim.release().catch(() => undefined);
   }
 
   async #writeAll(): Promise<void> {
@@ -299,7 +281,9 @@ class MetadataFile implements Metadata {
     await file.sync().catch((error: unknown) => {
       throw this.#fail(error);
     });
-    await this.#refuseTaken();
+    if (await this.isTaken().catch((error: unknown) => Promise.reject(this.#fail(error)))) {
+      throw this.#failed;
+    }
     this.#sequence += 1;
     this.#end += 2 * record.length;
     this.#durable = this.#end;
@@ -310,18 +294,17 @@ class MetadataFile implements Metadata {
     }
   }
 
-  /** What was saved before another process claimed the directory was read by it; no more than that. */
-  async #refuseTaken(): Promise<void> {
-    const { disk, directory, logger } = this.#options;
-    const names = await disk.list(directory).catch((error: unknown) => {
-      throw this.#fail(error);
-    });
-    const others = names.filter((name) => (claimNumber(name) ?? 0) > this.#claim);
-    if (others.length === 0 && names.includes(claimName(this.#claim))) return;
+  async isTaken(): Promise<boolean> {
+    if (this.#failed?.code !== 'UNAVAILABLE' && (await this.#claim.isLost())) this.#take();
+    return this.#failed?.code === 'UNAVAILABLE';
+  }
+
+  #take(): JournalError {
+    const { directory, logger } = this.#options;
     const what = `the metadata in ${directory} were opened by another process, which goes on`;
-    this.#failed ??= new JournalError('UNAVAILABLE', what);
-    logger.error({ directory }, 'another process has opened the metadata');
-    throw this.#failed;
+    logger.error({ directory }, 'another process has opened this volume: it has it now');
+    this.#failed = new JournalError('UNAVAILABLE', what);
+    return this.#failed;
   }
 
   /** The saves are durable already: a full disk only puts the rewrite off. */
@@ -329,34 +312,21 @@ class MetadataFile implements Metadata {
     const { disk, directory } = this.#options;
     const [claim, old] = [this.#claim, this.#generation];
     try {
-      await this.#claimNext();
+      const next = await claim.next();
+      if (next === null) throw this.#take();
+      this.#claim = next;
       await this.rewrite();
       await disk.remove(`${directory}/${metadataName(old)}`);
     } catch (error) {
       if (!hasCode(error, 'ENOSPC') || this.#generation !== old) throw this.#fail(error);
     }
-    if (this.#claim !== claim) await disk.remove(`${directory}/${claimName(claim)}`);
-  }
-
-  /** Fails where another process has claimed the directory meanwhile. */
-  async #claimNext(): Promise<void> {
-    const { disk, directory } = this.#options;
-    const next = this.#claim + 1;
-    try {
-      await (await disk.create(`${directory}/${claimName(next)}`)).close();
-    } catch (error) {
-      if (hasCode(error, 'EEXIST')) await this.#refuseTaken();
-      throw error;
-    }
-    await disk.syncDirectory(directory);
-    this.#claim = next;
-    await this.#refuseTaken();
+    if (this.#claim !== claim) await claim.release();
   }
 
   /** Begins the generation of the newest claim with all that is known. */
   async rewrite(): Promise<void> {
     const { disk, directory } = this.#options;
-    const next = this.#claim;
+    const next = this.#claim.number;
     const path = `${directory}/${metadataName(next)}`;
     const temporary = `${path}.tmp`;
     await disk.remove(temporary);

@@ -51,6 +51,8 @@ export interface VolumeParts {
   /** For the ids of segments; chance of the operating system where none is given. */
   readonly random?: Random;
   readonly options?: VolumeOptions;
+  /** Whether another process has come (claim.ts): asked after each sync, before it counts. */
+  readonly isTaken?: () => Promise<boolean>;
 }
 
 const DEFAULTS: Required<VolumeOptions> = {
@@ -84,7 +86,7 @@ export async function openVolume(parts: VolumeParts): Promise<Volume> {
     ...lost.map((one) => ({ ...one, journal: null, position: 0, firstLsn: null, lastLsn: null })),
     ...found.damages,
   ];
-  const volume = new DiskVolume(store, clock, options, damages);
+  const volume = new DiskVolume(store, clock, options, damages, parts.isTaken);
   for (const log of found.logs) volume.adopt(log);
   for (const log of found.dropped) volume.adoptDropped(log);
   await volume.begin();
@@ -124,6 +126,7 @@ class DiskVolume implements Volume {
     clock: Clock,
     options: Required<VolumeOptions>,
     damages: readonly Damage[],
+    isTaken?: () => Promise<boolean>,
   ) {
     const { segmentBytes, groupBytes, reserveBytes, cacheBytes } = options;
     this.#options = options;
@@ -133,6 +136,7 @@ class DiskVolume implements Volume {
       clock,
       reserveBytes,
       cacheBytes,
+      isTaken,
       groupBytes: Math.min(groupBytes, Math.floor(segmentBytes / 2)),
       written: (log, bytes) => this.#written(log, bytes),
     });

@@ -84,6 +84,7 @@ export async function startReplica(parts: ReplicaParts): Promise<Replica> {
       logger,
       random,
       options: { segmentBytes, reserveBytes },
+      isTaken: () => metadata.isTaken(),
     });
     const running = new RunningReplica(parts, { home, metadata, volume, controllers });
     await running.open();
@@ -177,8 +178,8 @@ class RunningReplica implements Replica {
   dead(): string {
     const { volume, metadata } = this.#opened;
     // Where another process has the volume now, a new start would only take it from that one.
-    const unsaved = metadata.failed?.code === 'DAMAGED' ? metadata.failed : null;
-    const failed = volume.failed ?? unsaved;
+    if (metadata.failed?.code === 'UNAVAILABLE') return '';
+    const failed = volume.failed ?? metadata.failed;
     return failed === null ? '' : `the volume failed: ${failed.message}`;
   }
 

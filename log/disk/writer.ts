@@ -34,6 +34,8 @@ export interface WriterOptions {
   readonly groupBytes: number;
   /** Most bytes of synced batches that are kept in memory, all journals together. */
   readonly cacheBytes: number;
+  /** Whether another process has the volume now: then what was synced counts for nothing. */
+  readonly isTaken?: (() => Promise<boolean>) | undefined;
   /** Called after each group: bytes of each log have become durable. */
   readonly written: (log: LogInside, bytes: number) => void;
 }
@@ -234,6 +236,7 @@ export class VolumeWriter implements Writer {
       const offset = segment.end;
       const end = await segment.write(frames);
       await store.sync(segment);
+      if (await this.#options.isTaken?.()) throw new Error('another process has opened it');
       segment.moveTo(end);
       this.#wrote(bytes);
       const twoSegments = 2 * store.options.segmentBytes;
