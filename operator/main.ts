@@ -15,7 +15,7 @@ import { Reconciler } from './journal/reconciler.ts';
 import { isStatus, type KubeApi } from './kube/api.ts';
 import { Cache } from './kube/cache.ts';
 import { Events } from './kube/events.ts';
-import { httpKube, loadKubeConfig } from './kube/http.ts';
+import { type ApiCount, httpKube, loadKubeConfig } from './kube/http.ts';
 import { LeaseHolder } from './kube/lease.ts';
 import { OperatorMetrics } from './metrics.ts';
 import { WorkQueue } from './workqueue.ts';
@@ -48,7 +48,9 @@ async function run(config: OperatorConfig): Promise<void> {
   };
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);
-  const operator = new Operator(config, httpKube(loadKubeConfig(), nodeClock), logger);
+  const counts: ApiCount[] = [];
+  const api = httpKube(loadKubeConfig(), nodeClock, counts);
+  const operator = new Operator(config, api, counts, logger);
   const server = serveProbes(config.probeListen, operator);
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', () => resolve());
@@ -72,7 +74,7 @@ class Operator {
   #leads = false;
   #ended: () => void = () => {};
 
-  constructor(config: OperatorConfig, api: KubeApi, logger: Logger) {
+  constructor(config: OperatorConfig, api: KubeApi, counts: readonly ApiCount[], logger: Logger) {
     this.#config = config;
     this.#logger = logger;
     const parts = { api, clock: nodeClock, random: nodeRandom(), logger };
@@ -95,7 +97,7 @@ class Operator {
     });
     this.#lease = config.leaderElection ? this.#makeLease(parts) : null;
     const leads = (): boolean => this.#leads;
-    this.metrics = new OperatorMetrics({ cache: this.#cache, queue: this.#queue, leads });
+    this.metrics = new OperatorMetrics({ cache: this.#cache, queue: this.#queue, counts, leads });
   }
 
   /** `ended` is called when the Lease is lost: the process ends, and a new one waits for it. */

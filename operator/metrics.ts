@@ -3,6 +3,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Cache } from './kube/cache.ts';
 import { conditionOf, textAt } from './kube/fields.ts';
+import type { ApiCount } from './kube/http.ts';
 import type { WorkQueue } from './workqueue.ts';
 
 const CONDITIONS = ['Ready', 'Progressing', 'Degraded', 'Stalled', 'CertificatesValid'] as const;
@@ -15,10 +16,21 @@ export class OperatorMetrics {
   constructor(parts: {
     readonly cache: Cache;
     readonly queue: WorkQueue;
+    readonly counts: readonly ApiCount[];
     readonly leads: () => boolean;
   }) {
-    const { cache, queue, leads } = parts;
+    const { cache, queue, counts, leads } = parts;
     const registers = [this.registry];
+    new Counter({
+      name: 'journal_operator_api_requests_total',
+      help: 'Requests to the API server, by method; those about leases apart.',
+      labelNames: ['method', 'what'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { method, what, count } of counts) this.inc({ method, what }, count);
+      },
+    });
     collectDefaultMetrics({ register: this.registry });
     this.#passes = new Counter({
       name: 'journal_operator_reconcile_total',

@@ -33,8 +33,16 @@ export function loadKubeConfig(): KubeConfig {
   return config;
 }
 
-export function httpKube(config: KubeConfig, clock: Clock): KubeApi {
-  return new HttpKube(config, clock);
+/** Requests that were sent: how often by method, those about leases apart. */
+export interface ApiCount {
+  readonly method: string;
+  readonly what: 'lease' | 'object';
+  count: number;
+}
+
+/** `counts` is added to with each request. */
+export function httpKube(config: KubeConfig, clock: Clock, counts: ApiCount[] = []): KubeApi {
+  return new HttpKube(config, clock, counts);
 }
 
 interface Asked {
@@ -49,10 +57,19 @@ interface Asked {
 class HttpKube implements KubeApi {
   readonly #config: KubeConfig;
   readonly #clock: Clock;
+  readonly #counts: ApiCount[];
 
-  constructor(config: KubeConfig, clock: Clock) {
+  constructor(config: KubeConfig, clock: Clock, counts: ApiCount[]) {
     this.#config = config;
     this.#clock = clock;
+    this.#counts = counts;
+  }
+
+  #note(method: string, path: string): void {
+    const what = path.includes('/leases') ? 'lease' : 'object';
+    const known = this.#counts.find((one) => one.method === method && one.what === what);
+    if (known === undefined) this.#counts.push({ method, what, count: 1 });
+    else known.count += 1;
   }
 
   async request({ timeout, signal, body, ...rest }: KubeRequest): Promise<unknown> {
@@ -100,6 +117,7 @@ class HttpKube implements KubeApi {
 
   /** The answer, whose status is 2xx: others are thrown. */
   async #send({ method, path, query, body, contentType, signal }: Asked): Promise<IncomingMessage> {
+    this.#note(method, path);
     const cluster = this.#config.getCurrentCluster();
     if (cluster === null) throw new Error('no cluster is configured');
     const url = new URL(cluster.server.replace(/\/$/, '') + path);

@@ -5,6 +5,7 @@ import { chartCases, releaseCases } from './cases/charts.ts';
 import { endingCases } from './cases/endings.ts';
 import { faultCases } from './cases/faults.ts';
 import { lifeCases } from './cases/life.ts';
+import { manyCases } from './cases/many.ts';
 import { seeingCases } from './cases/seeing.ts';
 import { Subject } from './cases/subject.ts';
 import { onLab, withOperator } from './cases/suite.ts';
@@ -23,6 +24,7 @@ onLab(
       describe('a life', () => lifeCases(() => new Subject(theLab(), NAMESPACE, CLUSTER)));
       describe('volumes', () => volumeCases(theLab));
       describe('endings', () => endingCases(theLab, theHelm));
+      describe('many', () => manyCases(theLab));
     });
   },
   { volumes: 60 },

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
-import { volumePath } from '../lab/volumes.ts';
+import { boundedVolume, volumePath } from '../lab/volumes.ts';
 import type { Spec } from './cluster.ts';
 import { CHANGE_MILLIS_MAX, Subject } from './subject.ts';
 
@@ -52,6 +52,8 @@ async function prepared(lab: Lab, name: string): Promise<Subject> {
 export function volumeCases(theLab: () => Lab): void {
   losses(theLab);
   exchanges(theLab);
+  controllers(theLab);
+  room(theLab);
 }
 
 function losses(theLab: () => Lab): void {
@@ -159,6 +161,69 @@ function exchanges(theLab: () => Lab): void {
       (await append(subject, 'after\n')) === '' ? undefined : true,
     );
     assert.equal(await read(subject), 'one\nafter\n');
+    await subject.remove();
+  });
+}
+
+function controllers(theLab: () => Lab): void {
+  const name = 'headless';
+  const seats = ['controller-1', 'controller-2', 'controller-3'];
+
+  test(
+    'with all volumes of controllers gone appends go on, and new ones take over',
+    TIMEOUT,
+    async (context) => {
+      const subject = await prepared(theLab(), name);
+      await subject.underLoad('headless', async () => {
+        for (const id of seats) {
+          await subject.kubectl('delete', 'pvc', `${name}-${id}-data`, '--wait=false');
+          await subject.kubectl('delete', 'pod', `${name}-${id}-0`, '--wait=false', '--force');
+        }
+        context.diagnostic(
+          await subject.says('Stalled', 'True', /VolumeLost: .*recover-controllers/),
+        );
+        await subject.annotate('recover-controllers', 'once');
+        await until('other controllers are seated', CHANGE_MILLIS_MAX, async () => {
+          const text = JSON.stringify((await subject.found()).status?.controllers);
+          return /controller-6/.test(text) && !/controller-3/.test(text) ? true : undefined;
+        });
+        await subject.wholeWith(3);
+      });
+      await append(subject, 'two\n');
+      assert.equal(await read(subject), 'one\ntwo\n');
+      await subject.remove();
+    },
+  );
+}
+
+const MIB = 2 ** 20;
+/** Of which a volume keeps 64 MiB back. */
+const ROOM_BYTES = 160 * MIB;
+const LINE_BYTES = 500_000;
+
+function room(theLab: () => Lab): void {
+  test('a full volume is said by name, and a trim makes room', TIMEOUT, async (context) => {
+    const subject = new Subject(theLab(), NAMESPACE, 'full');
+    const { lab } = subject;
+    // Claims of exactly this size take these volumes, and no others.
+    const size = '300Mi';
+    for (const node of lab.nodes.slice(0, 2)) {
+      await lab.apply(await boundedVolume(node, `${node.name}-bounded`, ROOM_BYTES, size));
+    }
+    await subject.make({ zones: ['a', 'b'], members: 2, storage: { size } });
+    await subject.wholeWith(2);
+    await subject.tool(['create', 'kept']);
+    const line = `${'x'.repeat(LINE_BYTES)}\n`;
+    await assert.rejects(async () => {
+      for (let count = 0; count < 400; count += 10) await append(subject, line.repeat(10));
+    }, /DISK_FULL/);
+    context.diagnostic(
+      await subject.says('Ready', 'False', /the disk of replica-\d is full: trim/),
+    );
+    const tail = (await subject.tool(['tail', 'kept'])).trim();
+    await subject.tool(['trim', 'kept', '--through', tail]);
+    await subject.says('Ready', 'True', /./);
+    await append(subject, 'after\n');
     await subject.remove();
   });
 }
