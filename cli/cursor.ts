@@ -1,4 +1,5 @@
-// `cursor`: positions that a journal remembers by name, and that hold back its trims.
+// What a journal remembers by name: `cursor`, positions that hold back its trims, and `key`, what
+// conditions and fences compare.
 
 import { Argument, Command } from 'commander';
 import { type Lsn, label } from '../protocol/types.ts';
@@ -62,6 +63,53 @@ function deleteCommand(): Command {
       withClient(flags, async ({ client, output, signal }) => {
         await client.journal(journal).setCursor(name, null, { signal });
         if (flags.json) await output.json({ name, deleted: true });
+      }),
+    );
+}
+
+// ── Keys ──────────────────────────────────────────────────────────────────────────────────────
+
+export function keyCommand(): Command {
+  return new Command('key')
+    .description('Keys of a journal: what --expect-key and --fence compare.')
+    .addCommand(showKeyCommand())
+    .addCommand(forgetKeyCommand());
+}
+
+const keyArgument = (): Argument => new Argument('<key>', 'at most 1,024 bytes');
+
+function showKeyCommand(): Command {
+  const made = command(
+    'show <journal>',
+    'Prints the LSN of the last record with the key, its fencing token, and the lease in ' +
+      'milliseconds; 0 where there is none. Linearizable.',
+    'journal key show orders worker',
+  );
+  return connected(made)
+    .addArgument(keyArgument())
+    .action((journal: string, key: string, flags: ConnectionFlags) =>
+      withClient(flags, async ({ client, output, signal }) => {
+        const state = await client.journal(journal).key(key, { signal });
+        const { keyLsn, tokenLsn, leaseMillis } = state;
+        if (flags.json) await output.json({ key, keyLsn, tokenLsn, leaseMillis });
+        else await output.line(`${keyLsn}\t${tokenLsn}\t${leaseMillis}`);
+      }),
+    );
+}
+
+function forgetKeyCommand(): Command {
+  const made = command(
+    'forget <journal>',
+    'Forgets a key that nobody leases, so that another one has room: conditions then see a key ' +
+      'without a record, and its old fencing tokens stay wrong.',
+    'journal key forget orders worker',
+  );
+  return connected(made)
+    .addArgument(keyArgument())
+    .action((journal: string, key: string, flags: ConnectionFlags) =>
+      withClient(flags, async ({ client, output, signal }) => {
+        await client.journal(journal).forgetKey(key, { signal });
+        if (flags.json) await output.json({ key, forgotten: true });
       }),
     );
 }

@@ -7,7 +7,7 @@ import { backupCommand, restoreCommand } from './backup/backup.ts';
 import { benchCommand } from './bench.ts';
 import { completionCommand } from './completion.ts';
 import { consoleCommand } from './console/console.ts';
-import { cursorCommand } from './cursor.ts';
+import { cursorCommand, keyCommand } from './cursor.ts';
 import { devCommand } from './dev/dev.ts';
 import { controllerCommand, operatorCommand, replicaCommand } from './dev/processes.ts';
 import { exportCommand, importCommand } from './export.ts';
@@ -55,6 +55,7 @@ export function buildProgram(): Command {
       'Work with:',
       [
         cursorCommand(),
+        keyCommand(),
         leadCommand(),
         exportCommand(),
         importCommand(),

@@ -81,6 +81,7 @@ export class Cursor {
     const release = this.#world.hold();
     try {
       const endLsn = this.#start.untilEnd ? await this.#end() : null;
+      if (endLsn !== null) this.#refuseAbove(endLsn);
       if (this.#done(endLsn)) return;
       const turn = this.#world.random.below(2 ** 16);
       for (let attempt = 0; !this.#start.signal.aborted; attempt += 1) {
@@ -105,6 +106,15 @@ export class Cursor {
   #done(endLsn: Lsn | null): boolean {
     if (this.#left <= 0) return true;
     return endLsn !== null && (this.#nextLsn ?? FIRST_LSN) > endLsn;
+  }
+
+  /** A replica would refuse it too, but one that ends at the end asks none. */
+  #refuseAbove(endLsn: Lsn): void {
+    const position = this.#start.position;
+    if (position.kind !== 'lsn' || position.lsn <= endLsn + 1) return;
+    const allowed = `allowed is at most ${endLsn + 1}, the next position`;
+    const message = `from is ${position.lsn}, ${allowed}`;
+    throw new JournalError('OUT_OF_RANGE', message, { tailLsn: endLsn });
   }
 
   #choose(turn: number): string {

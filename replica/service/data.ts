@@ -119,6 +119,8 @@ class DataService {
   }
 
   async trim({ journal, through, force }: TrimRequest, context: CallContext): Promise<TrimAnswer> {
+    // What a cursor holds is still wanted by somebody else.
+    if (force) this.#parts.access(context, 'admin', journal);
     const host = await this.#host(journal, context, 'append');
     const body = { kind: 'trim', through, force } as const;
     const { firstLsn } = await this.#parts.asker.ask(host, body, 'applied', context.signal);

@@ -2,11 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cluster, journal } from './cluster.ts';
 import { json, lines, toolOf } from './tool.ts';
+
+/** What each shell is asked, in its own words: what can follow `journal admin`. */
+const COMPLETIONS = {
+  bash:
+    'source "$1"; COMP_WORDS=(journal admin ""); COMP_CWORD=2; _journal; ' +
+    `printf "%s\\n" "\${COMPREPLY[@]}"`,
+  // The system of completion needs a terminal: its three words are said in its place.
+  zsh:
+    'compdef() { : }; _describe() { print -l -- $commands }; _arguments() { : }; ' +
+    'words=(journal admin ""); CURRENT=3; source "$1"; _journal',
+  fish: 'source $argv[2]; complete -C "journal admin "',
+};
 
 let cluster: Cluster;
 before(async () => {
@@ -223,4 +236,21 @@ describe('status and bench', () => {
     }
     await fails('completion tcsh', 2, /bash, zsh, fish/);
   });
+
+  for (const [shell, asks] of Object.entries(COMPLETIONS)) {
+    const missing = spawnSync(shell, ['-c', 'exit 0']).error !== undefined;
+    const skip = missing ? `${shell} is not installed` : false;
+    test(`${shell} takes its completion, and completes`, { skip }, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'journal-completion-'));
+      const file = join(folder, '_journal');
+      writeFileSync(file, await done(`completion ${shell}`));
+      const { status, stdout, stderr } = spawnSync(shell, ['-c', asks, shell, file], {
+        encoding: 'utf8',
+        env: { ...process.env, HOME: folder },
+      });
+      rmSync(folder, { recursive: true });
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /recover-controllers/);
+    });
+  }
 });

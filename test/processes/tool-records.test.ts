@@ -157,6 +157,38 @@ describe('subscribe', () => {
     assert.equal(await done('subscribe sub --from first --limit 2 --raw'), 'a\nb\n');
   });
 
+  test('positions above the next one are refused by name', async () => {
+    await done('create above');
+    await done('append above', 'a\nb\nc\n');
+    const allowed = /from is [59], allowed is at most 4, the next position/;
+    assert.equal(await done('read above --from 4'), '');
+    await fails('read above --from 5', 2, allowed);
+    await fails('read above --from 5 --linearizable', 2, allowed);
+    await fails('subscribe above --from 9', 2, allowed);
+    await fails('subscribe above --from 9 --until-end', 2, allowed);
+    const { stderr } = await fails('subscribe above --from 9 --json', 2, allowed);
+    const [shown] = json(stderr);
+    assert.ok(typeof shown?.error === 'object' && shown.error !== null && 'code' in shown.error);
+    assert.equal(shown.error.code, 'OUT_OF_RANGE');
+    for (const lsn of [0, 3, 1]) await done(`cursor set above c ${lsn}`);
+    await fails('cursor set above c 1000', 2, /lsn is 1000, allowed is at most/);
+    assert.match(await done('cursor list above'), /^c\t1\t/);
+  });
+
+  test('a key is shown, and forgotten once nobody leases it', async () => {
+    await done('create keys');
+    assert.equal(await done('key show keys k'), '0\t0\t0\n');
+    await done('append keys --key k', 'a\nb\n');
+    assert.equal(await done('key show keys k'), '2\t0\t0\n');
+    await done('key forget keys k');
+    assert.equal(await done('key show keys k'), '0\t0\t0\n');
+    await fails('key forget keys k', 6, /no record has key k/);
+    await done('lead keys --key worker --lease 5s -- true');
+    const [state] = json(await done('key show keys worker --json'));
+    assert.ok(Number(state?.tokenLsn) > 2, JSON.stringify(state));
+    await done(`append keys --expect-key k=0`, 'again\n');
+  });
+
   test('a cursor remembers', async () => {
     await done('create remembered');
     await done('append remembered', 'a\nb\nc\n');

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Disk } from '../../io/disk.ts';
-import { silent } from '../../io/logger.ts';
+import { type Logger, silent } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
 import { NO_CONDITION } from '../../protocol/chain/messages.ts';
@@ -13,6 +13,7 @@ import { KIB, MIB } from '../../protocol/configuration.ts';
 import { lsn, memberId, micros, zone } from '../../protocol/types.ts';
 import { DEFAULT_LIMITS, type ReplicaLimits } from '../../replica/config.ts';
 import { type Replica, startReplica } from '../../replica/replica.ts';
+import type { Access } from '../../replica/service/access.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import { journalMethods } from '../../transport/methods.ts';
 import type { AppendAnswer, AppendCall, ReadAnswer } from '../../transport/public.ts';
@@ -57,6 +58,7 @@ export class House {
     name: string,
     limits: Partial<ReplicaLimits> = {},
     disk: Disk = nodeDisk,
+    { access, logger = silent }: { readonly access?: Access; readonly logger?: Logger } = {},
   ): Promise<Housed> {
     const directory = join(this.directory, name);
     const network = grpcNetwork({ clock: nodeClock, logger: silent, limits: PATIENT });
@@ -65,7 +67,8 @@ export class House {
       random: nodeRandom(),
       disk,
       network,
-      logger: silent,
+      logger,
+      access,
       config: {
         member: memberId(name),
         zone: zone('z'),

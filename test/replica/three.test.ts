@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Configuration, JournalSettings } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
+import { writerId } from '../../protocol/types.ts';
 import { journalMethods } from '../../transport/methods.ts';
 import type { SubscribeAnswer } from '../../transport/public.ts';
 import { CALL, House, type Housed, position, texts } from './house.ts';
@@ -109,6 +110,38 @@ describe('three replicas', () => {
     const [first, ...others] = await all(name, c, a, b);
     assert.equal(first?.length, 42);
     for (const other of others) assert.deepEqual(other, first);
+  });
+
+  test('a retry finds its answer after a trim, and on a member that is new', async () => {
+    const name = await journal('retries', {}, [a, b]);
+    const ask = house.network.call.bind(house.network);
+    const key = { writer: writerId('b'.repeat(32)), sequence: 1, after: 0, chosen: true };
+    const idempotence = { idempotence: key };
+    const before = await house.append(a, name, ['one', 'two'], idempotence);
+    for (let n = 3; n <= 12; n += 1) await house.append(a, name, [`r${n}`]);
+    const trim = { journal: name, through: position(12), force: false };
+    await ask(a.replica.address, journalMethods.trim, trim, CALL);
+    const configuration = house.shepherd.named(name);
+    await until('it is cut', () => b.sheep.reports.get(configuration.journal)?.baseLsn === 12);
+    const retried = await house.append(a, name, ['one', 'two'], idempotence);
+    assert.deepEqual([retried.firstLsn, retried.lastLsn], [before.firstLsn, before.lastLsn]);
+    assert.equal(retried.duplicate, true);
+    // The base is all that it gets of those records.
+    const [, source] = configuration.serving;
+    assert.ok(source !== undefined);
+    c.sheep.directives = [{ kind: 'learn', configuration, source }];
+    const report = () => c.sheep.reports.get(configuration.journal);
+    await until('it caught up', () => report()?.committedLsn === 13);
+    c.sheep.directives = [];
+    await synced(house.shepherd.change(name, [a.sheep, b.sheep], c.sheep), a, b, c);
+    await synced(house.shepherd.change(name, [c.sheep, a.sheep, b.sheep]), a, b, c);
+    const again = await house.append(c, name, ['one', 'two'], idempotence);
+    assert.deepEqual([again.firstLsn, again.duplicate], [before.firstLsn, true]);
+    assert.equal(again.timestampMicros, before.timestampMicros);
+    await assert.rejects(
+      house.append(c, name, ['another'], idempotence),
+      (error: unknown) => error instanceof JournalError && error.code === 'IDEMPOTENCY_MISMATCH',
+    );
   });
 
   test('a learner whose log was trimmed away starts from the base', async () => {
