@@ -47,10 +47,11 @@ const LINES = [
   'cursor set orders c 7',
 ];
 
-/** The command tree without what its commands do. */
+/** The command tree without what its commands do; errors come out as exceptions, as in the tool. */
 function inertProgram(): ReturnType<typeof buildProgram> {
   const program = buildProgram();
   const still = (command: typeof program): void => {
+    command.exitOverride();
     command.configureOutput({ writeOut: () => {}, writeErr: () => {}, outputError: () => {} });
     if (command.commands.length === 0) command.action(() => {});
     for (const below of command.commands) still(below);
