@@ -1,6 +1,6 @@
 // How fast the simulator goes on one core, and where the time of its runs goes.
 //
-//   npm run bench -- sim
+//   node bench/sim.bench.ts      or: npm run bench -- sim
 //
 // Time is CPU time of this process, all its threads (compiler, collector) included: what others do
 // on the machine disturbs it less than the clock.

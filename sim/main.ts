@@ -24,6 +24,10 @@ import { type RunOptions, type RunResult, run } from './run.ts';
 import type { Turn } from './world.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
+/** Back to the beginning of a line of a terminal, which is then empty. */
+const FRESH_LINE = '\r\x1b[K';
+/** A run that loops for ever within one event: hundreds of times what one takes. */
+const SEED_MILLIS_MAX = 900_000;
 const secondsNow = (): number => Number(process.hrtime.bigint()) / 1e9;
 
 // ── In each thread ────────────────────────────────────────────────────────────────────────────
@@ -97,50 +101,75 @@ function tell(report: Report, plan: Plan): void {
 
 /** How far it is, over and over on one line; nothing where nobody watches. */
 function progress(many: Many, totals: Totals, began: number): void {
-  if (!process.stderr.isTTY) return;
+  if (!process.stderr.isTTY || totals.runs === 0) return;
   const seconds = secondsNow() - began;
   const rate = Math.round(totals.events / seconds);
   const of = Number.isFinite(many.count) ? ` of ${many.count}` : '';
   const line = `${totals.runs}${of} seeds, ${totals.failed} failed, ${rate} events/s`;
-  process.stderr.write(`\r\x1b[K${line}, ${seconds.toFixed(0)} s`);
+  process.stderr.write(`${FRESH_LINE}${line}, ${seconds.toFixed(0)} s`);
+}
+
+/** The report of one run; null where the thread does not come back. */
+function ask(worker: Worker, options: RunOptions): Promise<Report | null> {
+  return new Promise((resolve, reject) => {
+    const finish = (): void => {
+      clearTimeout(timer);
+      worker.off('message', taken);
+      worker.off('error', broken);
+    };
+    const taken = (report: Report): void => {
+      finish();
+      resolve(report);
+    };
+    const broken = (error: unknown): void => {
+      finish();
+      reject(error);
+    };
+    const timer = setTimeout(() => {
+      finish();
+      resolve(null);
+    }, SEED_MILLIS_MAX);
+    worker.on('message', taken);
+    worker.on('error', broken);
+    worker.postMessage(options);
+  });
+}
+
+/** One thread: seed after seed, as `next` gives them. */
+async function work(plan: Plan & Many, totals: Totals, next: () => string | undefined) {
+  const hire = (): Worker => new Worker(new URL(import.meta.url), { execArgv: process.execArgv });
+  let worker = hire();
+  try {
+    for (let seed = next(); seed !== undefined; seed = next()) {
+      const report = await ask(worker, { ...plan.options, seed });
+      if (process.stderr.isTTY) process.stderr.write(FRESH_LINE);
+      if (report !== null) {
+        totals.add(report);
+        tell(report, plan);
+        continue;
+      }
+      totals.failed += 1;
+      say(`seed ${seed}: FAILED hang (no end after ${SEED_MILLIS_MAX / 60_000} minutes)`);
+      await worker.terminate();
+      worker = hire();
+    }
+  } finally {
+    await worker.terminate();
+  }
 }
 
 /** Runs seeds on all threads until there are no more or the time is over. */
-function runAll(plan: Plan & Many, totals: Totals, threads: number): Promise<void> {
+async function runAll(plan: Plan & Many, totals: Totals, threads: number): Promise<void> {
   const began = secondsNow();
   const next = (): string | undefined => {
+    progress(plan, totals, began);
     const late = (secondsNow() - began) * 1e3 >= plan.budgetMillis;
     if (late || totals.failed >= plan.failuresMax) return undefined;
     const { value, done } = plan.seeds.next();
     return done === true ? undefined : value;
   };
-  return new Promise<void>((resolve, reject) => {
-    let running = threads;
-    for (let thread = 0; thread < threads; thread += 1) {
-      const worker = new Worker(new URL(import.meta.url), { execArgv: process.execArgv });
-      const feed = (): void => {
-        const seed = next();
-        if (seed !== undefined) {
-          worker.postMessage({ ...plan.options, seed } satisfies RunOptions);
-          return;
-        }
-        running -= 1;
-        void worker.terminate();
-        if (running === 0) resolve();
-      };
-      worker.on('message', (report: Report) => {
-        if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-        totals.add(report);
-        tell(report, plan);
-        progress(plan, totals, began);
-        feed();
-      });
-      worker.on('error', reject);
-      feed();
-    }
-  }).finally(() => {
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  });
+  await Promise.all(Array.from({ length: threads }, () => work(plan, totals, next)));
+  if (process.stderr.isTTY) process.stderr.write(FRESH_LINE);
 }
 
 /** The same seed twice, in two worlds one after the other, must leave the same trace. */

@@ -39,12 +39,13 @@ const passing = `${head}test('a', () => {});\ntest('b', () => {});\n`;
 const failing = `${head}test('a', () => {});\ntest('b', () => { throw new Error('no'); });\n`;
 const skipping = `${head}test('a', () => {});\ntest('b', { skip: 'no root' }, () => {});\n`;
 
+// The tier `sim` runs its program twice: for a fixed set, and for new seeds.
 test('sums the tests of several tiers', () => {
   const sim = "process.stdout.write('7 passed, 0 failed\\n');\n";
   const files = { 'test/crash/a.test.ts': passing, 'sim/main.ts': sim };
   assert.deepEqual(run(['sim', 'crash'], files), {
     code: 0,
-    last: '9 passed, 0 failed, 0 skipped',
+    last: '16 passed, 0 failed, 0 skipped',
   });
 });
 
@@ -55,7 +56,7 @@ test('fails when a test fails', () => {
 
 test('fails when a program ends badly, whatever it counted', () => {
   const sim = "process.stdout.write('7 passed, 0 failed\\n');\nprocess.exitCode = 3;\n";
-  const wanted = { code: 1, last: '7 passed, 1 failed, 0 skipped' };
+  const wanted = { code: 1, last: '14 passed, 2 failed, 0 skipped' };
   assert.deepEqual(run(['sim'], { 'sim/main.ts': sim }), wanted);
 });
 
