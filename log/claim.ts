@@ -6,7 +6,8 @@
 // whoever comes later will read what was written. So the last one to come has all that was ever
 // answered, and the others answer nothing more.
 //
-//     claim 8 made ─▶ claim 7 emptied ─▶ reads          written, synced ─▶ claim 7 looked at ─▶ answered
+//     the later one:    claim 8 made ─▶ claim 7 emptied ─▶ reads
+//     the earlier one:  written, synced ─▶ claim 7 looked at ─▶ answered, or not
 //
 // Left out: file systems that show one machine's changes to another one late.
 
