@@ -3,8 +3,11 @@
 import { silent } from '../io/logger.ts';
 import { nodeClock, nodeRandom } from '../io/node.ts';
 import { nodeHold } from '../io/node-hold.ts';
+import { micros } from '../protocol/types.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import { type Client, type ClientOptions, connectWith } from './client.ts';
+
+const KEEP_ALIVE_TIMEOUT = micros(2_000_000);
 
 export interface ConnectOptions extends ClientOptions {
   /** Paths of PEM files, read again when they change; without them nothing is encrypted. */
@@ -29,7 +32,10 @@ export function connect(options: ConnectOptions): Client {
   const { tls: files, endpoints, logger = silent } = options;
   const serverName = files?.serverName ?? sharedName(endpoints);
   const tls = files === undefined ? undefined : { ...files, serverName };
-  const network = grpcNetwork({ clock: nodeClock, logger, tls });
+  // Every wait of the client has its own end: a connection is given up later, since on a starved
+  // machine a process that is late would lose all of them at once.
+  const limits = { keepAliveTimeout: KEEP_ALIVE_TIMEOUT };
+  const network = grpcNetwork({ clock: nodeClock, logger, tls, limits });
   return connectWith({
     ...options,
     clock: nodeClock,

@@ -154,26 +154,4 @@ describe('members gone for good', () => {
       assert.deepEqual(await allRecords(client), expected(41));
     }),
   );
-
-  test('the last survivor wiped is NO_SURVIVOR, never a shorter log', WAIT, () =>
-    withCluster({ restart: false }, async (cluster, client) => {
-      await append(client, 1, 20);
-      const { members } = await cluster.whole('orders');
-      const ids = members.map(({ id }) => id);
-      const [first = '', second = '', third = ''] = ids;
-      for (const id of [first, second]) kill(await cluster.pidOf(id), 'SIGKILL');
-      await cluster.until('orders', ({ members: now }) => now[0]?.id === third, 'on its own');
-      kill(await cluster.pidOf(third), 'SIGKILL');
-      rmSync(join(cluster.data, 'replicas', third), { recursive: true });
-      await Promise.all(ids.map((id) => cluster.restart(id)));
-      const status = await cluster.until(
-        'orders',
-        ({ note }) => /NO_SURVIVOR/.test(note),
-        'NO_SURVIVOR',
-      );
-      assert.equal(status.writable, false);
-      const tried = client.journal('orders').append('no', { timeoutMillis: 3_000 });
-      assert.match(await codeOf(tried), /^(NO_SURVIVOR|UNAVAILABLE)$/);
-    }),
-  );
 });
