@@ -21,16 +21,7 @@ export class OperatorMetrics {
   }) {
     const { cache, queue, counts, leads } = parts;
     const registers = [this.registry];
-    new Counter({
-      name: 'journal_operator_api_requests_total',
-      help: 'Requests to the API server, by method; those about leases apart.',
-      labelNames: ['method', 'what'],
-      registers,
-      collect() {
-        this.reset();
-        for (const { method, what, count } of counts) this.inc({ method, what }, count);
-      },
-    });
+    countRequests(counts, registers);
     collectDefaultMetrics({ register: this.registry });
     this.#passes = new Counter({
       name: 'journal_operator_reconcile_total',
@@ -95,4 +86,17 @@ export class OperatorMetrics {
     this.#passes.inc({ result });
     this.#seconds.observe(seconds);
   }
+}
+
+function countRequests(counts: readonly ApiCount[], registers: Registry[]): void {
+  new Counter({
+    name: 'journal_operator_api_requests_total',
+    help: 'Requests to the API server, by method; those about leases apart.',
+    labelNames: ['method', 'what'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { method, what, count } of counts) this.inc({ method, what }, count);
+    },
+  });
 }

@@ -14,6 +14,7 @@ import { JournalError } from '../../protocol/errors.ts';
 import {
   epoch,
   type JournalId,
+  type Micros,
   memberId,
   micros,
   RangeViolation,
@@ -65,8 +66,13 @@ const refused = (code: string, message: string): RegisterAnswer => ({
 const ADOPTED_MAX = micros(1_500_000);
 const ADOPTED_POLL = micros(10_000);
 
+/** A process that is refused asks again every few seconds. */
+const REFUSAL_AGE = 60_000_000;
+
 export class Changes {
   readonly #parts: ChangesParts;
+  /** Processes that asked to start or to format a volume lately, and why they may not. */
+  readonly #refusals = new Map<string, { readonly why: string; readonly at: Micros }>();
 
   constructor(parts: ChangesParts) {
     this.#parts = parts;
@@ -81,9 +87,9 @@ export class Changes {
     }
     switch (change.kind) {
       case 'start':
-        return await this.#start(change);
+        return this.#remember(change.member, await this.#start(change));
       case 'format':
-        return await this.#format(change);
+        return this.#remember(change.member, await this.#format(change));
       case 'createJournal':
         return await this.#create(change);
       case 'deleteJournal':
@@ -91,6 +97,21 @@ export class Changes {
       case 'propose':
         return await this.#propose(change);
     }
+  }
+
+  /** Why the volume that came lately as this member is refused; empty where none is. */
+  refusal(member: string): string {
+    const found = this.#refusals.get(member);
+    const fresh = found !== undefined && this.#parts.clock.now() - found.at < REFUSAL_AGE;
+    return fresh ? `its volume is refused: ${found.why}` : '';
+  }
+
+  /** Only of members that are known: nobody else's names are kept. */
+  #remember(member: string, answer: RegisterAnswer): RegisterAnswer {
+    const known = this.#parts.catalog.grants().some((grant) => grant.member === member);
+    if (answer.kind !== 'refused' || !known) this.#refusals.delete(member);
+    else this.#refusals.set(member, { why: answer.message, at: this.#parts.clock.now() });
+    return answer;
   }
 
   async #start(change: ChangeOf<'start'>): Promise<RegisterAnswer> {

@@ -145,7 +145,7 @@ class RunningController implements Controller {
     const { clock } = this.#parts;
     const { group, watch } = this.#opened();
     const { register } = group;
-    const { catalog, observer, gossip, reconfigurer } = watch;
+    const { catalog, observer, gossip, reconfigurer, changes } = watch;
     return clusterStatus({
       now: () => clock.now(),
       cluster: this.cluster,
@@ -156,6 +156,7 @@ class RunningController implements Controller {
       gossip,
       reconfigurer,
       about: () => this.#about(),
+      refusal: (member) => changes.refusal(member),
     });
   }
 

@@ -27,6 +27,8 @@ export interface StatusParts {
   readonly gossip: Gossiper;
   readonly reconfigurer: Reconfigurer;
   readonly about: () => ControllerAbout;
+  /** Why a volume that came as this member is refused; empty where none was lately. */
+  readonly refusal: (member: string) => string;
 }
 
 /** Epochs that a raised lineage skips are no reconfigurations. */
@@ -100,12 +102,14 @@ function replicaStatus(parts: StatusParts, node: NodeRecord): ProcessStatus {
 }
 
 function noteOf(
-  { catalog, now }: StatusParts,
+  { catalog, now, refusal }: StatusParts,
   node: NodeRecord,
   seen: Seen | undefined,
   verdict: string | undefined,
 ): string {
   const grant = catalog.grant(node.member);
+  const stranger = refusal(node.member);
+  if (stranger !== '' && !isHeard(seen, now())) return stranger;
   if (seen === undefined || seen.hello === null)
     return 'not heard of since this controller started';
   if (seen.health !== null && seen.health.failed !== '') return seen.health.failed;

@@ -53,7 +53,11 @@ function processOf(process: ProcessStatus, heard: readonly ClusterStatus[]): Pro
   const said = heard.flatMap(({ processes }) => processes.filter(({ id }) => id === process.id));
   const reachable = said.filter((one) => one.reachable).length * 2 > heard.length;
   const well = said.filter(({ note }) => note === '').length * 2 > heard.length;
-  const notes = said.map(({ note }) => note).filter((note) => note !== '');
+  // The longest says the most: only the controller that was asked knows why a volume is refused.
+  const notes = said
+    .map(({ note }) => note)
+    .filter((note) => note !== '')
+    .sort((one, other) => other.length - one.length);
   const doubt = reachable ? 'not every controller knows it' : 'does not answer';
   return { ...process, reachable, note: well ? '' : (notes[0] ?? doubt) };
 }

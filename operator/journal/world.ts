@@ -142,10 +142,19 @@ export function troubleOf(world: World, id: string, pod: KubeObject): string {
   if (!['', 'ContainerCreating', 'PodInitializing'].includes(reason)) {
     const ended = numberAt(container, 'lastState', 'terminated', 'exitCode');
     const said = textAt(container, 'state', 'waiting', 'message');
-    const parts = [reason, said, ended === undefined ? undefined : `it ended with code ${ended}`];
+    const parts = [reason, said, ended === undefined ? undefined : lastWords(container, ended)];
     return [`Pod ${pod.metadata.name}`, ...parts].filter((part) => part !== undefined).join(': ');
   }
   return '';
+}
+
+const WORDS_MAX = 300;
+
+/** How a container ended, and what it said at the end. */
+function lastWords(container: unknown, code: number): string {
+  const text = textAt(container, 'lastState', 'terminated', 'message')?.trim() ?? '';
+  const line = text.split('\n').at(-1) ?? '';
+  return `it ended with code ${code}${line === '' ? '' : `: ${line.slice(0, WORDS_MAX)}`}`;
 }
 
 /** The scheduler does not name the class that a claim waits for. */

@@ -136,6 +136,8 @@ function container(settled: Settled, process: Process, template: PodTemplate) {
     livenessProbe: probe('/livez', LIVENESS),
     readinessProbe: probe('/readyz', READINESS),
     resources: resourcesOf(template),
+    // What it said last is told in the status of the JournalCluster.
+    terminationMessagePolicy: 'FallbackToLogsOnError',
     securityContext: containerSecurity,
     volumeMounts: mounts(settled),
   };
