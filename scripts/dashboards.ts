@@ -221,6 +221,10 @@ const operator: Dashboard = {
         ') or vector(0)',
       '{{condition}} {{status}}',
     ]),
+    panel('Requests to the API server', 'ops', 'By method; those about its Lease apart.', [
+      'sum by (method, what) (rate(journal_operator_api_requests_total[$__rate_interval]))',
+      '{{method}} {{what}}',
+    ]),
     panel('Passes', 'ops', 'Over clusters, by result.', [
       'sum by (result) (rate(journal_operator_reconcile_total[$__rate_interval]))',
       '{{result}}',

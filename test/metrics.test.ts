@@ -27,7 +27,7 @@ function operatorRegistry(): Registry {
     logger: silent,
     onChange: () => undefined,
   });
-  return new OperatorMetrics({ cache, queue, leads: () => false }).registry;
+  return new OperatorMetrics({ cache, queue, counts: [], leads: () => false }).registry;
 }
 
 test('the page on operations names every metric, and no other', () => {
