@@ -1,7 +1,7 @@
 // Runs in a pod of a user: writers and subscribers on one journal, and what they saw as lines.
 //
-// A line is an operation of sim/checkers/history.ts, or a record that a subscriber was given. When
-// the file `stop` appears, the writers end, the subscribers reach the end, the whole journal is
+// A line is an operation of sim/checkers/history.ts, a record that a subscriber was given, or a beat
+// of this process. When the file `stop` appears, the writers end, the subscribers reach the end, the whole journal is
 // read once, and `done` is written. The clock is the kernel's monotonic one, which all pods of a
 // machine share.
 
@@ -134,6 +134,8 @@ async function main(): Promise<void> {
   const failing = Promise.all([...writers, ...readers]);
   const watch = async (): Promise<void> => {
     while (!existsSync(`${OUT}/stop`)) {
+      // Fewer of them than time went by: this pod was not given the processor.
+      write({ kind: 'beat', at: nowMicros() });
       flush();
       await sleep(FLUSH_MILLIS);
     }

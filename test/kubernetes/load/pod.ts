@@ -25,6 +25,16 @@ export interface LoadOptions {
   readonly subscribers?: number;
 }
 
+/** A pause in the acknowledgements. */
+export interface Gap {
+  readonly seenMillis: number;
+  /** How much of it the load itself ran: the rest the machine gave to others. */
+  readonly givenMillis: number;
+}
+
+/** The pause between two beats of main.ts. */
+const BEAT_MILLIS = 50;
+
 export const nowMicros = (): number => Number(hrtime.bigint() / 1_000n);
 
 export class PodLoad {
@@ -119,11 +129,21 @@ export class PodLoad {
       .sort((a, b) => a - b);
   }
 
-  /** The longest time without any acknowledgement from `from` until now, milliseconds. */
-  longestGapMillis(from: number): number {
+  /** The longest time without any acknowledgement from `from` until now. */
+  longestGap(from: number): Gap {
     const times = [from, ...this.acknowledged(from), nowMicros()];
-    const gaps = times.map((at, index) => at - (times[index - 1] ?? at));
-    return Math.max(...gaps) / 1_000;
+    const beats = this.#lines()
+      .filter(({ kind }) => kind === 'beat')
+      .map(({ at }) => Number(at));
+    let longest: Gap = { seenMillis: 0, givenMillis: 0 };
+    for (const [index, until] of times.entries()) {
+      const since = times[index - 1] ?? until;
+      const seenMillis = (until - since) / 1_000;
+      if (seenMillis <= longest.seenMillis) continue;
+      const ran = beats.filter((at) => at > since && at < until).length + 1;
+      longest = { seenMillis, givenMillis: Math.min(seenMillis, ran * BEAT_MILLIS) };
+    }
+    return longest;
   }
 
   /** Ends it and removes its pod. Throws what it said where it failed. */
@@ -161,6 +181,7 @@ function operationsOf(lines: readonly Readonly<Record<string, unknown>>[]): read
   const operations: Operation[] = [];
   for (const line of lines) {
     const process = String(line.process);
+    if (line.kind === 'beat') continue;
     if (line.kind === 'delivered') {
       const records = delivered.get(process) ?? [];
       // cast: written by main.ts beside this file, as a SeenRecord.
