@@ -1,0 +1,56 @@
+// What a replica gives to a learner: everything that is committed, and nothing beyond.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decodeBatch } from '../../log/batch.ts';
+import { EMPTY_SHAPE } from '../../protocol/chain/shape.ts';
+import { lastLsn, NO_LSN } from '../../protocol/types.ts';
+import { peerMethods } from '../../transport/methods.ts';
+import { CALL, House } from './house.ts';
+import { until } from './shepherd.ts';
+
+const COMMITTED = 5;
+
+test('a learner is given nothing that waits for its commit', async () => {
+  const house = await House.open();
+  try {
+    const [a, b] = await Promise.all([house.start('a'), house.start('b')]);
+    const name = 'waiting';
+    const { journal, lineage } = house.shepherd.create(name, [a.sheep, b.sheep], {
+      minReplicas: 2,
+    });
+    const report = () => a.sheep.reports.get(journal);
+    await until('it is synced', () => report()?.synced === true);
+    for (let n = 0; n < COMMITTED; n += 1) await house.append(a, name, [`${n}`]);
+    await house.stop(b);
+    const waiting = house.append(a, name, ['not committed']).catch(() => undefined);
+    await until('it has more', () => (report()?.durableLsn ?? 0) > COMMITTED);
+    const abort = new AbortController();
+    const request = {
+      journal,
+      lineage,
+      shape: EMPTY_SHAPE,
+      repairFirstLsn: NO_LSN,
+      repairLastLsn: NO_LSN,
+    };
+    const options = { ...CALL, signal: abort.signal };
+    const given: number[] = [];
+    let answers = 0;
+    const { address } = a.replica;
+    for await (const answer of house.network.stream(address, peerMethods.fetch, request, options)) {
+      assert.equal(answer.kind, 'batches');
+      if (answer.kind !== 'batches') break;
+      assert.equal(answer.committedLsn, COMMITTED);
+      given.push(...answer.batches.map((bytes) => lastLsn(decodeBatch(bytes).header)));
+      answers += 1;
+      // The second says that there is nothing more for now.
+      if (answers === 2) break;
+    }
+    abort.abort();
+    assert.deepEqual(given, [1, 2, 3, 4, 5]);
+    await house.stop(a);
+    await waiting;
+  } finally {
+    await house.close();
+  }
+});
