@@ -1,9 +1,9 @@
 // Runs in a pod of a user: writers and subscribers on one journal, and what they saw as lines.
 //
-// A line is an operation of sim/checkers/history.ts, a record that a subscriber was given, or a beat
-// of this process. When the file `stop` appears, the writers end, the subscribers reach the end, the whole journal is
-// read once, and `done` is written. The clock is the kernel's monotonic one, which all pods of a
-// machine share.
+// A line is an operation of sim/checkers/history.ts, a record that a subscriber was given, or a
+// beat of this process. When the file `stop` appears, the writers end, the subscribers reach the
+// end, the whole journal is read once, and `done` is written. The clock is the kernel's monotonic
+// one, which all pods of a machine share.
 
 import { appendFileSync, existsSync, renameSync, writeFileSync } from 'node:fs';
 import { hrtime } from 'node:process';
