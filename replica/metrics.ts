@@ -85,6 +85,7 @@ export class ReplicaMetrics {
     );
     // From zero on: a counter that begins with its first event has not risen for Prometheus.
     for (const outcome of ['found', 'repaired', 'unrepaired']) this.#repaired.inc({ outcome }, 0);
+    for (const direction of ['in', 'out'] as const) this.moved(direction, 0, 0);
     this.#lsn = new Gauge(make('lsn', 'Positions of each journal', ['journal', 'position']));
     this.#epoch = new Gauge(make('epoch', 'Epoch of each journal', ['journal']));
     this.#journalBytes = new Gauge(make('journal_bytes', 'Bytes of each journal', ['journal']));
