@@ -182,13 +182,14 @@ function controllers(theLab: () => Lab): void {
         context.diagnostic(
           await subject.says('Stalled', 'True', /VolumeLost: .*recover-controllers/),
         );
-        await subject.annotate('recover-controllers', 'once');
-        await until('other controllers are seated', CHANGE_MILLIS_MAX, async () => {
-          const text = JSON.stringify((await subject.found()).status?.controllers);
-          return /controller-6/.test(text) && !/controller-3/.test(text) ? true : undefined;
-        });
-        await subject.wholeWith(3);
       });
+      // The lineage rises: who subscribes goes on from a new start.
+      await subject.annotate('recover-controllers', 'once');
+      await until('other controllers are seated', CHANGE_MILLIS_MAX, async () => {
+        const text = JSON.stringify((await subject.found()).status?.controllers);
+        return /controller-6/.test(text) && !/controller-3/.test(text) ? true : undefined;
+      });
+      await subject.wholeWith(3);
       await append(subject, 'two\n');
       assert.equal(await read(subject), 'one\ntwo\n');
       await subject.remove();
