@@ -217,7 +217,7 @@ function room(theLab: () => Lab): void {
     const line = `${'x'.repeat(LINE_BYTES)}\n`;
     await assert.rejects(async () => {
       for (let count = 0; count < 400; count += 10) await append(subject, line.repeat(10));
-    }, /DISK_FULL/);
+    }, /kept in reserve/);
     context.diagnostic(
       await subject.says('Ready', 'False', /the disk of replica-\d is full: trim/),
     );
