@@ -19,12 +19,14 @@ function repository(): Source[] {
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
   });
-  return list
-    .split('\0')
-    .filter(isFile)
-    .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
-    // A picture can be linked to, and has nothing to read.
-    .map(({ path, text }) => ({ path, text: text.includes('\0') ? '' : text }));
+  return (
+    list
+      .split('\0')
+      .filter(isFile)
+      .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
+      // A picture can be linked to, and has nothing to read.
+      .map(({ path, text }) => ({ path, text: text.includes('\0') ? '' : text }))
+  );
 }
 
 describe('the repository', () => {

@@ -1,6 +1,6 @@
 // The replay beside the controllers of a simulated cluster: steps of acceptors are in the model.
-// Each step for the register of a journal must be one that ConfigRegister allows, and what is chosen
-// is one history.
+// Each step for the register of a journal must be one that ConfigRegister allows, and what is
+// chosen is one history.
 //
 // Acceptors are seen as they are in memory, and one that starts again as its disk left it: what it
 // had promised and never answered may be gone. A register is left alone once its set of acceptors
