@@ -39,7 +39,7 @@ export const DEFAULT_LIMITS: NetworkLimits = {
   streamsPerConnection: 1_000,
   callsMax: 20_000,
   // A dead peer is noticed within the sum; a busy event loop is forgiven the timeout.
-  keepAlive: millis(400),
+  keepAlive: millis(200),
   keepAliveTimeout: millis(600),
   serverKeepAlive: millis(5_000),
   serverKeepAliveTimeout: millis(5_000),

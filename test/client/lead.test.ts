@@ -35,7 +35,8 @@ describe('with one replica', () => {
     const orders = await journal();
     const lease = { leaseMillis: LEASE_MILLIS, slackMillis: 20 };
     const one = await orders.lead('worker', { ...lease, node: 'one' });
-    assert.equal((await orders.append('of one', { fence: one.fence })).firstLsn, one.token + 1);
+    // Right after the claim, or after a renewal where this process was slow.
+    assert.ok((await orders.append('of one', { fence: one.fence })).firstLsn > one.token);
     let second = 0;
     const waiting = orders.lead('worker', lease).then((leadership) => {
       second = leadership.token;

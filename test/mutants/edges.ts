@@ -6,7 +6,7 @@ const REPLICA = ['replica suite', 'simulation'] as const;
 const CLIENT = ['client suite', 'simulation'] as const;
 const LEASE = ['lease search', 'client suite', 'simulation'] as const;
 const quick = { quick: true };
-const CLOCKS = ['--faults', 'pause,crash,cut'];
+const CLOCKS = ['--faults', 'pause,kill,cutAll'];
 
 export const EDGES: readonly Mutant[] = [
   mutant(

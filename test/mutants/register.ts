@@ -80,7 +80,7 @@ export const REGISTER: readonly Mutant[] = [
     name: 'survivor-by-name',
     about: 'a member survives by its name, on a volume that was wiped',
     by: DECIDE,
-    sim: ['--kind', 'anything', '--faults', 'wipe,crash,kill'],
+    sim: ['--kind', 'anything', '--faults', 'wipe,kill'],
     edits: [
       {
         file: 'operator/controller/decide/succession.ts',

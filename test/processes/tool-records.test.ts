@@ -176,17 +176,17 @@ describe('subscribe', () => {
   });
 
   test('a key is shown, and forgotten once nobody leases it', async () => {
-    await done('create keys');
-    assert.equal(await done('key show keys k'), '0\t0\t0\n');
-    await done('append keys --key k', 'a\nb\n');
-    assert.equal(await done('key show keys k'), '2\t0\t0\n');
-    await done('key forget keys k');
-    assert.equal(await done('key show keys k'), '0\t0\t0\n');
-    await fails('key forget keys k', 6, /no record has key k/);
-    await done('lead keys --key worker --lease 5s -- true');
-    const [state] = json(await done('key show keys worker --json'));
+    await done('create forgotten');
+    assert.equal(await done('key show forgotten k'), '0\t0\t0\n');
+    await done('append forgotten --key k', 'a\nb\n');
+    assert.equal(await done('key show forgotten k'), '2\t0\t0\n');
+    await done('key forget forgotten k');
+    assert.equal(await done('key show forgotten k'), '0\t0\t0\n');
+    await fails('key forget forgotten k', 6, /no record has key k/);
+    await done('lead forgotten --key worker --lease 5s -- true');
+    const [state] = json(await done('key show forgotten worker --json'));
     assert.ok(Number(state?.tokenLsn) > 2, JSON.stringify(state));
-    await done(`append keys --expect-key k=0`, 'again\n');
+    await done(`append forgotten --expect-key k=0`, 'again\n');
   });
 
   test('a cursor remembers', async () => {
