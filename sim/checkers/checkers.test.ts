@@ -232,7 +232,7 @@ const WRONG: readonly Wrong[] = [
   ],
   [
     'a no from a state that was never committed',
-    ['conditions'],
+    ['conditions', 'order'],
     [
       append('a', [0, 1], 1),
       append('x', [5, 6], refused('CONDITION_FAILED', { tailLsn: 2 }), {
@@ -240,6 +240,7 @@ const WRONG: readonly Wrong[] = [
       }),
       append('c', [7, 8], 3),
     ],
+    [final('x', [a, record(3, 'c')])],
   ],
   [
     'a yes to a stale token',

@@ -103,7 +103,7 @@ function refusedRightly(
     answer.tailLsn !== undefined &&
     expectTail !== undefined
   ) {
-    judge(append, `${what}: tail`, answer.tailLsn, truth.records, truth.trimmedLsn, say);
+    judge(append, `${what}: tail`, answer.tailLsn, truth.records, truth, say);
     if (answer.tailLsn <= expectTail && expectKey === undefined) {
       const { byLsn } = truth;
       // A tail below the expected one is a "no" only where the log ended before it.
@@ -121,21 +121,14 @@ function refusedRightly(
     expectKey !== undefined
   ) {
     const history = keys.get(expectKey.key)?.tagged ?? [];
-    judge(append, `${what}: key ${expectKey.key}`, answer.keyLsn, history, truth.trimmedLsn, say);
+    judge(append, `${what}: key ${expectKey.key}`, answer.keyLsn, history, truth, say);
     if (answer.keyLsn === expectKey.lsn && expectTail === undefined) {
       say(`${what} was refused although ${expectKey.key} was at ${expectKey.lsn} as expected`);
     }
   }
   if (answer.code === 'FENCED' && answer.tokenLsn !== undefined && fence !== undefined) {
     const history = keys.get(fence.key)?.claims ?? [];
-    judge(
-      append,
-      `${what}: token of ${fence.key}`,
-      answer.tokenLsn,
-      history,
-      truth.trimmedLsn,
-      say,
-    );
+    judge(append, `${what}: token of ${fence.key}`, answer.tokenLsn, history, truth, say);
     if (answer.tokenLsn === fence.token) say(`${what} was fenced by its own token ${fence.token}`);
   }
 }
@@ -146,13 +139,13 @@ function judge(
   what: string,
   named: number,
   records: readonly Known[],
-  trimmedLsn: number,
+  { trimmedLsn, whole }: Truth,
   say: Say,
 ): void {
   const at = indexAt(records, named);
   if (named !== 0 && records[at]?.lsn !== named) {
     // What was trimmed may have been dropped before anybody else saw it.
-    if (named > trimmedLsn && records[at] !== undefined) {
+    if (whole && named > trimmedLsn && records[at] !== undefined) {
       say(`${what} was answered as ${named}, which holds no such record`);
     }
     return;

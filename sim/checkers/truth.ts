@@ -33,6 +33,9 @@ export interface Truth {
   readonly claims: ReadonlySet<number>;
   /** Up to here everything may have been dropped unseen. */
   readonly trimmedLsn: number;
+  /** A disk told in the end what it holds: without it a record that was answered to nobody is seen
+   * by nobody. */
+  readonly whole: boolean;
 }
 
 interface Building {
@@ -97,6 +100,7 @@ function build(history: History, journal: string): Truth {
     claims,
     chosen,
     trimmedLsn,
+    whole: history.finals.some((final) => final.journal === journal),
   };
 }
 
