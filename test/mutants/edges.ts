@@ -137,8 +137,8 @@ export const EDGES: readonly Mutant[] = [
   ),
   mutant('retry-under-a-new-number', 'an append whose answer was lost is made again', CLIENT, {
     file: 'client/appends.ts',
-    search: '    batch.maybeLanded = true;\n    dropIfGone',
-    replace: '    batch.maybeLanded = true;\n    batch.number = null;\n    dropIfGone',
+    search: '    batch.maybeLanded ||= reached;\n    dropIfGone',
+    replace: '    batch.maybeLanded ||= reached;\n    batch.number = null;\n    dropIfGone',
   }),
   mutant('unknown-outcome-told-as-none', 'what may have landed is said not to have', CLIENT, {
     file: 'client/appends.ts',
