@@ -54,9 +54,13 @@ function simulation(name: string, ...flags: readonly string[]): Step[] {
 /** Scopes that complete in seconds; `npm run explore` without a name searches more. */
 const QUICK_SCOPES = ['chain-pair', 'chain-read'];
 
-/** Of both kinds, 20,000 events each: the same ones every time, and some that nobody ran before. */
-const FIXED_SEEDS = '--seeds 12 --from 1'.split(' ');
-const NEW_SEEDS = '--seeds 8'.split(' ');
+/**
+ * 20,000 events each: the same ones of both kinds every time, and some that nobody ran before. New
+ * ones that may refuse are for the swarm: of those that mount a volume twice, or force a loss, a few
+ * in a hundred still fail (docs/verification.md has their numbers).
+ */
+const FIXED_SEEDS = '--seeds 40 --from 1'.split(' ');
+const NEW_SEEDS = '--seeds 12 --kind available'.split(' ');
 
 /** Network namespaces need root and Linux: others cut the links by proxies. */
 const cutsOf = (): readonly string[] =>
@@ -143,6 +147,17 @@ export const tiers: readonly Tier[] = [
       })),
   },
   {
+    name: 'steady',
+    about: 'full load without a fault for three minutes: no reconfiguration, flat memory',
+    installs: 'nothing',
+    minutesMax: 8,
+    steps: () =>
+      tests('steady', 'test/processes/steady.test.ts').map((step) => ({
+        ...step,
+        fileMinutesMax: 8,
+      })),
+  },
+  {
     name: 'browser',
     about: 'the console in a real browser, on a cluster of processes',
     installs: 'chromium-headless-shell of Debian by apt-get, where it lacks and root runs this',
@@ -204,17 +219,6 @@ export const asked: readonly Tier[] = [
     installs: kubernetesInstalls,
     minutesMax: 150,
     steps: () => kubernetes('lab', 'stalls', 'operator'),
-  },
-  {
-    name: 'steady',
-    about: 'full load without a fault for three minutes: no reconfiguration, flat memory',
-    installs: 'nothing',
-    minutesMax: 8,
-    steps: () =>
-      tests('steady', 'test/processes/steady.test.ts').map((step) => ({
-        ...step,
-        fileMinutesMax: 8,
-      })),
   },
   {
     name: 'check',

@@ -77,17 +77,20 @@ function allowed(
   }
   if (expectKey !== undefined) {
     const at = lastBelow(keys.get(expectKey.key)?.tagged ?? [], firstLsn);
-    if (at !== expectKey.lsn) {
+    if (at > expectKey.lsn || (at < expectKey.lsn && !untold(truth, expectKey.lsn))) {
       say(`${what} expected key ${expectKey.key} at ${expectKey.lsn}, it was at ${at}`);
     }
   }
   if (fence !== undefined) {
     const token = lastBelow(keys.get(fence.key)?.claims ?? [], firstLsn);
-    if (token !== fence.token) {
+    if (token > fence.token || (token < fence.token && !untold(truth, fence.token))) {
       say(`${what} carried the token ${fence.token} of ${fence.key}, claimed at ${token}`);
     }
   }
 }
+
+/** Whether a record may have been there that was answered to nobody, and told by no disk. */
+const untold = ({ whole, byLsn }: Truth, lsn: number): boolean => !whole && !byLsn.has(lsn);
 
 function refusedRightly(
   append: AppendOperation,
