@@ -56,8 +56,8 @@ const QUICK_SCOPES = ['chain-pair', 'chain-read'];
 
 /**
  * 20,000 events each: the same ones of both kinds every time, and some that nobody ran before. New
- * ones that may refuse are for the swarm: of those that mount a volume twice, or force a loss, a few
- * in a hundred still fail (docs/verification.md has their numbers).
+ * ones that may refuse are for the swarm: of those that mount a volume twice, or force a loss, a
+ * few in a hundred still fail (docs/verification.md has their numbers).
  */
 const FIXED_SEEDS = '--seeds 40 --from 1'.split(' ');
 const NEW_SEEDS = '--seeds 12 --kind available'.split(' ');
