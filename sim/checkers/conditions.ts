@@ -10,7 +10,7 @@ import {
   type Verdict,
   verdict,
 } from './history.ts';
-import { indexAt, type Known, type Truth, truthOf } from './truth.ts';
+import { indexAt, type Known, type Truth, truthOf, untold } from './truth.ts';
 
 export const conditions: Checker = {
   name: 'conditions',
@@ -88,9 +88,6 @@ function allowed(
     }
   }
 }
-
-/** Whether a record may have been there that was answered to nobody, and told by no disk. */
-const untold = ({ whole, byLsn }: Truth, lsn: number): boolean => !whole && !byLsn.has(lsn);
 
 function refusedRightly(
   append: AppendOperation,

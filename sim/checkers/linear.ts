@@ -11,7 +11,7 @@ import {
   type Verdict,
   verdict,
 } from './history.ts';
-import { type Truth, truthOf } from './truth.ts';
+import { type Truth, truthOf, untold } from './truth.ts';
 import { linearizable, type Model, type TimedOperation } from './wgl.ts';
 
 export type LogInput =
@@ -148,7 +148,7 @@ function timedOf(operation: Operation, truth: Truth): TimedOperation<LogInput> |
   if (first.teller !== operation) return null;
   const firstLsn = answer.kind === 'appended' ? answer.firstLsn : (found?.lsn ?? 0);
   const ended = answer.kind === 'appended' ? returned : null;
-  return { called: first.called, returned: ended, input: inputOf(operation, firstLsn) };
+  return { called: first.called, returned: ended, input: inputOf(operation, firstLsn, truth) };
 }
 
 /** When the append may have begun, and the call whose answer came first, or the first call. */
@@ -169,9 +169,16 @@ function firstOf(
 const rank = ({ answer, returned, called }: AppendOperation): number =>
   answer.kind === 'appended' ? (returned ?? 0) : Number.MAX_SAFE_INTEGER / 2 + called;
 
-function inputOf(append: AppendOperation, firstLsn: number): LogInput {
-  const { records, keyOperation, condition } = append;
+function inputOf(append: AppendOperation, firstLsn: number, truth: Truth): LogInput {
+  const { records, keyOperation } = append;
+  const { expectTail, expectKey, fence } = append.condition;
   const keys = records.map(({ key }) => key);
+  // The model cannot know of a key whose record nobody saw.
+  const condition = {
+    expectTail,
+    expectKey: untold(truth, expectKey?.lsn ?? 0) ? undefined : expectKey,
+    fence: untold(truth, fence?.token ?? 0) ? undefined : fence,
+  };
   return { kind: 'append', firstLsn, keys, claim: keyOperation === 'claim', condition };
 }
 

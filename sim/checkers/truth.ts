@@ -198,6 +198,14 @@ function trimmedOf(history: History, journal: string): number {
   return Math.max(0, ...gone);
 }
 
+/**
+ * Whether a record may have been there that was answered to nobody, and told by no disk: all disks
+ * are lost, or it was trimmed before.
+ */
+export function untold({ whole, byLsn, trimmedLsn }: Truth, lsn: number): boolean {
+  return lsn !== 0 && !byLsn.has(lsn) && (!whole || lsn <= trimmedLsn);
+}
+
 /** Index of the first record at or above `lsn`; the number of records where there is none. */
 export function indexAt(records: readonly Known[], lsn: number): number {
   let [low, high] = [0, records.length];
