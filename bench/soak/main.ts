@@ -14,6 +14,7 @@ import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type Draw, drawer } from '../../test/draw.ts';
 import { Cluster, pause } from '../../test/processes/cluster.ts';
 import { type Fault, linkFaults, processFaults } from '../../test/processes/faults.ts';
 import { finalsOf } from '../../test/processes/finals.ts';
@@ -71,21 +72,11 @@ function parsed(args: readonly string[]): Plan {
   };
 }
 
-/** mulberry32: the same seed draws the same faults, though not the same moments. */
-function drawer(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
 class Soak {
   readonly #plan: Plan;
   readonly #cluster: Cluster;
-  readonly #draw: (below: number) => number;
+  /** The same seed draws the same faults, though not the same moments. */
+  readonly #draw: Draw;
   readonly #began = performance.now();
   readonly #samples: Sample[] = [];
   readonly #faults: Suffered[] = [];

@@ -1,8 +1,8 @@
 // The browser of the tests: Debian's headless Chromium, driven by playwright-core.
 
-import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
+import { aptInstall } from '../apt.ts';
 
 const PACKAGE = 'chromium-headless-shell';
 const PATHS = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'];
@@ -25,23 +25,7 @@ export async function installBrowser(say: (line: string) => void): Promise<void>
     say(`${PACKAGE} is not installed, and installing it needs root and apt-get`);
     return;
   }
-  say(`installing by apt-get: ${PACKAGE}`);
-  await apt('update');
-  await apt('install', '--yes', '--no-install-recommends', PACKAGE);
-}
-
-function apt(...args: readonly string[]): Promise<void> {
-  const child = spawn('apt-get', ['-qq', ...args], {
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      if (code === 0) resolve();
-      else reject(new Error(`apt-get ${args[0]} ended with code ${code}`));
-    });
-  });
+  await aptInstall([PACKAGE], say);
 }
 
 export async function launch(): Promise<Browser> {

@@ -1,7 +1,8 @@
 // Feeds a decoder with mutations of its corpus: it reads or refuses, in time and in bounded memory.
 
+import { type Draw, drawer } from '../draw.ts';
 import { type Decoder, isRefusal, signature } from './decoder.ts';
-import { type Draw, drawer, mutated } from './mutate.ts';
+import { mutated } from './mutate.ts';
 
 /** Bytes that may be asked for at once: some for each byte of the input, and a floor. */
 const ALLOCATION_FLOOR = 4 * 1024 * 1024;

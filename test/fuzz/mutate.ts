@@ -1,17 +1,6 @@
 // Changes bytes the way that breaks decoders: flips, lengths that lie, parts cut and doubled.
 
-export type Draw = (below: number) => number;
-
-/** mulberry32 as whole numbers: the same seed gives the same inputs. */
-export function drawer(seed: number): Draw {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
+import type { Draw } from '../draw.ts';
 
 const INPUT_BYTES_MAX = 8_192;
 const NUMBERS = [0, 1, 2, 127, 128, 255, 256, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];

@@ -125,15 +125,7 @@ function exchanges(theLab: () => Lab): void {
 
   test('an old volume under its name loses nothing', TIMEOUT, async () => {
     const subject = await prepared(theLab(), 'old');
-    await subject.hibernate();
-    const path = await pathOf(subject, 'replica-1');
-    const copy = `${path}.copy`;
-    cpSync(path, copy, { recursive: true, preserveTimestamps: true });
-    await subject.change({ hibernate: false });
-    await subject.wholeWith(3);
-    await append(subject, 'two\nthree\n');
-    await subject.hibernate();
-    swap(path, copy);
+    await putOldCopyBack(subject, 'two\nthree\n');
     await subject.change({ hibernate: false });
     await subject.wholeWith(3);
     assert.equal(await read(subject), 'one\ntwo\nthree\n');
@@ -142,15 +134,7 @@ function exchanges(theLab: () => Lab): void {
 
   test('of an old copy alone nothing is served, until a loss is forced', TIMEOUT, async () => {
     const subject = await prepared(theLab(), 'forced');
-    await subject.hibernate();
-    const path = await pathOf(subject, 'replica-1');
-    const copy = `${path}.copy`;
-    cpSync(path, copy, { recursive: true, preserveTimestamps: true });
-    await subject.change({ hibernate: false });
-    await subject.wholeWith(3);
-    await append(subject, 'two\n');
-    await subject.hibernate();
-    swap(path, copy);
+    await putOldCopyBack(subject, 'two\n');
     for (const id of ['replica-2', 'replica-3']) wipe(await pathOf(subject, id));
     await subject.change({ hibernate: false });
     await subject.says('Ready', 'False', /JournalNotWritable: journal kept takes no appends/);
@@ -163,6 +147,19 @@ function exchanges(theLab: () => Lab): void {
     assert.equal(await read(subject), 'one\nafter\n');
     await subject.remove();
   });
+}
+
+/** Hibernated, with replica-1's volume as it was before `lines` were appended. */
+async function putOldCopyBack(subject: Subject, lines: string): Promise<void> {
+  await subject.hibernate();
+  const path = await pathOf(subject, 'replica-1');
+  const copy = `${path}.copy`;
+  cpSync(path, copy, { recursive: true, preserveTimestamps: true });
+  await subject.change({ hibernate: false });
+  await subject.wholeWith(3);
+  await append(subject, lines);
+  await subject.hibernate();
+  swap(path, copy);
 }
 
 function controllers(theLab: () => Lab): void {

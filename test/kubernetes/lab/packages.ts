@@ -1,7 +1,7 @@
 // What the lab needs of the machine: root, Linux, and Debian packages, installed where they lack.
 
-import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
+import { aptInstall } from '../../apt.ts';
 
 /** Packages by a file that each brings. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -40,21 +40,5 @@ const absentPackages = (): string[] =>
 export async function installPackages(say: (line: string) => void): Promise<void> {
   const absent = absentPackages();
   if (absent.length === 0) return;
-  say(`installing by apt-get: ${absent.join(', ')}`);
-  await apt(['update']);
-  await apt(['install', '--yes', '--no-install-recommends', ...absent]);
-}
-
-function apt(args: readonly string[]): Promise<void> {
-  const child = spawn('apt-get', ['-qq', ...args], {
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      if (code === 0) resolve();
-      else reject(new Error(`apt-get ${args[0]} ended with code ${code}`));
-    });
-  });
+  await aptInstall(absent, say);
 }
