@@ -1,6 +1,7 @@
 // The command tree, in the order in which --help lists it, and how one command line is run.
 
 import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../io/node-process.ts';
 import { adminCommand } from './admin.ts';
 import { appendCommand } from './append.ts';
 import { backupCommand, restoreCommand } from './backup/backup.ts';
@@ -20,7 +21,7 @@ import {
 } from './journals.ts';
 import { leadCommand } from './lead.ts';
 import { EXIT, failureOf, Interrupted, reportFailure } from './output.ts';
-import { packageVersion, statusCommand, versionCommand } from './status.ts';
+import { statusCommand, versionCommand } from './status.ts';
 import { readCommand, subscribeCommand, tailCommand } from './subscribe.ts';
 import { volumeCommand } from './volume.ts';
 

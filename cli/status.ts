@@ -1,8 +1,7 @@
 // `status` and `version`: what runs, where, and how it is.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Command } from 'commander';
+import { packageVersion } from '../io/node-process.ts';
 import { JournalError } from '../protocol/errors.ts';
 import type { ClusterStatus, JournalStatus, ProcessStatus } from '../transport/public.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
@@ -144,14 +143,6 @@ export function table(titles: readonly string[], rows: readonly (readonly string
       .join('  ')
       .trimEnd();
   return `${all.map(line).join('\n')}\n`;
-}
-
-/** From package.json: the one place that says it. */
-export function packageVersion(): string {
-  const path = join(import.meta.dirname, '..', 'package.json');
-  const found: unknown = JSON.parse(readFileSync(path, 'utf8'));
-  const named = typeof found === 'object' && found !== null && 'version' in found;
-  return named && typeof found.version === 'string' ? found.version : 'unknown';
 }
 
 export function versionCommand(): Command {

@@ -42,6 +42,7 @@ export async function serveProbes(
   listen: string,
   source: ProbeSource,
   logger: Logger,
+  connectionsMax: number = CONNECTIONS_MAX,
 ): Promise<Probes> {
   const server = createServer(PATIENCE, (request, response) => {
     answer(source, request, response).catch((error: unknown) => {
@@ -49,7 +50,7 @@ export async function serveProbes(
       response.writeHead(500).end();
     });
   });
-  server.maxConnections = CONNECTIONS_MAX;
+  server.maxConnections = connectionsMax;
   const split = listen.lastIndexOf(':');
   const host = listen.slice(0, split).replace(/^\[|\]$/g, '');
   await new Promise<void>((resolve, reject) => {

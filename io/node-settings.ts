@@ -190,6 +190,17 @@ export function readTls({ text }: Settings): TlsPaths {
   return { ca, cert, key, serverName: text('tls-server-name') };
 }
 
+/** What `grpcNetwork` takes of these; undefined for plain text. */
+export function tlsFiles({ ca, cert, key, serverName }: TlsPaths) {
+  if (cert === '') return undefined;
+  return {
+    ca: ca === '' ? undefined : ca,
+    cert,
+    key,
+    serverName: serverName === '' ? undefined : serverName,
+  };
+}
+
 // ── Help ──────────────────────────────────────────────────────────────────────────────────────
 
 const COLUMN = 30;

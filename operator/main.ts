@@ -1,13 +1,14 @@
 // The process of the operator: watches, queue, workers, Lease, probes, signals.
 
 import { mkdtempSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import pino from 'pino';
 import type { Logger } from '../io/logger.ts';
 import { nodeClock, nodeRandom } from '../io/node.ts';
+import { type ProbeSource, serveProbes } from '../io/node-probes.ts';
+import { crashOn } from '../io/node-process.ts';
 import { SettingError } from '../io/node-settings.ts';
 import { micros } from '../protocol/types.ts';
 import { type OperatorConfig, readCommandLine } from './config.ts';
@@ -23,6 +24,7 @@ import { WorkQueue } from './workqueue.ts';
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const STOP_MILLIS = 5_000;
+const PROBE_CONNECTIONS_MAX = 100;
 const LEASE = 'journal-operator';
 
 /** Runs the operator until it is told to stop. */
@@ -41,17 +43,16 @@ export async function main(args: readonly string[]): Promise<void> {
 async function run(config: OperatorConfig): Promise<void> {
   const destination = pino.destination({ dest: 2, sync: true });
   const logger = pino({ level: config.logLevel }, destination);
-  const crash = (error: unknown): void => {
-    const stack = error instanceof Error ? error.stack : String(error);
-    logger.fatal({ stack }, 'the operator crashes');
-    process.exit(EXIT_FAILURE);
-  };
-  process.on('uncaughtException', crash);
-  process.on('unhandledRejection', crash);
+  crashOn(logger, 'the operator');
   const counts: ApiCount[] = [];
   const api = httpKube(loadKubeConfig(), nodeClock, counts);
   const operator = new Operator(config, api, counts, logger);
-  const server = serveProbes(config.probeListen, operator);
+  const probes = await serveProbes(
+    config.probeListen,
+    sourceOf(operator),
+    logger,
+    PROBE_CONNECTIONS_MAX,
+  );
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', () => resolve());
     process.once('SIGINT', () => resolve());
@@ -59,7 +60,7 @@ async function run(config: OperatorConfig): Promise<void> {
   });
   setTimeout(() => process.exit(EXIT_FAILURE), STOP_MILLIS).unref();
   await operator.stop();
-  server.close();
+  await probes.close();
   process.exit();
 }
 
@@ -169,27 +170,11 @@ class Operator {
   }
 }
 
-function serveProbes(listen: string, operator: Operator): Server {
-  const server = createServer((request, response) => {
-    const [path] = (request.url ?? '/').split('?');
-    const say = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => {
-      response.writeHead(status, { 'content-type': type }).end(text);
-    };
-    if (path === '/livez') say(200, 'ok\n');
-    else if (path === '/readyz') {
-      const why = operator.unready();
-      say(why === '' ? 200 : 503, `${why === '' ? 'ok' : why}\n`);
-    } else if (path === '/metrics') {
-      const { registry } = operator.metrics;
-      registry.metrics().then(
-        (text) => say(200, text, registry.contentType),
-        (error: unknown) => say(500, `${String(error)}\n`),
-      );
-    } else say(404, `path is ${path}, allowed are /livez, /readyz and /metrics\n`);
-  });
-  server.requestTimeout = 5_000;
-  server.maxConnections = 100;
-  const split = listen.lastIndexOf(':');
-  server.listen(Number(listen.slice(split + 1)), listen.slice(0, split).replace(/^\[|\]$/g, ''));
-  return server;
+function sourceOf(operator: Operator): ProbeSource {
+  const { registry } = operator.metrics;
+  return {
+    dead: () => '',
+    unready: () => operator.unready(),
+    metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+  };
 }

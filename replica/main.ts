@@ -1,13 +1,13 @@
 // The process of one replica: settings, certificates, logs, signals and probes around startReplica.
 
-import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import pino from 'pino';
 import type { Logger } from '../io/logger.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../io/node.ts';
 import { nodeHold } from '../io/node-hold.ts';
 import { type ProbeSource, type Probes, serveProbes } from '../io/node-probes.ts';
-import { SettingError } from '../io/node-settings.ts';
+import { crashOn, packageVersion, tooOld } from '../io/node-process.ts';
+import { SettingError, tlsFiles } from '../io/node-settings.ts';
 import { type Authorizer, fileAuthorizer } from '../transport/authorize.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import { type CommandLine, type ProcessConfig, readCommandLine } from './config.ts';
@@ -16,8 +16,6 @@ import { replicaSource } from './console/replica.ts';
 import { consolePages } from './console/serve.ts';
 import { type Replica, startReplica } from './replica.ts';
 
-/** Oldest Node.js that runs this code, as package.json has it. */
-const NODE_MIN = [24, 0] as const;
 /** Wrong usage, a failure, and the longest that stopping may take. */
 const EXIT_USAGE = 2;
 const EXIT_FAILURE = 1;
@@ -30,7 +28,7 @@ export async function main(args: readonly string[]): Promise<void> {
   if (old !== null) return leave(old, EXIT_USAGE);
   let line: CommandLine;
   try {
-    line = readCommandLine(args, process.env, { pid: process.pid, version: version() });
+    line = readCommandLine(args, process.env, { pid: process.pid, version: packageVersion() });
   } catch (error) {
     if (error instanceof SettingError) return leave(error.message, EXIT_USAGE);
     throw error;
@@ -42,21 +40,6 @@ export async function main(args: readonly string[]): Promise<void> {
   await run(line.config);
 }
 
-/** Why this Node.js cannot run the code; null where it can. */
-export function tooOld(given: string): string | null {
-  const [major = 0, minor = 0] = given.split('.').map(Number);
-  const [leastMajor, leastMinor] = NODE_MIN;
-  if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return null;
-  return `Node.js is ${given}, allowed is ${NODE_MIN.join('.')} or newer`;
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  const manifest: unknown = JSON.parse(text);
-  const known = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
-  return known ? String(manifest.version) : 'unknown';
-}
-
 function leave(message: string, code: number): void {
   process.stderr.write(`journal replica: ${message}\n`);
   process.exitCode = code;
@@ -66,7 +49,7 @@ async function run(config: ProcessConfig): Promise<void> {
   const { member } = config.replica;
   const destination = pino.destination({ dest: 2, sync: true });
   const logger = pino({ level: config.logLevel, base: { replica: member } }, destination);
-  crashOn(logger);
+  crashOn(logger, 'this replica');
   const around = new Surroundings(config, logger);
   // Clocks hold nothing, and one that waits to be let in has no socket either.
   nodeHold();
@@ -86,17 +69,6 @@ async function run(config: ProcessConfig): Promise<void> {
   process.exit();
 }
 
-/** A broken rule or a lost promise ends the process: going on could write what is wrong. */
-function crashOn(logger: pino.Logger): void {
-  const crash = (error: unknown): void => {
-    const stack = error instanceof Error ? error.stack : String(error);
-    logger.fatal({ stack }, 'this replica crashes');
-    process.exit(EXIT_FAILURE);
-  };
-  process.on('uncaughtException', crash);
-  process.on('unhandledRejection', crash);
-}
-
 /** Everything about the process that the replica itself does not know. */
 class Surroundings {
   readonly #config: ProcessConfig;
@@ -111,11 +83,7 @@ class Surroundings {
   constructor(config: ProcessConfig, logger: Logger) {
     this.#config = config;
     this.#logger = logger;
-    const { ca, cert, key, serverName } = config.tls;
-    const name = serverName === '' ? undefined : serverName;
-    const files = { ca: ca === '' ? undefined : ca, cert, key, serverName: name };
-    const tls = cert === '' ? undefined : files;
-    this.#network = grpcNetwork({ clock: nodeClock, logger, tls });
+    this.#network = grpcNetwork({ clock: nodeClock, logger, tls: tlsFiles(config.tls) });
     this.#network.health.set(false);
     const { authorization: path } = config;
     this.#authorizer = path === '' ? null : fileAuthorizer({ path, clock: nodeClock, logger });

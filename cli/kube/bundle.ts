@@ -6,13 +6,13 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { type Command, Option } from 'commander';
 import { type Pack, pack } from 'tar-stream';
+import { packageVersion } from '../../io/node-process.ts';
 import { PROBE_PORT } from '../../operator/journal/settle.ts';
 import { type KindName, type KubeObject, RESOURCES } from '../../operator/kube/api.ts';
 import { labelsOf, textAt } from '../../operator/kube/fields.ts';
 import { listObjects } from '../../operator/kube/objects.ts';
 import { CLUSTER_LABEL, MEMBER_LABEL } from '../../operator/manifests/common.ts';
 import { EXIT, note, UsageError } from '../output.ts';
-import { packageVersion } from '../status.ts';
 import { Forwards } from './forward.ts';
 import { logOf } from './logs.ts';
 import {

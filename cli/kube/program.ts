@@ -1,7 +1,7 @@
 // The command tree of the plugin `kubectl journal`.
 
 import { Command } from 'commander';
-import { packageVersion } from '../status.ts';
+import { packageVersion } from '../../io/node-process.ts';
 import { benchCommand } from './bench.ts';
 import { bundleCommand } from './bundle.ts';
 import { consoleCommand } from './console.ts';

@@ -1,11 +1,11 @@
 // The process of one chain controller: flags, certificates, logs, signals and probes around
 // startController; and `format`, which makes its directory.
 
-import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import pino from 'pino';
 import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
 import { type ProbeSource, serveProbes } from '../../io/node-probes.ts';
+import { crashOn, packageVersion, tooOld } from '../../io/node-process.ts';
 import {
   flag,
   flagRows,
@@ -17,6 +17,7 @@ import {
   type Settings,
   switchRow,
   type TlsPaths,
+  tlsFiles,
   tlsFlags,
   type Vocabulary,
 } from '../../io/node-settings.ts';
@@ -31,7 +32,6 @@ const KEEP_ALIVE = micros(500_000);
 const KEEP_ALIVE_TIMEOUT = micros(1_500_000);
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
-const NODE_MIN = [24, 0] as const;
 const STOP_MILLIS = 1_000;
 
 const RUN: Vocabulary = {
@@ -81,11 +81,8 @@ interface ProcessConfig {
 
 /** Runs a controller until it is told to stop, or formats its directory. */
 export async function main(args: readonly string[]): Promise<void> {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1])) {
-    leave(`Node.js is ${process.versions.node}, allowed is ${NODE_MIN.join('.')} or newer`);
-    return;
-  }
+  const old = tooOld(process.versions.node);
+  if (old !== null) return leave(old);
   try {
     if (args[0] === 'format') await format(args.slice(1));
     else await run(args);
@@ -113,21 +110,13 @@ function readConfig(settings: Settings): ProcessConfig {
       cluster: settings.madeOrNone('cluster', storeId),
       id: settings.madeOrNone('id', (given) => label('id', given)),
       pid: process.pid,
-      version: version(),
+      version: packageVersion(),
     },
     probeListen: settings.addressOrNone('probe-listen'),
     tls,
     authorization: settings.text('authorization'),
     logLevel: settings.oneOf('log-level', LOG_LEVELS),
   };
-}
-
-function version(): string {
-  const manifest: unknown = JSON.parse(
-    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-  );
-  const known = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
-  return known ? String(manifest.version) : 'unknown';
 }
 
 /** `NAME=VALUE,…` as pairs. */
@@ -198,23 +187,8 @@ async function live(config: ProcessConfig): Promise<void> {
     { level: config.logLevel, base: { zone: config.controller.zone } },
     destination,
   );
-  const crash = (error: unknown): void => {
-    const stack = error instanceof Error ? error.stack : String(error);
-    logger.fatal({ stack }, 'this controller crashes');
-    process.exit(EXIT_FAILURE);
-  };
-  process.on('uncaughtException', crash);
-  process.on('unhandledRejection', crash);
-  const { ca, cert, key, serverName } = config.tls;
-  const tls =
-    cert === ''
-      ? undefined
-      : {
-          ca: ca === '' ? undefined : ca,
-          cert,
-          key,
-          serverName: serverName === '' ? undefined : serverName,
-        };
+  crashOn(logger, 'this controller');
+  const tls = tlsFiles(config.tls);
   // Who is silent is told by the pings: a connection is given up later, since on a starved machine
   // a process that is late would lose all of them at once.
   const limits = { keepAlive: KEEP_ALIVE, keepAliveTimeout: KEEP_ALIVE_TIMEOUT };

@@ -11,7 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { silent } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
 import { nodeClock } from '../../io/node.ts';
-import { tooOld } from '../../replica/main.ts';
+import { tooOld } from '../../io/node-process.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import { journalMethods } from '../../transport/methods.ts';
 import { CALL, call, PATIENT } from './house.ts';
