@@ -1,7 +1,7 @@
 // A data directory is taken by whom it belongs to; all others are refused with what to do.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -85,5 +85,33 @@ test('what is not ours, newer, broken or missing is refused', async () => {
     await refused(open(), 'INCOMPATIBLE', /format 2, allowed is 1/);
     await writeFile(join(directory, 'identity.json'), '{');
     await refused(open(), 'DAMAGED', /cannot be read/);
+  });
+});
+
+test('an identity with any one bit changed is no identity', async () => {
+  await inDirectory(async (directory) => {
+    await formatDirectory(disk, directory, IDENTITY);
+    const path = join(directory, 'identity.json');
+    const good = await readFile(path);
+    for (let bit = 0; bit < good.length * 8; bit += 1) {
+      const bad = Buffer.from(good);
+      bad[bit >> 3] = (bad[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      await writeFile(path, bad);
+      const found = await readIdentity(disk, directory).catch((error: unknown) => {
+        assert.ok(error instanceof JournalError, String(error));
+        assert.equal(error.code, 'DAMAGED', error.message);
+        return null;
+      });
+      // Where the last character is no end of line, nothing of the identity is touched.
+      if (bit < (good.length - 1) * 8) assert.equal(found, null, bad.toString());
+    }
+  });
+});
+
+test('an identity of an early version, without a checksum, is read', async () => {
+  await inDirectory(async (directory) => {
+    const line = JSON.stringify({ format: 1, ...IDENTITY });
+    await writeFile(join(directory, 'identity.json'), `${line}\n`);
+    assert.deepEqual(await readIdentity(disk, directory), IDENTITY);
   });
 });

@@ -3,9 +3,11 @@
 // identity.json says what the directory is. It is written in two steps, so that a process that ends
 // between them comes back under the same store id: `prepare` keeps the id that was drawn, before
 // anybody is asked for the right to format; `format` adds the cluster, once that was granted. A
-// store id is drawn once for a directory and never again.
+// store id is drawn once for a directory and never again. The line ends with its own checksum: one
+// changed bit would make another store of it, which acts on the records of the first.
 
 import { type Disk, DiskError } from '../io/disk.ts';
+import { crc32 } from '../io/node-checksum.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type StoreId, storeId } from '../protocol/types.ts';
 import { listOrNone, makeDurableDirectory, readFile, replaceFile } from './files.ts';
@@ -58,6 +60,9 @@ interface Marker {
   readonly store: string;
   readonly member: string;
 }
+
+/** Of a marker; its checksum comes behind them. */
+const FIELDS = 5;
 
 /**
  * Takes the directory, which is made where it does not exist. Rejects with a JournalError that says
@@ -124,6 +129,10 @@ async function readMarker(disk: Disk, directory: string): Promise<Marker | null>
   if (typeof value !== 'object' || value === null || !('format' in value)) {
     throw new JournalError('DAMAGED', `${path} cannot be read: restore it, or give the store up`);
   }
+  if (!isWhole(value)) {
+    const what = `${path} is not what was written`;
+    throw new JournalError('DAMAGED', `${what}: restore it, or give the store up`);
+  }
   const { format } = value;
   if (format !== FORMAT) {
     const what = `${directory} has format ${String(format)}, allowed is ${FORMAT}`;
@@ -145,6 +154,15 @@ function parsed(bytes: Buffer): unknown {
   } catch {
     return null;
   }
+}
+
+const sumOf = (marker: object): number => crc32(Buffer.from(JSON.stringify(marker)));
+
+/** Early versions wrote the fields of a marker and no checksum. */
+function isWhole(value: object): boolean {
+  if (!('checksum' in value)) return Object.keys(value).length <= FIELDS;
+  const { checksum, ...marker } = value;
+  return checksum === sumOf(marker);
 }
 
 /** Without a marker it must be empty, and nobody may have been promised one. */
@@ -228,7 +246,7 @@ class HeldDirectory implements Directory {
   async #write(marker: Marker): Promise<void> {
     if (this.identity !== null) throw refused(`${this.path} is formatted already`);
     const { disk } = this.#parts;
-    const bytes = Buffer.from(`${JSON.stringify(marker)}\n`);
+    const bytes = Buffer.from(`${JSON.stringify({ ...marker, checksum: sumOf(marker) })}\n`);
     await replaceFile(disk, this.path, IDENTITY_NAME, [bytes]);
     this.#marker = marker;
   }
