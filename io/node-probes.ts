@@ -42,7 +42,6 @@ export async function serveProbes(
   listen: string,
   source: ProbeSource,
   logger: Logger,
-  connectionsMax: number = CONNECTIONS_MAX,
 ): Promise<Probes> {
   const server = createServer(PATIENCE, (request, response) => {
     answer(source, request, response).catch((error: unknown) => {
@@ -50,7 +49,7 @@ export async function serveProbes(
       response.writeHead(500).end();
     });
   });
-  server.maxConnections = connectionsMax;
+  server.maxConnections = CONNECTIONS_MAX;
   const split = listen.lastIndexOf(':');
   const host = listen.slice(0, split).replace(/^\[|\]$/g, '');
   await new Promise<void>((resolve, reject) => {

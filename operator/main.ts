@@ -24,7 +24,6 @@ import { WorkQueue } from './workqueue.ts';
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const STOP_MILLIS = 5_000;
-const PROBE_CONNECTIONS_MAX = 100;
 const LEASE = 'journal-operator';
 
 /** Runs the operator until it is told to stop. */
@@ -47,12 +46,7 @@ async function run(config: OperatorConfig): Promise<void> {
   const counts: ApiCount[] = [];
   const api = httpKube(loadKubeConfig(), nodeClock, counts);
   const operator = new Operator(config, api, counts, logger);
-  const probes = await serveProbes(
-    config.probeListen,
-    sourceOf(operator),
-    logger,
-    PROBE_CONNECTIONS_MAX,
-  );
+  const probes = await serveProbes(config.probeListen, sourceOf(operator), logger);
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', () => resolve());
     process.once('SIGINT', () => resolve());

@@ -62,6 +62,16 @@ const refused = (code: string, message: string): RegisterAnswer => ({
   message,
 });
 
+/** What is wrong with the volume that came as this member, and what to do about it. */
+function notTheOne(what: string, member: string, grant: GrantRecord | null): string {
+  if (grant === null) return `${what}, and no member is called ${member}`;
+  const { store, leaving } = grant;
+  if (leaving !== null) return `${what}, and member ${member} is to leave`;
+  if (store === null) return `${what}, and member ${member} may format an empty one`;
+  const named = `the registers name store ${store} for member ${member}`;
+  return `${what}, and ${named}: bring that volume back, or have the member replaced`;
+}
+
 /** How long a new journal may take until its head answers; appends would wait longer for it. */
 const ADOPTED_MAX = micros(1_500_000);
 const ADOPTED_POLL = micros(10_000);
@@ -99,11 +109,11 @@ export class Changes {
     }
   }
 
-  /** Why the volume that came lately as this member is refused; empty where none is. */
+  /** Why the volume that came lately as this member may not serve; empty where none came. */
   refusal(member: string): string {
     const found = this.#refusals.get(member);
     const fresh = found !== undefined && this.#parts.clock.now() - found.at < REFUSAL_AGE;
-    return fresh ? `its volume is refused: ${found.why}` : '';
+    return fresh ? found.why : '';
   }
 
   /** Only of members that are known: nobody else's names are kept. */
@@ -120,11 +130,7 @@ export class Changes {
     const value = await register.read(memberKey(member));
     const grant = value === null ? null : decodeGrant(value);
     if (grant?.store !== store) {
-      const holder = grant === null || grant.store === null ? 'no store' : `store ${grant.store}`;
-      return refused(
-        'PERMISSION_DENIED',
-        `store ${store} is not member ${member}, ${holder} is: see \`journal admin member\``,
-      );
+      return refused('PERMISSION_DENIED', notTheOne(`it is store ${store}`, member, grant));
     }
     const key = nodeKey(store);
     const changed = await register.change(key, (current) => {
@@ -178,9 +184,7 @@ export class Changes {
       logger.info({ member, store }, 'a volume was formatted');
       return { kind: 'formatted', cluster };
     }
-    const why = after.store === null ? 'it is to leave' : `it has store ${after.store} already`;
-    const way = `\`journal admin member replace ${member}\` lets a new volume in`;
-    return refused('PERMISSION_DENIED', `member ${member} must not be formatted: ${why}; ${way}`);
+    return refused('PERMISSION_DENIED', notTheOne('it is empty', member, after));
   }
 
   async #create(change: ChangeOf<'createJournal'>): Promise<RegisterAnswer> {

@@ -27,10 +27,12 @@ export interface StatusParts {
   readonly gossip: Gossiper;
   readonly reconfigurer: Reconfigurer;
   readonly about: () => ControllerAbout;
-  /** Why a volume that came as this member is refused; empty where none was lately. */
+  /** Why a volume that came as this member may not serve; empty where none came lately. */
   readonly refusal: (member: string) => string;
 }
 
+/** What the note of a replica begins with whose volume may not serve. */
+export const REFUSED_VOLUME = 'its volume is refused: ';
 /** Epochs that a raised lineage skips are no reconfigurations. */
 const EPOCH_STEP = 2 ** 20;
 
@@ -109,7 +111,7 @@ function noteOf(
 ): string {
   const grant = catalog.grant(node.member);
   const stranger = refusal(node.member);
-  if (stranger !== '' && !isHeard(seen, now())) return stranger;
+  if (stranger !== '' && !isHeard(seen, now())) return `${REFUSED_VOLUME}${stranger}`;
   if (seen === undefined || seen.hello === null)
     return 'not heard of since this controller started';
   if (seen.health !== null && seen.health.failed !== '') return seen.health.failed;

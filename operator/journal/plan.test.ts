@@ -7,7 +7,8 @@
 //     format                  Jobs succeed
 //     start [ID …]            pods run their StatefulSet's newest template, controllers hear them
 //     break ID WHY            its container waits for that reason
-//     silent ID | back ID     the controllers do not hear the process, or hear it again
+//     silent ID [NOTE…]       the controllers do not hear the process, and say so
+//     back ID                 they hear it again
 //     chain NAME ID …         the members of a journal, head first; `!ID` is behind
 //     blind | see             the controllers cannot be asked, or can
 //     lose ID                 its volume is gone
@@ -33,7 +34,8 @@ const NAME = 'orders';
 
 class Scene {
   readonly objects = new Map<string, KubeObject>();
-  readonly silent = new Set<string>();
+  /** And what the controllers say of each. */
+  readonly silent = new Map<string, string>();
   readonly journals = new Map<string, readonly string[]>();
   readonly leaving = new Set<string>();
   readonly gone = new Set<string>();
@@ -78,7 +80,7 @@ class Scene {
   chain(): ChainView {
     const controllers = this.running('controller').filter((id) => !this.silent.has(id));
     if (this.blind || controllers.length === 0) return { kind: 'unknown', reason: 'silence' };
-    const ids = [...this.running('controller'), ...this.running('replica'), ...this.silent];
+    const ids = [...this.running('controller'), ...this.running('replica'), ...this.silent.keys()];
     const processes = [...new Set(ids)]
       .sort()
       .filter((id) => !this.gone.has(id) && !this.unseated.has(id))
@@ -93,7 +95,7 @@ class Scene {
         dataDirectory: '',
         version: '',
         reachable: !this.silent.has(id),
-        note: this.silent.has(id) ? 'does not answer' : this.leaving.has(id) ? 'is to leave' : '',
+        note: this.silent.get(id) ?? (this.leaving.has(id) ? 'is to leave' : ''),
       }));
     const journals = [...this.journals].map(([name, members]) => ({
       id: '0'.repeat(32),
@@ -112,7 +114,8 @@ class Scene {
         return { id, store: '', zone: '', address: '', role, live, synced: live, ...lsns };
       }),
     }));
-    const status = { cluster: '', featureLevel: 1, ready: true, processes, journals };
+    const ready = processes.some(({ kind, reachable }) => kind === 'replica' && reachable);
+    const status = { cluster: '', featureLevel: 1, ready, processes, journals };
     // cast: numbers of a scenario carry no brand.
     return { kind: 'known', status } as unknown as ChainView;
   }
@@ -322,7 +325,7 @@ function open(): Scenario {
         scene.start(first, args[1]);
         return [];
       case 'silent':
-        scene.silent.add(first);
+        scene.silent.set(first, args.slice(1).join(' ') || 'does not answer');
         return [];
       case 'back':
         scene.silent.delete(first);

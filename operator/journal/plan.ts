@@ -24,7 +24,17 @@ import { recovering } from './recovery.ts';
 import { isOld, notBack, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
 import { type Action, ensure, type Plan, type Progress, waiting, working } from './steps.ts';
-import { ASK, claimState, find, isFine, podsOf, troubleOf, type World } from './world.ts';
+import {
+  ASK,
+  claimState,
+  find,
+  giveUp,
+  isFine,
+  podsOf,
+  refusedVolume,
+  troubleOf,
+  type World,
+} from './world.ts';
 
 const BACKUPS_DEFAULT = 7;
 
@@ -37,11 +47,13 @@ export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
     recovering(world, ledger, settled, () => formatting(world, ledger, settled)) ??
     formatting(world, ledger, settled) ??
     restartIdle(world, ledger) ??
-    starting(world, ledger) ??
+    silent(world, ledger) ??
     grants(world, ledger) ??
     letIn(world, ledger, settled) ??
     letGo(world, ledger, settled) ??
     lost(world, ledger) ??
+    refused(world, ledger) ??
+    starting(world, ledger) ??
     restore(world, ledger, settled) ??
     journals(world, settled) ??
     roll(world, ledger);
@@ -192,19 +204,21 @@ function hibernation(world: World): Plan | null {
   return { actions: [], progress: working('Hibernating', message) };
 }
 
-/** Until the controllers answer, and every process that should be there is known to them. */
-function starting(world: World, ledger: Ledger): Plan | null {
+/** Until the controllers answer. */
+function silent(world: World, ledger: Ledger): Plan | null {
+  if (world.chain.kind === 'known') return null;
   const stuck = notBack(world, ledger);
-  if (stuck?.progress.kind === 'stalled' && world.chain.kind === 'unknown') return stuck;
-  if (world.chain.kind === 'unknown') {
-    const gone = ledger.controllers.filter((one) => claimState(world, one) === 'lost');
-    if (gone.length * 2 > ledger.controllers.length) return majorityLost(gone.map(({ id }) => id));
-    const message = `the controllers cannot be asked: ${world.chain.reason}`;
-    return { actions: [], progress: waiting('ControllersUnreachable', message) };
-  }
-  const { replicas } = ledger;
+  if (stuck?.progress.kind === 'stalled') return stuck;
+  const gone = ledger.controllers.filter((one) => claimState(world, one) === 'lost');
+  if (gone.length * 2 > ledger.controllers.length) return majorityLost(gone.map(({ id }) => id));
+  const message = `the controllers cannot be asked: ${world.chain.reason}`;
+  return { actions: [], progress: waiting('ControllersUnreachable', message) };
+}
+
+/** Until a replica is known to them. */
+function starting(world: World, { replicas }: Ledger): Plan | null {
   const some = replicas.some(({ id }) => isFine(world, id));
-  if (some || world.chain.status.ready) return null;
+  if (world.chain.kind === 'unknown' || some || world.chain.status.ready) return null;
   const message = 'no replica answers the controllers';
   return { actions: [], progress: waiting('ReplicasStarting', message) };
 }
@@ -241,8 +255,18 @@ function lost(world: World, ledger: Ledger): Plan | null {
   if (entry === undefined) return null;
   const message =
     `the volume of ${entry.id} is lost, and too few others serve to replace it by itself: bring ` +
-    `the volume back, or annotate with journal.dev/replace=${entry.id} to give it up`;
+    `the volume back; ${giveUp(entry.id)}`;
   return { actions: [], progress: { kind: 'stalled', reason: 'VolumeLost', message } };
+}
+
+/** A volume that is there and may not serve: never given up by itself, since people may swap it. */
+function refused(world: World, ledger: Ledger): Plan | null {
+  const entry = ledger.replicas.find(
+    ({ id, leaving }) => leaving === '' && refusedVolume(world, id) !== '',
+  );
+  if (entry === undefined) return null;
+  const message = `${entry.id}: ${refusedVolume(world, entry.id)}; ${giveUp(entry.id)}`;
+  return { actions: [], progress: { kind: 'stalled', reason: 'VolumeRefused', message } };
 }
 
 /** Before any journal is made: a restore leaves alone what is there. */

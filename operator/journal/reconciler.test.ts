@@ -233,6 +233,7 @@ test('what a deleted cluster left is adopted whole, or not at all', async () => 
     const part = await begin({}, restore(missing));
     await part.pass(1);
     assert.equal(part.condition('Stalled'), 'True AdoptionIncomplete', missing);
+    assert.match(part.events().join(), new RegExp(`${missing} is missing`));
     assert.equal(part.get('StatefulSet', 'orders-replica-1'), undefined);
   }
 });

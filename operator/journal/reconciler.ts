@@ -273,8 +273,6 @@ export class Reconciler {
     const message = error instanceof Error ? error.message : String(error);
     const none = { certificates: '', volumes: '', overdue: false };
     if (error instanceof ForeignObject) {
-      const note = message;
-      this.#parts.events.say(object, { type: 'Warning', reason: 'ForeignObject', note });
       const progress: Progress = { kind: 'stalled', reason: 'ForeignObject', message };
       return { progress, error: '', ...none };
     }
@@ -293,6 +291,11 @@ export class Reconciler {
   async #report(object: KubeObject, status: JournalClusterStatus): Promise<void> {
     const present = object.status;
     if (difference(status, present) === null && sameLists(status, present)) return;
+    const stuck = status.conditions?.find(({ type }) => type === 'Stalled');
+    if (stuck?.status === 'True') {
+      const { reason, message } = stuck;
+      this.#parts.events.say(object, { type: 'Warning', reason, note: message });
+    }
     const { apiVersion, kind, metadata } = object;
     const { name, namespace } = metadata;
     const body: KubeObject = {

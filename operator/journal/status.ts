@@ -13,6 +13,7 @@ import type { Progress } from './steps.ts';
 import {
   claimState,
   find,
+  giveUp,
   headedBy,
   isReady,
   journalsOf,
@@ -20,6 +21,7 @@ import {
   podsOf,
   podTrouble,
   processOf,
+  refusedVolume,
   type World,
 } from './world.ts';
 
@@ -171,7 +173,7 @@ function degraded(world: World, ledger: Ledger, settled: Settled): Finding {
   if (settled.hibernate) return ['Degraded', false, 'Hibernated', ''];
   const wrong = [...ledger.replicas, ...ledger.controllers]
     .map((entry) => processState(world, settled, entry))
-    .find(({ state }) => ['Unreachable', 'Lost', 'Failed'].includes(state));
+    .find(({ state }) => ['Unreachable', 'Lost', 'Refused', 'Failed'].includes(state));
   if (wrong === undefined) return ['Degraded', false, 'AllWell', ''];
   return ['Degraded', true, `Process${wrong.state}`, `${wrong.id}: ${wrong.message}`];
 }
@@ -298,6 +300,8 @@ function stateOf(world: World, settled: Settled, entry: Entry): readonly [string
   if (process === undefined) {
     return trouble === '' ? ['Starting', ''] : ['Failed', trouble];
   }
+  const refused = refusedVolume(world, id);
+  if (refused !== '') return ['Refused', `${refused}; ${giveUp(id)}`];
   if (!process.reachable) {
     return trouble === '' ? ['Unreachable', process.note] : ['Failed', trouble];
   }

@@ -1,6 +1,7 @@
 // What is seen of one cluster at one moment, and the questions that plan and status ask of it.
 
 import type { ClusterStatus, JournalStatus, ProcessStatus } from '../../transport/public.ts';
+import { REFUSED_VOLUME } from '../controller/status.ts';
 import type { JournalCluster } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { at, conditionOf, labelsOf, listAt, numberAt, textAt } from '../kube/fields.ts';
@@ -91,6 +92,13 @@ export function processOf(world: World, id: string): ProcessStatus | undefined {
   return world.chain.status.processes.find((one) => one.id === id);
 }
 
+/** Its volume is there, and is not the one that the registers name; empty where that is not so. */
+export function refusedVolume(world: World, id: string): string {
+  const process = processOf(world, id);
+  const refused = process?.reachable === false && process.note.startsWith(REFUSED_VOLUME);
+  return refused ? process.note : '';
+}
+
 /** Up, heard by the controllers, and nothing is wrong with it. */
 export function isFine(world: World, id: string): boolean {
   const process = processOf(world, id);
@@ -116,6 +124,9 @@ export const ASK = {
   /** Any new word: the authority is to be made anew. */
   rotate: 'journal.dev/rotate-authority',
 } as const;
+
+/** What to do where a volume does not come back. */
+export const giveUp = (id: string): string => `to give it up, annotate with ${ASK.replace}=${id}`;
 
 export function askedFor(world: World, id: string): boolean {
   const asked = world.cluster.metadata.annotations?.[ASK.replace] ?? '';

@@ -21,6 +21,9 @@ import { helmOf, installOperator, renewOperator } from './operator.ts';
 import { installPackages, obstacle } from './packages.ts';
 import { allStates, newestKept, removeLab, removeStale } from './state.ts';
 
+/** Of each node: a lab that stays may see many clusters, and no volume is used twice. */
+const KEPT_VOLUMES = 80;
+
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Runs it in the foreground and takes over its exit code. */
@@ -63,7 +66,7 @@ async function up(bare: boolean): Promise<void> {
   if (!bare) await prepare();
   const begun = Date.now();
   const took = (): string => `after ${Math.round((Date.now() - begun) / 1000)} s`;
-  const lab = await Lab.up({ say, kept: true });
+  const lab = await Lab.up({ say, kept: true, volumes: KEPT_VOLUMES });
   say(`${lab.state.lab} is ready ${took()}: three nodes in the zones a, b and c`);
   say(`its files, logs and kubeconfig: ${lab.state.folder}`);
   if (bare) return;
