@@ -7,6 +7,7 @@
 import type { Random } from '../io/random.ts';
 import type { Ledger } from './journal/ledger.ts';
 import type { Settled } from './journal/settle.ts';
+import { isAsWanted } from './journal/steps.ts';
 import { ASK, find, type World } from './journal/world.ts';
 import type { KubeObject } from './kube/api.ts';
 import { isKubeObject } from './kube/fields.ts';
@@ -71,9 +72,8 @@ export async function certify(
   }
   const state = await nextAuthority(world, settled, options, before, issuer);
   const bundle = bundleOf(state, issuer);
-  const secrets: KubeObject[] = [];
   const wanted = authoritySecret(settled, state, bundle);
-  if (JSON.stringify(before) !== JSON.stringify(state)) secrets.push(wanted);
+  const secrets = isAsWanted(world, wanted) ? [] : [wanted];
   let dueMillis = await authorityDue(state, options);
   for (const leaf of leavesOf(ledger, settled)) {
     const { secret, due } = await leafStep(world, settled, options, state, leaf, bundle);

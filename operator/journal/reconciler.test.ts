@@ -10,7 +10,7 @@ import { silent } from '../../io/logger.ts';
 import { nodeClock, nodeRandom } from '../../io/node.ts';
 import { micros } from '../../protocol/types.ts';
 import { MemoryKube } from '../../test/kube-api.ts';
-import { KubeError, type KubeObject, pathOf, RESOURCES } from '../kube/api.ts';
+import { isKind, KubeError, type KubeObject, pathOf, RESOURCES } from '../kube/api.ts';
 import { Cache } from '../kube/cache.ts';
 import { Events } from '../kube/events.ts';
 import { conditionOf, isObject, listAt, textAt } from '../kube/fields.ts';
@@ -74,6 +74,12 @@ async function begin(spec: object = {}, prepare: (api: MemoryKube) => void = () 
     [...api.objects.values()].filter(({ kind }) => kind === 'Event').map((one) => `${one.note}`);
   return { api, pass, get, condition, events, reconciler };
 }
+
+const kindOf = (object: KubeObject | undefined): keyof typeof RESOURCES => {
+  const { kind = '' } = object ?? {};
+  assert.ok(isKind(kind), `an object of kind ${kind} is there`);
+  return kind;
+};
 
 /** Until every watch has told what was written. */
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
@@ -235,6 +241,33 @@ test('what a deleted cluster left is adopted whole, or not at all', async () => 
     assert.equal(part.condition('Stalled'), 'True AdoptionIncomplete', missing);
     assert.match(part.events().join(), new RegExp(`${missing} is missing`));
     assert.equal(part.get('StatefulSet', 'orders-replica-1'), undefined);
+  }
+});
+
+test('another deletion policy holds for all that was made before, or for none of it', async () => {
+  const { api, pass, get } = await begin();
+  await pass(3);
+  const kept = [
+    get('ConfigMap', 'orders-ledger'),
+    get('Secret', 'orders-ca'),
+    get('PersistentVolumeClaim', 'orders-replica-1-data'),
+    get('PersistentVolumeClaim', 'orders-controller-3-data'),
+  ].map((one) => pathFor(kindOf(one), one?.metadata.name ?? ''));
+  for (const [deletionPolicy, owners] of [
+    ['Delete', 1],
+    ['Retain', 0],
+  ] as const) {
+    const cluster = api.objects.get(CLUSTER);
+    assert.ok(cluster && isObject(cluster.spec));
+    api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, deletionPolicy } });
+    await pass(2);
+    for (const path of kept) {
+      const { ownerReferences = [] } = api.objects.get(path)?.metadata ?? {};
+      assert.equal(ownerReferences.length, owners, `${path} under ${deletionPolicy}`);
+    }
+    const before = api.writes.length;
+    await pass(2);
+    assert.deepEqual(api.writes.slice(before), []);
   }
 });
 

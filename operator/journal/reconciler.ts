@@ -27,7 +27,7 @@ import { Patience } from './patience.ts';
 import { plan } from './plan.ts';
 import { type Settled, settle } from './settle.ts';
 import { type Outcome, statusOf } from './status.ts';
-import type { Progress } from './steps.ts';
+import { isAsWanted, type Progress } from './steps.ts';
 import { find, type World } from './world.ts';
 
 export interface ReconcilerParts {
@@ -212,6 +212,10 @@ export class Reconciler {
       world = await this.#writeLedger(object, world, ledger, change.why);
     }
     const settled = settle(world.cluster, ledger);
+    // Whether it goes with the JournalCluster is for the spec to say, which may have changed.
+    if (!suspended && !isAsWanted(world, ledgerMap(settled, ledger))) {
+      world = await this.#writeLedger(object, world, ledger, '');
+    }
     return { kind: 'ready', world, state: { ledger, settled } };
   }
 

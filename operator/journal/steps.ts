@@ -72,6 +72,9 @@ export function ensure(world: World, wanted: KubeObject): readonly Action[] {
   return [{ kind: 'apply', object: wanted, before: present, why }];
 }
 
+export const isAsWanted = (world: World, wanted: KubeObject): boolean =>
+  ensure(world, wanted).length === 0;
+
 /** An owner that should be there no more: what is kept must not go with the JournalCluster. */
 function ownerDifference(wanted: KubeObject, present: KubeObject): string | null {
   const owned = (object: KubeObject): boolean =>

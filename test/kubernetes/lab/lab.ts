@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { build } from '../../../tools/build.ts';
 import { Api, type KubeObject, record } from './api.ts';
 import { freeze, makeGroups } from './cgroups.ts';
@@ -25,6 +25,7 @@ export interface LabOptions {
   readonly volumes?: number;
 }
 
+const PLUGINS = join(import.meta.dirname, '../../../bin');
 const ZONES = ['a', 'b', 'c'];
 const READY_MILLIS_MAX = 120_000;
 const VOLUME_SIZE = '10Gi';
@@ -135,6 +136,13 @@ export class Lab {
   /** A command in the cluster's network, beside the API server. */
   inside(command: readonly string[]): string[] {
     return this.network.inside(command);
+  }
+
+  /** A command as a user has it: kubectl, its plugin `kubectl journal`, and a kubeconfig. */
+  userCommand(command: readonly string[]): string[] {
+    const programs = [dirname(this.tool('kubectl')), PLUGINS, process.env.PATH ?? ''];
+    const settings = [`KUBECONFIG=${this.kubeconfig}`, `PATH=${programs.join(':')}`];
+    return this.inside(['env', ...settings, ...command]);
   }
 
   kubectlCommand(args: readonly string[]): string[] {

@@ -4,7 +4,7 @@
 //   npm run cluster -- up bare                  the same without an operator
 //   npm run cluster -- renew                    builds the image again and restarts the operator
 //   npm run cluster -- prepare                  installs, builds and packs all that `up` needs
-//   npm run cluster -- kubectl get nodes        talks to it
+//   npm run cluster -- kubectl get nodes        talks to it; kubectl journal … is there, too
 //   npm run cluster -- helm list -A             Helm, at its charts
 //   npm run cluster -- in COMMAND…              runs a command in its network
 //   npm run cluster -- cut|heal ZONE            pulls a zone's cable, puts it back
@@ -118,13 +118,13 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
     case 'renew':
       return renewOperator(await open(), say);
     case 'kubectl':
-      return hand((await open()).kubectlCommand(rest));
+      return hand((await open()).userCommand(['kubectl', ...rest]));
     case 'helm': {
       const lab = await open();
       return hand(lab.inside([await helmProgram(), '--kubeconfig', lab.kubeconfig, ...rest]));
     }
     case 'in':
-      return hand((await open()).inside(rest));
+      return hand((await open()).userCommand(rest));
     case 'cut':
       return (await open()).network.cut(needed(first, 'the zone'));
     case 'heal':
