@@ -31,6 +31,7 @@ import {
   type Pair,
   readCertificate,
   renewalMillis,
+  troubleOfIssuer,
 } from './pki.ts';
 
 const DAY_MILLIS = 86_400_000;
@@ -66,10 +67,7 @@ export async function certify(
     return { ...nothing, trouble: `Secret ${names.authority} holds no authority: restore it` };
   }
   const issuer = issuerOf(world, settled);
-  if (issuer === null) {
-    const name = settled.tls.issuerSecretName;
-    return { ...nothing, trouble: `Secret ${name} is not there, or has no tls.crt and tls.key` };
-  }
+  if (typeof issuer === 'string') return { ...nothing, trouble: issuer };
   const state = await nextAuthority(world, settled, options, before, issuer);
   const bundle = bundleOf(state, issuer);
   const wanted = authoritySecret(settled, state, bundle);
@@ -87,12 +85,17 @@ type Issuer =
   | { readonly kind: 'own' }
   | { readonly kind: 'given'; readonly pair: Pair; readonly root: string };
 
-/** Null where the Secret that the spec names cannot be used. */
-function issuerOf(world: World, { tls }: Settled): Issuer | null {
-  if (tls.issuerSecretName === '') return { kind: 'own' };
-  const secret = find(world, 'Secret', tls.issuerSecretName);
+/** In words, where the Secret that the spec names cannot be used. */
+function issuerOf({ objects, nowMillis }: World, { tls }: Settled): Issuer | string {
+  const { issuerSecretName: name } = tls;
+  if (name === '') return { kind: 'own' };
+  const secret = find({ objects }, 'Secret', name);
+  if (!isKubeObject(secret)) return `Secret ${name} is not there`;
   const pair = readPair(secret);
-  if (!isKubeObject(secret) || pair.cert === '' || pair.key === '') return null;
+  const missing = ['tls.crt', 'tls.key'].filter((key) => decodedAt(secret, key) === '');
+  if (missing.length > 0) return `Secret ${name} has no ${missing.join(' and no ')}`;
+  const wrong = troubleOfIssuer(pair, nowMillis);
+  if (wrong !== '') return `Secret ${name}: ${wrong}`;
   return { kind: 'given', pair, root: decodedAt(secret, 'ca.crt') };
 }
 

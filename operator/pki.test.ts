@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -14,7 +14,15 @@ import { JournalError } from '../protocol/errors.ts';
 import { micros } from '../protocol/types.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import { clusterMethods } from '../transport/methods.ts';
-import { createAuthority, isDue, issue, joinPems, readCertificate, renewalMillis } from './pki.ts';
+import {
+  createAuthority,
+  isDue,
+  issue,
+  joinPems,
+  readCertificate,
+  renewalMillis,
+  troubleOfIssuer,
+} from './pki.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'journal-pki-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -120,6 +128,41 @@ test('an authority of somebody else: RSA by openssl, with an intermediate', asyn
   writeFileSync(at('leaf.crt'), leaf.cert);
   openssl('verify', '-CAfile', at('root.crt'), '-untrusted', at('mid.crt'), at('leaf.crt'));
   assert.equal(leaf.cert.match(/BEGIN CERTIFICATE/g)?.length, 2);
+});
+
+test('the key of an issuer may be in the form that cert-manager or openssl writes', async () => {
+  const at = (name: string): string => join(folder, name);
+  const openssl = (...args: readonly string[]): string =>
+    execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  for (const [kind, ...how] of [
+    ['RSA', 'rsa', '-traditional'],
+    ['EC', 'ec'],
+  ]) {
+    const algorithm = kind === 'RSA' ? ['rsa:2048'] : ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+    const files = ['-keyout', at('own.key'), '-out', at('own.crt')];
+    const request = ['req', '-x509', '-nodes', '-days', '2', '-subj', '/CN=own'];
+    openssl(...request, '-newkey', ...algorithm, ...files);
+    const key = openssl(...how, '-in', at('own.key'));
+    assert.match(key, new RegExp(`BEGIN ${kind} PRIVATE KEY`));
+    const cert = readFileSync(at('own.crt'), 'utf8');
+    assert.equal(troubleOfIssuer({ cert, key }, Date.now()), '');
+    const leaf = new X509Certificate((await issue({ cert, key }, server, issuing('03'))).cert);
+    assert.ok(leaf.verify(new X509Certificate(cert).publicKey));
+  }
+});
+
+test('a pair that cannot issue is told by what is wrong with it', async () => {
+  const authority = await createAuthority('orders', issuing('01'));
+  const other = await createAuthority('orders', issuing('02'));
+  const leaf = await issue(authority, server, issuing('03'));
+  const says = (cert: string, key: string, days = 0): string =>
+    troubleOfIssuer({ cert, key }, Date.now() + days * DAY);
+  assert.equal(says(authority.cert, authority.key), '');
+  assert.equal(says('nothing', authority.key), 'tls.crt is no certificate in PEM');
+  assert.match(says(authority.cert, 'nothing'), /^tls\.key is no private key in PEM/);
+  assert.match(says(leaf.cert, leaf.key), /^tls\.crt is of no authority/);
+  assert.equal(says(authority.cert, other.key), 'tls.key is not the key of tls.crt');
+  assert.match(says(authority.cert, authority.key, 31), /^tls\.crt has been over since /);
 });
 
 test('processes prove themselves by IP address, also while the authority changes', async () => {

@@ -4,6 +4,7 @@
 // members, controllers and the cluster's Service, never an address of a pod.
 
 import 'reflect-metadata';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -95,6 +96,26 @@ export async function issue(authority: Pair, subject: Subject, issuing: Issuing)
   return { cert: chain, key: await pemOfKey(keys.privateKey) };
 }
 
+/** Why a pair that somebody else made cannot issue, by its files; empty where it can. */
+export function troubleOfIssuer({ cert, key }: Pair, nowMillis: number): string {
+  const certificate = attempt(() => new X509Certificate(cert));
+  const own = attempt(() => createPrivateKey(key));
+  if (certificate === null) return 'tls.crt is no certificate in PEM';
+  if (own === null) return 'tls.key is no private key in PEM, without a passphrase';
+  if (!certificate.ca) return 'tls.crt is of no authority: it has not CA:TRUE';
+  if (!certificate.checkPrivateKey(own)) return 'tls.key is not the key of tls.crt';
+  const { validTo } = certificate;
+  return Date.parse(validTo) > nowMillis ? '' : `tls.crt has been over since ${validTo}`;
+}
+
+function attempt<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}
+
 /** Reads the first certificate of a PEM; null where it cannot be read. */
 export async function readCertificate(text: string): Promise<Reading | null> {
   try {
@@ -163,12 +184,9 @@ async function pemOfKey(key: Key): Promise<string> {
   return `${x509.PemConverter.encode(bytes, 'PRIVATE KEY')}\n`;
 }
 
-/** A key of the own authority, or of one that somebody else made: PKCS #8, EC or RSA. */
+/** A key of the own authority, or of one that somebody else made: EC or RSA, in any PEM form. */
 async function importKey(text: string, issuer: x509.X509Certificate): Promise<Key> {
-  const [block] = x509.PemConverter.decodeWithHeaders(text);
-  if (block === undefined || block.type !== 'PRIVATE KEY') {
-    throw new Error(`the authority's key is ${block?.type ?? 'no PEM'}, allowed is PKCS #8`);
-  }
+  const bytes = createPrivateKey(text).export({ type: 'pkcs8', format: 'der' });
   const algorithm = { ...issuer.publicKey.algorithm, hash: 'SHA-256' };
-  return await crypto.subtle.importKey('pkcs8', block.rawData, algorithm, false, ['sign']);
+  return await crypto.subtle.importKey('pkcs8', bytes, algorithm, false, ['sign']);
 }
