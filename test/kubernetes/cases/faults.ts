@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { History } from '../../../sim/checkers/history.ts';
 import type { KubeObject } from '../lab/api.ts';
 import { pause, until } from '../lab/commands.ts';
 import { isReady, type Lab } from '../lab/lab.ts';
 import type { LabNode } from '../lab/node.ts';
 import { scaleOperator } from '../lab/operator.ts';
-import { judge, nowMicros, PodLoad } from '../load/pod.ts';
+import { type Gap, judge, nowMicros, PodLoad } from '../load/pod.ts';
 import { replicaPods, replicasOf, whole } from './cluster.ts';
 import { CLUSTER, NAMESPACE } from './user.ts';
 
@@ -127,10 +128,18 @@ export function faultCases(theLab: () => Lab, names = Object.keys(faults)): void
         zone,
       });
       const from = nowMicros();
-      await fault(victim);
-      const { millis } = await whole(lab, NAMESPACE, CLUSTER);
-      const gap = load.longestGap(from);
-      const { wrong, checked } = judge(await load.stop());
+      let gap: Gap;
+      let millis: number;
+      let history: History;
+      try {
+        await fault(victim);
+        ({ millis } = await whole(lab, NAMESPACE, CLUSTER));
+        gap = load.longestGap(from);
+        history = await load.stop();
+      } finally {
+        await load.remove();
+      }
+      const { wrong, checked } = judge(history);
       context.diagnostic(
         `longest pause ${Math.round(gap.seenMillis)} ms; whole ${Math.round(millis)} ms after; ` +
           `${checked} checks`,

@@ -5,7 +5,7 @@ import type { History } from '../../../sim/checkers/history.ts';
 import { type KubeObject, record } from '../lab/api.ts';
 import { until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
-import { judge, nowMicros, PodLoad } from '../load/pod.ts';
+import { type Gap, judge, nowMicros, PodLoad } from '../load/pod.ts';
 import {
   clusterPath,
   conditionOf,
@@ -118,9 +118,15 @@ export class Subject {
     const { lab, namespace, name: cluster } = this;
     const load = await PodLoad.start(lab, { namespace, cluster, journal, zone });
     const from = nowMicros();
-    await work();
-    const gap = load.longestGap(from);
-    const history = await load.stop();
+    let gap: Gap;
+    let history: History;
+    try {
+      await work();
+      gap = load.longestGap(from);
+      history = await load.stop();
+    } finally {
+      await load.remove();
+    }
     const { wrong, checked } = judge(history);
     assert.deepEqual(wrong, []);
     assert.ok(checked > 100, `only ${checked} checks`);

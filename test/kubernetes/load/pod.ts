@@ -154,10 +154,14 @@ export class PodLoad {
     );
     this.#complain();
     const operations = operationsOf(this.#lines());
-    const { namespace } = this.#options;
-    const pod = ['--namespace', namespace, 'delete', `pod/${this.#name}`, '--wait=false'];
-    await this.#lab.kubectl(pod);
+    await this.remove();
     return { operations, finals: [] };
+  }
+
+  /** Removes its pod, ended or not; one that is gone is no error. */
+  async remove(): Promise<void> {
+    const pod = ['delete', `pod/${this.#name}`, '--wait=false', '--ignore-not-found'];
+    await this.#lab.kubectl(['--namespace', this.#options.namespace, ...pod]);
   }
 
   #complain(): void {
