@@ -191,6 +191,8 @@ class AppendRun {
       if (batch.length === 0) break;
       await this.#append(batch);
     }
+    // Nothing to append is no reason to say that all is well with a journal that is not there.
+    if (this.#records === 0) await this.#journal.tail({ signal });
     await this.#summary();
   }
 

@@ -165,13 +165,23 @@ class Import {
           `allowed is --gap-max, which is ${this.#flags.gapMax}`,
       );
     }
-    const { signal } = this.#at;
-    for (let next = this.#last + 1; next <= end; next += 1) {
-      await this.#journal.setCursor(GAP_CURSOR, lsn(this.#last), { signal });
+    const consumed = this.#last;
+    while (this.#last < end) {
+      await this.#fillOne(consumed);
+      this.#last = lsn(this.#last + 1);
     }
-    const { endLsn } = await this.#journal.tail({ signal });
-    if (endLsn !== end) throw this.#shifted(lsn(end + 1), lsn(endLsn + 1));
-    this.#last = end;
+  }
+
+  /** An attempt whose answer was lost is tried again, and then finds the position taken. */
+  async #fillOne(consumed: Lsn): Promise<void> {
+    const [expectEnd, signal] = [this.#last, this.#at.signal];
+    try {
+      await this.#journal.setCursor(GAP_CURSOR, consumed, { expectEnd, signal });
+    } catch (error) {
+      if (!(error instanceof JournalError) || error.code !== 'CONDITION_FAILED') throw error;
+      const { endLsn } = await this.#journal.tail({ signal });
+      if (endLsn !== expectEnd + 1) throw this.#shifted(lsn(expectEnd + 1), lsn(endLsn + 1));
+    }
   }
 
   async #forgetCursor(): Promise<void> {

@@ -170,15 +170,27 @@ export class Journal {
     return (await this.#ask(journalMethods.cursors, request, 'head', options)).cursors;
   }
 
-  /** Registers or moves a cursor to the last position that was consumed; `null` deletes it. */
-  setCursor(name: string, position: number | null, options: CallOptions = {}): Promise<void> {
-    const at = checked(() => {
+  /**
+   * Registers or moves a cursor to the last position that was consumed; `null` deletes it. With
+   * `expectEnd` only where the journal ends right there, so that the entry is the next position;
+   * CONDITION_FAILED else, which after a retry may mean that it is written: `tail` tells.
+   */
+  setCursor(
+    name: string,
+    position: number | null,
+    options: CallOptions & { readonly expectEnd?: number | undefined } = {},
+  ): Promise<void> {
+    const { expectEnd } = options;
+    const request = checked(() => {
       checkCursor(name);
-      return position === null ? null : lsn(position, 'lsn');
+      return {
+        journal: this.name,
+        name,
+        lsn: position === null ? null : lsn(position, 'lsn'),
+        expectEnd: expectEnd === undefined ? null : lsn(expectEnd, 'expectEnd'),
+      };
     });
-    return this.#within(options, (deadline) =>
-      setCursor(this.#world, this.name, name, at, deadline),
-    );
+    return this.#within(options, (deadline) => setCursor(this.#world, request, deadline));
   }
 
   /** Linearizable: the last record with the key, the last claim and its lease. */

@@ -3,7 +3,7 @@
 import { JournalError } from '../protocol/errors.ts';
 import { FIRST_LSN, type Lsn, lsn, micros, NO_LSN, NUMBER_MAX } from '../protocol/types.ts';
 import { journalMethods } from '../transport/methods.ts';
-import type { JournalRecord } from '../transport/public.ts';
+import type { JournalRecord, SetCursorRequest } from '../transport/public.ts';
 import { ask, QUICK_MICROS, type World } from './calls.ts';
 import { Cursor, type CursorStart, type Delivery, tailAnswer } from './cursor.ts';
 import { checked, checkFrom, checkTimeout, type From, type ResumeToken, whole } from './input.ts';
@@ -160,7 +160,8 @@ class Reader implements Subscription {
         } else if (position.kind === 'lsn') {
           // Registered at once, so that no trim passes what it has not seen.
           const before = lsn(position.lsn - 1);
-          await setCursor(this.#world, journal, this.#name, before, deadline);
+          const cursor = { journal, name: this.#name, lsn: before, expectEnd: null };
+          await setCursor(this.#world, cursor, deadline);
         }
         saver = new CursorSaver(this.#world, journal, this.#name, saved ?? NO_LSN);
       }
@@ -244,11 +245,12 @@ class CursorSaver {
 
   async #save(): Promise<void> {
     const consumed = this.#consumed;
+    const cursor = { journal: this.#journal, name: this.#name, lsn: consumed, expectEnd: null };
     const { clock } = this.#world;
     this.#savedAt = clock.now();
     const deadline = new Deadline(clock, SAVE_TIMEOUT_MILLIS);
     try {
-      await setCursor(this.#world, this.#journal, this.#name, consumed, deadline);
+      await setCursor(this.#world, cursor, deadline);
       this.#saved = consumed;
     } finally {
       deadline.close();
@@ -259,14 +261,13 @@ class CursorSaver {
 /** Registers or moves a cursor, or deletes it (`null`); the same twice is the same once. */
 export async function setCursor(
   world: World,
-  journal: string,
-  name: string,
-  lsn: Lsn | null,
+  request: SetCursorRequest,
   deadline: Deadline,
 ): Promise<void> {
+  const { journal } = request;
   await ask(world, {
     method: journalMethods.setCursor,
-    request: { journal, name, lsn },
+    request,
     journal,
     preference: 'head',
     writes: true,

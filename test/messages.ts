@@ -88,7 +88,12 @@ export const MESSAGES: Readonly<Record<string, readonly [Any<unknown>, Any<unkno
     record<open.TrimAnswer>({ firstLsn: position }),
   ],
   '/journal.v1.Journal/SetCursor': [
-    record<open.SetCursorRequest>({ journal: label, name: label, lsn: orNull(position) }),
+    record<open.SetCursorRequest>({
+      journal: label,
+      name: label,
+      lsn: orNull(position),
+      expectEnd: orNull(position),
+    }),
     nothing,
   ],
   '/journal.v1.Journal/Cursors': [named, record<open.CursorsAnswer>({ cursors: list(cursor) })],

@@ -160,6 +160,8 @@ export interface SetCursorRequest {
   readonly journal: string;
   readonly name: string;
   readonly lsn: Lsn | null;
+  /** Only if the journal ends there, entries of the journal's own included. */
+  readonly expectEnd: Lsn | null;
 }
 
 export interface CursorsAnswer {

@@ -110,16 +110,20 @@ function takeTrim(
 function takeCursor(
   state: ChainState,
   request: RequestId,
-  { name, lsn: at }: Extract<ChainRequest, { kind: 'cursor' }>,
+  { name, lsn: at, expectEnd }: Extract<ChainRequest, { kind: 'cursor' }>,
   effects: ChainEffect[],
 ): void {
   const { limits, trimmedLsn } = state.tables.scalars;
   const known = state.tables.cursors.has(name);
-  if (at === null && !known) {
+  const { endLsn } = state.shape;
+  if (expectEnd !== null && expectEnd !== endLsn) {
+    const message = `expected the end ${expectEnd}, it is ${endLsn}`;
+    refuse(request, refusal('CONDITION_FAILED', message, { tailLsn: endLsn }), effects);
+  } else if (at === null && !known) {
     refuse(request, refusal('NOT_FOUND', `no cursor ${name}`), effects);
-  } else if (at !== null && at > state.shape.endLsn) {
-    const message = `lsn is ${at}, allowed is at most ${state.shape.endLsn}`;
-    refuse(request, refusal('OUT_OF_RANGE', message, { tailLsn: state.shape.endLsn }), effects);
+  } else if (at !== null && at > endLsn) {
+    const message = `lsn is ${at}, allowed is at most ${endLsn}`;
+    refuse(request, refusal('OUT_OF_RANGE', message, { tailLsn: endLsn }), effects);
   } else if (at !== null && !known && state.tables.cursors.size >= limits.cursors) {
     const message = `the journal holds ${limits.cursors} cursors, which is its limit`;
     refuse(request, refusal('LIMIT_EXCEEDED', message), effects);

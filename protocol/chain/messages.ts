@@ -125,7 +125,13 @@ export type ChainRequest =
   | AppendRequest
   /** `through` at most the committed position; cursors hold unless `force`. */
   | { readonly kind: 'trim'; readonly through: Lsn; readonly force: boolean }
-  | { readonly kind: 'cursor'; readonly name: string; readonly lsn: Lsn | null }
+  /** With `expectEnd` only as the position right after it. */
+  | {
+      readonly kind: 'cursor';
+      readonly name: string;
+      readonly lsn: Lsn | null;
+      readonly expectEnd: Lsn | null;
+    }
   | { readonly kind: 'forget'; readonly key: string }
   /** What is committed now: the linearizable read, at any member. */
   | { readonly kind: 'readIndex' }

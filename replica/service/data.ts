@@ -128,9 +128,9 @@ class DataService {
   }
 
   async setCursor(request: SetCursorRequest, context: CallContext): Promise<Nothing> {
-    const { journal, name, lsn } = request;
+    const { journal, ...cursor } = request;
     const host = await this.#host(journal, context, 'read');
-    await this.#parts.asker.ask(host, { kind: 'cursor', name, lsn }, 'applied', context.signal);
+    await this.#parts.asker.ask(host, { kind: 'cursor', ...cursor }, 'applied', context.signal);
     return {};
   }
 

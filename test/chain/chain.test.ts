@@ -237,7 +237,12 @@ function requestOf(command: string, words: readonly string[]): ChainRequest {
     case 'trim':
       return { kind: 'trim', through: lsn(Number(first)), force: second === 'force' };
     case 'cursor':
-      return { kind: 'cursor', name: first, lsn: second === 'none' ? null : lsn(Number(second)) };
+      return {
+        kind: 'cursor',
+        name: first,
+        lsn: second === 'none' ? null : lsn(Number(second)),
+        expectEnd: words[2] === undefined ? null : lsn(Number(words[2])),
+      };
     case 'forget':
     case 'key':
       return { kind: command, key: first };

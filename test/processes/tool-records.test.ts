@@ -52,6 +52,7 @@ describe('append, read, tail', () => {
     const summary = json(await done('append quiet -q --json', '{"data":"c"}'));
     assert.deepEqual(summary, [{ records: 1, firstLsn: 3, lastLsn: 3 }]);
     assert.equal(await done('append quiet', ''), '');
+    await fails('append nowhere', 6, /nowhere/, '');
     assert.equal(await done('tail quiet'), '3\n');
   });
 

@@ -156,7 +156,7 @@ describe('one replica alone', () => {
     await house.append(a, name, ['one', 'two', 'three', 'four']);
     const ask = house.network.call.bind(house.network);
     const { address } = a.replica;
-    const cursor = { journal: name, name: 'reader', lsn: position(2) };
+    const cursor = { journal: name, name: 'reader', lsn: position(2), expectEnd: null };
     await ask(address, journalMethods.setCursor, cursor, CALL);
     const trim = { journal: name, through: position(3), force: false };
     await assert.rejects(
@@ -315,7 +315,7 @@ describe('one replica alone', () => {
     await eventually('old records go', async () => (await first()) > 80);
     const held = await first();
     assert.ok(held < 150, `${held}`);
-    const cursor = { journal: name, name: 'slow', lsn: position(held) };
+    const cursor = { journal: name, name: 'slow', lsn: position(held), expectEnd: null };
     await ask(address, journalMethods.setCursor, cursor, CALL);
     await eventually('appends are refused', async () => {
       try {

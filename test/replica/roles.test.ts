@@ -71,7 +71,7 @@ describe('roles', () => {
     const named = { journal: 'orders' };
     const trim = (through: number, force: boolean) => () =>
       ask(address, journalMethods.trim, { ...named, through: position(through), force }, CALL);
-    const cursor = { ...named, name: 'slow', lsn: position(1) };
+    const cursor = { ...named, name: 'slow', lsn: position(1), expectEnd: null };
     const calls: Record<string, () => Promise<unknown>> = {
       append: () => house.append(one, 'orders', ['a', 'b', 'c']),
       read: () => house.read(one, 'orders', 1),

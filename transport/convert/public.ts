@@ -257,11 +257,17 @@ export const trimAnswerCodec: Codec<plain.TrimAnswer> = codec(
 export const setCursorCodec: Codec<plain.SetCursorRequest> = codec(
   'SetCursorRequest',
   wire.SetCursorRequest,
-  ({ journal, name, lsn: position }) => ({ journal, name, lsn: position?.toString() }),
-  ({ journal, name, lsn: position }) => ({
+  ({ journal, name, lsn: position, expectEnd }) => ({
+    journal,
+    name,
+    lsn: position?.toString(),
+    expectEnd: expectEnd?.toString(),
+  }),
+  ({ journal, name, lsn: position, expectEnd }) => ({
     journal: journalName(journal),
     name: label('cursor name', name),
     lsn: position === undefined ? null : lsnText('lsn', position),
+    expectEnd: expectEnd === undefined ? null : lsnText('expect_end', expectEnd),
   }),
 );
 

@@ -380,7 +380,14 @@ export interface SetCursorRequest {
   journal: string;
   name: string;
   /** Last position consumed; left out: the cursor is deleted. */
-  lsn?: string | undefined;
+  lsn?:
+    | string
+    | undefined;
+  /**
+   * Only if the journal ends here, so that the entry takes the position right after; else
+   * CONDITION_FAILED with the end as tail_lsn.
+   */
+  expectEnd?: string | undefined;
 }
 
 export interface SetCursorResponse {
@@ -3277,7 +3284,7 @@ export const TrimResponse: MessageFns<TrimResponse> = {
 };
 
 function createBaseSetCursorRequest(): SetCursorRequest {
-  return { journal: "", name: "", lsn: undefined };
+  return { journal: "", name: "", lsn: undefined, expectEnd: undefined };
 }
 
 export const SetCursorRequest: MessageFns<SetCursorRequest> = {
@@ -3290,6 +3297,9 @@ export const SetCursorRequest: MessageFns<SetCursorRequest> = {
     }
     if (message.lsn !== undefined) {
       writer.uint32(24).int64(message.lsn);
+    }
+    if (message.expectEnd !== undefined) {
+      writer.uint32(32).int64(message.expectEnd);
     }
     return writer;
   },
@@ -3329,6 +3339,14 @@ export const SetCursorRequest: MessageFns<SetCursorRequest> = {
             }
 
             message.lsn = reader.int64().toString();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.expectEnd = reader.int64().toString();
             continue;
           }
         }
