@@ -7,8 +7,14 @@ import { join } from 'node:path';
 // cannot be written, every start compiles again.
 enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'journal'));
 
-// Loaded only now, so that the cache serves it.
-const { run } = await import('./program.ts');
+// What follows is loaded only now, so that the cache serves it.
+const [name = '', ...args] = process.argv.slice(2);
+const { isProcess, startProcess } = await import('./dev/start.ts');
+if (isProcess(name)) await startProcess(name, args);
+else {
+  const { run } = await import('./program.ts');
+  process.exitCode = await run(process.argv.slice(2));
+}
 
 // Whatever still holds the event loop (a socket that lingers, stdin) is no longer of use.
-process.exit(await run(process.argv.slice(2)));
+process.exit();

@@ -44,6 +44,7 @@ export function buildProgram(): Command {
     .description('A durable, totally ordered log, replicated over three zones.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .enablePositionalOptions()
+    .commandsGroup('Tool:')
     .addHelpText('after', EXIT_CODES);
   const groups: readonly [string, readonly Command[]][] = [
     ['Run:', [devCommand(), replicaCommand(), controllerCommand(), operatorCommand()]],
@@ -80,7 +81,7 @@ export function buildProgram(): Command {
 function settle(command: Command): void {
   command.exitOverride();
   command.configureOutput({ outputError: () => {} });
-  command.helpCommand(false);
+  command.helpCommand(command.commands.length > 0);
   for (const below of command.commands) settle(below);
 }
 

@@ -217,5 +217,5 @@ export function flagRows({ prefix, flags }: Pick<Vocabulary, 'prefix' | 'flags'>
 
 /** The row of a flag that no environment variable sets. */
 export function switchRow(left: string, help: string): string {
-  return `${`  --${left}`.padEnd(COLUMN)}${help}\n`;
+  return `${`  --${left} `.padEnd(COLUMN)}${help}\n`;
 }

@@ -15,10 +15,12 @@ const HEADER_BYTES = 20;
 const USER = 65_532;
 const ENTRIES = [
   'cli/program.ts',
+  'cli/dev/start.ts',
   'client/index.ts',
   'replica/main.ts',
   'operator/main.ts',
   'operator/controller/main.ts',
+  'transport/reflection.ts',
 ];
 
 const [, , folder = ''] = process.argv;

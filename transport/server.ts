@@ -24,7 +24,7 @@ import type { Micros } from '../protocol/types.ts';
 import { bufferOf, bytesOf, chunksOf, Outflow } from './flow.ts';
 import { type Health, PROTOCOL_KEY, PROTOCOL_VERSION } from './health.ts';
 import type { NetworkLimits } from './limits.ts';
-import { addHealth, addReflection } from './services.ts';
+import { addServices } from './services.ts';
 import { toStatus } from './status.ts';
 
 export interface ListenOptions {
@@ -85,8 +85,9 @@ export async function listen(
     );
   }
   if (handlers.some(({ method }) => method.path.startsWith('/journal.v1.'))) {
-    addHealth(server, health);
-    addReflection(server);
+    addServices(server, health, (error) => {
+      options.logger.warn({ error }, 'this server has no reflection');
+    });
   }
   const widen = widenWindows(server, limits.windowBytes);
   const port = await bind(server, address, credentials);
