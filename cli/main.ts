@@ -7,6 +7,9 @@ import { join } from 'node:path';
 // cannot be written, every start compiles again.
 enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'journal'));
 
+// Of what a library does that Node.js will refuse one day the user of a tool need not hear.
+process.noDeprecation = true;
+
 // What follows is loaded only now, so that the cache serves it.
 const [name = '', ...args] = process.argv.slice(2);
 const { isProcess, startProcess } = await import('./dev/start.ts');

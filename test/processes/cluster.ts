@@ -1,6 +1,6 @@
 // A cluster of real processes in a temporary directory, as `journal dev` runs it, for one test.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -210,14 +210,7 @@ export class Cluster {
     const plan = planOf(record, this.data);
     const found = [...plan.replicas, ...plan.controllers].find(({ name }) => name === member);
     if (found === undefined) throw new Error(`no process is called ${member}`);
-    const log = openSync(found.log, 'a');
-    const env = { ...process.env, ...this.#faultEnvironment() };
-    const child = spawn(process.execPath, [main, ...found.args], {
-      env,
-      stdio: ['ignore', log, log],
-    });
-    closeSync(log);
-    this.#restarted.push(child);
+    this.#restarted.push(startLogged(found.args, found.log, this.#faultEnvironment()));
   }
 
   /** All members serve and are in step. */
@@ -301,6 +294,18 @@ export function startJournal(args: readonly string[], env: NodeJS.ProcessEnv = {
   return spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } });
 }
 
+/** Starts the tool as a process that writes to the file `log`. */
+export function startLogged(args: readonly string[], log: string, env: NodeJS.ProcessEnv = {}) {
+  const to = openSync(log, 'a');
+  const options = {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', to, to],
+  } satisfies SpawnOptions;
+  const child = spawn(process.execPath, [main, ...args], options);
+  closeSync(to);
+  return child;
+}
+
 export function output(child: ChildProcess): Promise<Ended> {
   const pieces: { stdout: Buffer[]; stderr: Buffer[] } = { stdout: [], stderr: [] };
   child.stdout?.on('data', (piece: Buffer) => pieces.stdout.push(piece));
@@ -344,7 +349,7 @@ function compileShim(directory: string): void {
 const taken = new Set<number>();
 
 /** The first of `count` ports in a row that nobody listens at. */
-async function freePorts(count: number): Promise<number> {
+export async function freePorts(count: number): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
     // Below the ports that the system gives to outgoing connections.
     const first = 12_000 + Math.floor(Math.random() * 2_000) * 10;
