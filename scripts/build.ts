@@ -20,7 +20,7 @@ const root = join(import.meta.dirname, '..');
 const out = join(root, 'dist/client');
 
 /** An import of the serving half that a client would carry out as well. */
-const SERVED_STATICALLY = /\bfrom\s*['"]\.[^'"]*\/(?:server|services)\.[jt]s['"]/;
+const SERVED_STATICALLY = /\bfrom\s*['"]\.[^'"]*\/(?:server|standard|reflection)\.[jt]s['"]/;
 
 rmSync(out, { recursive: true, force: true });
 execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], {
@@ -29,7 +29,9 @@ execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'],
 });
 
 /** The serving half, which transport/grpc.ts loads only where something is served. */
-const SERVING = ['transport/server', 'transport/services'];
+const SERVING = ['server', 'services/standard', 'services/reflection'].map(
+  (name) => `transport/${name}`,
+);
 for (const file of SERVING.flatMap((name) => [`${name}.js`, `${name}.d.ts`]))
   rmSync(join(out, file));
 for (const file of globSync('**/*.{js,d.ts}', { cwd: out })) {

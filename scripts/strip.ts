@@ -20,7 +20,7 @@ const ENTRIES = [
   'replica/main.ts',
   'operator/main.ts',
   'operator/controller/main.ts',
-  'transport/reflection.ts',
+  'transport/services/reflection.ts',
 ];
 
 const [, , folder = ''] = process.argv;

@@ -19,9 +19,9 @@ import type {
 import { JournalError } from '../protocol/errors.ts';
 import { type Micros, micros } from '../protocol/types.ts';
 import { bufferOf, Outflow } from './flow.ts';
-import { Health } from './health.ts';
 import { DEFAULT_LIMITS, type NetworkLimits } from './limits.ts';
 import { Outgoing } from './outgoing.ts';
+import { Health } from './services/health.ts';
 import { Credentials, type TlsFiles } from './tls.ts';
 
 export interface GrpcNetworkOptions {

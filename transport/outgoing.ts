@@ -13,7 +13,7 @@ import type { Codec } from '../io/network.ts';
 import { type ErrorCode, JournalError } from '../protocol/errors.ts';
 import type { Micros } from '../protocol/types.ts';
 import { bytesOf, chunksOf } from './flow.ts';
-import { PROTOCOL_KEY, PROTOCOL_VERSION } from './health.ts';
+import { PROTOCOL_KEY, PROTOCOL_VERSION } from './services/health.ts';
 import { fromStatus } from './status.ts';
 
 type Incoming = ClientReadableStream<Buffer> | ClientDuplexStream<Buffer, Buffer>;

@@ -22,9 +22,9 @@ import type { CallContext, Codec, Duplex, Handler, Listener } from '../io/networ
 import { JournalError } from '../protocol/errors.ts';
 import type { Micros } from '../protocol/types.ts';
 import { bufferOf, bytesOf, chunksOf, Outflow } from './flow.ts';
-import { type Health, PROTOCOL_KEY, PROTOCOL_VERSION } from './health.ts';
 import type { NetworkLimits } from './limits.ts';
-import { addServices } from './services.ts';
+import { type Health, PROTOCOL_KEY, PROTOCOL_VERSION } from './services/health.ts';
+import { addServices } from './services/standard.ts';
 import { toStatus } from './status.ts';
 
 export interface ListenOptions {

@@ -10,7 +10,7 @@ let described: PackageDefinition | undefined;
 
 export function addReflection(server: Server): void {
   described ??= {
-    ...loadSync(fileURLToPath(new URL('journal.proto', import.meta.url)), { keepCase: true }),
+    ...loadSync(fileURLToPath(new URL('../journal.proto', import.meta.url)), { keepCase: true }),
     ...loadSync(healthProto, { keepCase: true }),
   };
   new ReflectionService(described).addToServer(server);
