@@ -8,20 +8,19 @@ import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Configuration, findMember, head } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
 import { type Batch, lastLsn, lsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
-import { idleDelivery, isGone, savesAtOnce } from './chain-lean.ts';
+import type { Asked, ChainWorldState, Site } from './chain-parts.ts';
 import { noteJoined, successors } from './chain-rules.ts';
 import {
   boot,
-  type ChainWorldState,
   finishOperation,
   latest,
   NO_BYTES,
   run,
-  type Site,
   shapeOf,
   tablesOf,
   tickOf,
 } from './chain-world.ts';
+import { isGone, savesAtOnce } from './lean/rules.ts';
 
 export type ChainAction =
   | { readonly kind: 'deliver'; readonly wire: number }
@@ -46,10 +45,9 @@ export type ChainAction =
 
 /** Everything that may happen next. */
 export function chainActions(world: ChainWorldState): ChainAction[] {
-  const idle = idleDelivery(world);
-  if (idle !== null) return [{ kind: 'deliver', wire: idle }];
   const { scope, used } = world;
   const actions: ChainAction[] = [];
+  const still = !scope.patient || isStill(world);
   for (const [wire, { to, messages }] of world.wires.entries()) {
     if (messages.length === 0 || isGoneStore(world, to)) continue;
     actions.push({ kind: 'deliver', wire });
@@ -75,7 +73,7 @@ export function chainActions(world: ChainWorldState): ChainAction[] {
       if (leads && used.appends < scope.appends) actions.push({ kind: 'append', site });
       if (leads && used.trims < scope.trims) actions.push({ kind: 'trim', site });
       if (used.reads < scope.reads) actions.push({ kind: 'read', site });
-      if (waits(world, state)) actions.push({ kind: 'tick', site });
+      if (still && outstanding(state)) actions.push({ kind: 'tick', site });
     }
     addLearning(world, site, actions);
   }
@@ -119,13 +117,12 @@ function addNews(
   }
 }
 
-/** Whether the member's clock may run on to its next resend. */
-function waits(world: ChainWorldState, state: ChainState): boolean {
-  const { patient } = world.scope;
-  const busy =
-    world.wires.some(({ to, messages }) => messages.length > 0 && !isGoneStore(world, to)) ||
-    world.sites.some((site) => site.operations.length > 0 && !isGone(world, site));
-  return outstanding(state) && !(patient && busy);
+/** Nothing is under way: a patient member's clock may run on to its next resend. */
+function isStill(world: ChainWorldState): boolean {
+  for (const { to, messages } of world.wires) {
+    if (messages.length > 0 && !isGoneStore(world, to)) return false;
+  }
+  return world.sites.every((site) => site.operations.length === 0 || isGone(world, site));
 }
 
 function addLearning(world: ChainWorldState, site: number, actions: ChainAction[]): void {
@@ -273,10 +270,14 @@ function applyRequest(world: ChainWorldState, site: Site, kind: 'append' | 'trim
     body = { kind: 'trim', through: site.state?.committedLsn ?? NO_LSN, force: true };
   } else {
     world.used.reads += 1;
-    const atLeast = lsn(Math.max(0, ...world.acknowledged.keys()));
-    world.asked.push({ store: site.store, request, atLeast });
+    world.asked.push(freshRead(world, site.store, request));
   }
   run(world, site, { kind: 'request', request, body });
+}
+
+/** A read that begins now must see what was acknowledged before. */
+export function freshRead(world: ChainWorldState, store: StoreId, request: number): Asked {
+  return { store, request, atLeast: lsn(Math.max(0, ...world.acknowledged.keys())) };
 }
 
 function applyLearn(world: ChainWorldState, site: Site, at: number): void {

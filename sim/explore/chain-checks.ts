@@ -6,13 +6,18 @@ import type { ChainState } from '../../protocol/chain/state.ts';
 import { snapshotTables } from '../../protocol/chain/tables.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
-import { type ChainWorldState, latest, tablesOf } from './chain-world.ts';
+import type { ChainWorldState } from './chain-parts.ts';
+import { latest, tablesOf } from './chain-world.ts';
 
 /** The invariants of the protocol, and that nothing acknowledged is lost. */
 export function checkWorld(world: ChainWorldState): void {
-  const members = chainStates(world);
-  for (const state of members) checkMember(state);
-  checkMembers({ members, latest: latest(world) });
+  for (const state of chainStates(world)) checkMember(state);
+  checkTogether(world);
+}
+
+/** Of these, what takes several members to see. */
+export function checkTogether(world: ChainWorldState): void {
+  checkMembers({ members: chainStates(world), latest: latest(world) });
   checkAcknowledged(world);
 }
 

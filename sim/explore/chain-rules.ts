@@ -5,15 +5,29 @@ import { epochAt } from '../../protocol/chain/shape.ts';
 import { isDamaged } from '../../protocol/chain/state.ts';
 import { type Configuration, findMember, head, type Member } from '../../protocol/configuration.ts';
 import { epoch } from '../../protocol/types.ts';
-import { type ChainWorldState, latest, memberOf, type Site } from './chain-world.ts';
+import type { ChainWorldState, Site } from './chain-parts.ts';
+import { latest, memberOf } from './chain-world.ts';
 
 /** Every configuration that the survivor rule or the cold rule allows next. */
-export function successors(world: ChainWorldState): Configuration[] {
+export function successors(world: ChainWorldState): readonly Configuration[] {
+  const now = latest(world);
+  const { joining } = now;
+  const joined =
+    joining !== null && (world.joinedIn === now.epoch || joinedEnough(world, now, joining));
+  const { memory } = world;
+  if (memory === undefined) return successorsOf(world, joined);
+  let about = Number(joined);
+  for (const site of world.sites) {
+    const { state, incarnation } = site;
+    about = (about * 8 + (state === null ? 0 : incarnation)) * 2 + Number(aboveFloor(site));
+  }
+  return memory.successors(now, about, () => successorsOf(world, joined));
+}
+
+function successorsOf(world: ChainWorldState, joined: boolean): Configuration[] {
   const now = latest(world);
   const survivors = [...now.serving];
-  const { joining } = now;
-  const joined = world.joinedIn === now.epoch;
-  if (joining !== null && (joined || joinedEnough(world, now, joining))) survivors.push(joining);
+  if (joined && now.joining !== null) survivors.push(now.joining);
   const chosen: Configuration[] = [];
   for (const serving of orderings(survivors)) addWithJoiners(world, now, serving, chosen);
   for (const { store } of now.serving) {

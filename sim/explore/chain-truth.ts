@@ -14,7 +14,8 @@ import {
   NO_LSN,
   type StoreId,
 } from '../../protocol/types.ts';
-import { type ChainWorldState, feed, type Site } from './chain-world.ts';
+import type { ChainWorldState, Site } from './chain-parts.ts';
+import { feed } from './chain-world.ts';
 
 interface KeyFact {
   readonly keyLsn: Lsn;

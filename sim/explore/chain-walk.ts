@@ -6,14 +6,9 @@ import { ExploredReplay } from '../spec/chain-explored.ts';
 import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
 import { checkTables, checkWorld, describeWorld } from './chain-checks.ts';
 import { ChainClients } from './chain-clients.ts';
+import type { ChainScope, ChainWorldState, Site } from './chain-parts.ts';
 import { ChainTruth } from './chain-truth.ts';
-import {
-  type ChainScope,
-  type ChainWorldState,
-  latest,
-  openChainWorld,
-  type Site,
-} from './chain-world.ts';
+import { latest, openChainWorld } from './chain-world.ts';
 
 const SCOPE: ChainScope = {
   stores: 4,

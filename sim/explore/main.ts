@@ -7,8 +7,8 @@
 // violation, or a search that had to stop; 2: wrong use.
 
 import { parseArgs } from 'node:util';
-import { chainScope } from './chain-scope.ts';
-import type { ChainScope } from './chain-world.ts';
+import type { ChainScope } from './chain-parts.ts';
+import { chainScope } from './lean/scope.ts';
 import { leaseScope } from './lease-scope.ts';
 import { registerScope } from './register-scope.ts';
 import { type Scope, search } from './search.ts';

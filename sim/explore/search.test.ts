@@ -3,8 +3,8 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { chainScope } from './chain-scope.ts';
-import type { ChainScope, ChainWorldState } from './chain-world.ts';
+import type { ChainScope, ChainWorldState } from './chain-parts.ts';
+import { chainScope, plainChainScope } from './lean/scope.ts';
 import { Marks, printOf } from './marks.ts';
 import { type Scope, search } from './search.ts';
 
@@ -144,5 +144,19 @@ test('what a lean search leaves out, no member of a chain could tell', () => {
   for (const more of [{ appends: 1 }, { crashes: 1 }, { stores: 3, epochs: 1, appends: 1 }]) {
     const scope = { ...PAIR, ...more };
     deepStrictEqual(known({ ...scope, lean: true }), known(scope));
+  }
+});
+
+test('remembering what a site did makes the same states, steps and verdict', () => {
+  for (const more of [{ appends: 1, crashes: 1 }, { appends: 1, reads: 1 }, { losses: 1 }]) {
+    for (const lean of [true, false]) {
+      const scope = { ...PAIR, ...more, lean, epochs: lean ? 2 : 1 };
+      const [shared, plain] = [chainScope, plainChainScope].map((make) => {
+        const { kind, states, steps, depth } = search(make('same', scope), NO_LIMIT);
+        return { kind, states, steps, depth };
+      });
+      deepStrictEqual(shared, plain);
+      strictEqual(shared?.kind, 'complete');
+    }
   }
 });

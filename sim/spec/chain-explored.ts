@@ -2,7 +2,7 @@
 
 import type { ChainEffect } from '../../protocol/chain/messages.ts';
 import type { BatchHeader, StoreId } from '../../protocol/types.ts';
-import type { ChainWorldState } from '../explore/chain-world.ts';
+import type { ChainWorldState } from '../explore/chain-parts.ts';
 import { type Entry, entryAfter, type Log } from './chain-log.ts';
 import { ChainReplay } from './chain-replay.ts';
 

@@ -19,13 +19,8 @@ import type {
 import { type Epoch, epoch, type Idempotence, lsn, writerId } from '../../protocol/types.ts';
 import { applyChain, type ChainAction } from '../../sim/explore/chain-actions.ts';
 import { chainStates } from '../../sim/explore/chain-checks.ts';
-import {
-  type ChainWorldState,
-  feed,
-  latest,
-  memberOf,
-  openChainWorld,
-} from '../../sim/explore/chain-world.ts';
+import type { ChainWorldState } from '../../sim/explore/chain-parts.ts';
+import { feed, latest, memberOf, openChainWorld } from '../../sim/explore/chain-world.ts';
 import { runTranscripts, type Scenario } from '../transcript.ts';
 
 /** What is held back makes members ask again for ever: then this is where a settle ends. */

@@ -3,12 +3,13 @@
 // Each rule names why. Where a rule trusts the machine to pass over something, the machine is given
 // it all the same, and a machine that does not pass over it breaks an invariant.
 
-import type { ChainMessage } from '../../protocol/chain/messages.ts';
-import { place, RESEND_MICROS } from '../../protocol/chain/state.ts';
-import { findMember, type MemberKey } from '../../protocol/configuration.ts';
-import { invariant } from '../../protocol/errors.ts';
-import type { Micros } from '../../protocol/types.ts';
-import { type ChainWorldState, latest, type Site } from './chain-world.ts';
+import type { ChainMessage } from '../../../protocol/chain/messages.ts';
+import { place, RESEND_MICROS } from '../../../protocol/chain/state.ts';
+import { findMember, type MemberKey } from '../../../protocol/configuration.ts';
+import { invariant } from '../../../protocol/errors.ts';
+import type { Micros, StoreId } from '../../../protocol/types.ts';
+import type { ChainWorldState, Site } from '../chain-parts.ts';
+import { latest } from '../chain-world.ts';
 
 /**
  * Out of the last epoch that there is, and in no other: nothing that the site does or hears reaches
@@ -41,7 +42,9 @@ export function idleDelivery(world: ChainWorldState): number | null {
     const [message] = messages;
     if (message === undefined) continue;
     const site = world.sites.find(({ store }) => store === to);
-    if (site !== undefined && isIdle(world, site, message)) return wire;
+    if (site === undefined) continue;
+    const look = (): boolean => isIdle(world, site, message);
+    if (world.memory === undefined ? look() : world.memory.idle(site, message, look)) return wire;
   }
   return null;
 }
@@ -59,8 +62,7 @@ function isIdle(world: ChainWorldState, site: Site, { epoch, body }: ChainMessag
 }
 
 /** How the receiver of an idle delivery, and what it sent, looks: the same before and after. */
-export function receiverText({ sites, wires }: ChainWorldState, wire: number): string {
-  const to = wires[wire]?.to;
+export function receiverText({ sites, wires }: ChainWorldState, to: StoreId): string {
   const state = sites.find(({ store }) => store === to)?.state;
   if (state == null) return 'down';
   const sent = wires.filter(({ from }) => from === to).map(({ messages }) => messages.length);

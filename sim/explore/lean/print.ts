@@ -5,48 +5,53 @@
 // they are named by their place in the newest configuration, in the one before where it names them
 // not: two worlds that are one but for names are one.
 
-import type { ChainMessage } from '../../protocol/chain/messages.ts';
-import { type ChainState, isHead } from '../../protocol/chain/state.ts';
-import { type Configuration, order } from '../../protocol/configuration.ts';
-import type { BatchHeader, StoreId } from '../../protocol/types.ts';
-import { dueBits, isGone } from './chain-lean.ts';
-import type { ChainWorldState, Site, Wire } from './chain-world.ts';
-import { type Print, Printer, printOf } from './marks.ts';
+import type { ChainMessage } from '../../../protocol/chain/messages.ts';
+import { type ChainState, isHead } from '../../../protocol/chain/state.ts';
+import { type Configuration, order } from '../../../protocol/configuration.ts';
+import type { BatchHeader, StoreId } from '../../../protocol/types.ts';
+import type { ChainWorldState, Site, Wire } from '../chain-parts.ts';
+import { type Print, Printer, printOf } from '../marks.ts';
+import { dueBits, isGone } from './rules.ts';
 
 /** A name of each store, from 1. */
 interface Names {
   /** Tells the namings of one scope apart. */
   readonly key: number;
   readonly of: (store: StoreId) => number;
+  /** Places in the list of sites, by name. */
+  readonly places: readonly number[];
+  /** Of the newest configuration. */
+  readonly newest: Print;
 }
 
 export function chainPrint(world: ChainWorldState): Print {
   const names = namesOf(world);
-  const sites: Site[] = [];
-  for (const site of world.sites) sites[names.of(site.store)] = site;
-  const { used, decided, acknowledged, asked } = world;
+  const { sites, wires, used, decided, acknowledged, asked } = world;
   const printer = new Printer();
-  for (const site of sites) {
+  let gone = 0;
+  for (const place of names.places) {
+    const site = sites[place];
     if (site === undefined) continue;
     if (isGone(world, site)) {
+      gone |= 1 << place;
       printer.print(printOf(goneText(site)));
       continue;
     }
     printer.print(remembered(site, names, siteText));
     printer.number(dueBits(world, site));
   }
-  for (const from of sites) {
-    for (const to of sites) {
-      if (from === undefined || to === undefined) continue;
-      const wire = world.wires.find((one) => one.from === from.store && one.to === to.store);
-      const empty = wire === undefined || wire.messages.length === 0 || isGone(world, to);
-      if (!empty) printer.print(remembered(wire, names, wireText));
+  for (const from of names.places) {
+    for (const to of names.places) {
+      const wire = from === to ? undefined : wireOf(wires, sites[from], sites[to]);
+      const empty = wire === undefined || wire.messages.length === 0 || (gone & (1 << to)) !== 0;
+      if (!empty) printer.print(wirePrint(wire, names));
       printer.number(Number(empty));
     }
   }
-  for (const count of Object.values(used)) printer.number(count);
+  printer.number(used.appends + 64 * (used.crashes + 64 * used.cuts));
+  printer.number(used.reads + 64 * (used.trims + 64 * used.losses));
   printer.number(Number(world.joinedIn === decided.length));
-  printer.print(printOf(configurationText(decided.at(-1), names)));
+  printer.print(names.newest);
   for (const [at, identity] of acknowledged) {
     printer.number(at);
     printer.number(identity);
@@ -59,11 +64,12 @@ export function chainPrint(world: ChainWorldState): Print {
   return printer.done();
 }
 
-function remembered<Of extends { readonly prints: Print[] }>(
-  one: Of,
-  names: Names,
-  text: (one: Of, names: Names) => string,
-): Print {
+function wireOf(wires: readonly Wire[], from: Site | undefined, to: Site | undefined) {
+  for (const wire of wires) if (wire.from === from?.store && wire.to === to?.store) return wire;
+  return undefined;
+}
+
+function remembered(one: Site, names: Names, text: (one: Site, names: Names) => string): Print {
   const known = one.prints[names.key];
   if (known !== undefined) return known;
   const made = printOf(text(one, names));
@@ -71,7 +77,42 @@ function remembered<Of extends { readonly prints: Print[] }>(
   return made;
 }
 
-function namesOf({ sites, decided }: ChainWorldState): Names {
+const messagePrints = new WeakMap<ChainMessage, Print[]>();
+
+function wirePrint(wire: Wire, names: Names): Print {
+  const known = wire.prints[names.key];
+  if (known !== undefined) return known;
+  const printer = new Printer();
+  for (const message of wire.messages) {
+    let prints = messagePrints.get(message);
+    if (prints === undefined) {
+      prints = [];
+      messagePrints.set(message, prints);
+    }
+    let print = prints[names.key];
+    if (print === undefined) {
+      print = printOf(messageText(message, names));
+      prints[names.key] = print;
+    }
+    printer.print(print);
+  }
+  const made = printer.done();
+  wire.prints[names.key] = made;
+  return made;
+}
+
+/** By all that was decided: worlds replace that list where they add to it. */
+const namings = new WeakMap<readonly Configuration[], Names>();
+
+function namesOf(world: ChainWorldState): Names {
+  const known = namings.get(world.decided);
+  if (known !== undefined) return known;
+  const made = makeNames(world);
+  namings.set(world.decided, made);
+  return made;
+}
+
+function makeNames({ sites, decided }: ChainWorldState): Names {
   const named: StoreId[] = [];
   for (let at = decided.length - 1; at >= 0 && named.length < sites.length; at -= 1) {
     const configuration = decided[at];
@@ -85,7 +126,10 @@ function namesOf({ sites, decided }: ChainWorldState): Names {
     numbers[Number(store)] = at + 1;
     key = key * named.length + Number(store) - 1;
   }
-  return { key, of: (store) => numbers[Number(store)] ?? 0 };
+  const names = { key, of: (store: StoreId) => numbers[Number(store)] ?? 0 };
+  const places = named.map((store) => sites.findIndex((site) => site.store === store));
+  const newest = printOf(configurationText(decided.at(-1), names));
+  return { ...names, places, newest };
 }
 
 /** What others are still compared with. */
@@ -184,7 +228,10 @@ function recordText(record: Site['record'], names: Names): string {
   return `${configurationText(configuration, names)}m${markLsn}${retired ? 'r' : ''}`;
 }
 
-function configurationText(configuration: Configuration | undefined, names: Names): string {
+function configurationText(
+  configuration: Configuration | undefined,
+  names: Pick<Names, 'of'>,
+): string {
   if (configuration === undefined) return '-';
   const { epoch, serving, joining } = configuration;
   const members = serving.map(({ store, incarnation }) => `${names.of(store)}@${incarnation}`);
@@ -193,10 +240,6 @@ function configurationText(configuration: Configuration | undefined, names: Name
 }
 
 // ── Messages ──────────────────────────────────────────────────────────────────────────────────
-
-function wireText({ messages }: Wire, names: Names): string {
-  return messages.map((message) => messageText(message, names)).join('');
-}
 
 function messageText({ epoch, from, body }: ChainMessage, names: Names): string {
   const start = `(${epoch} ${from.incarnation} ${body.kind}`;
