@@ -1,7 +1,7 @@
 // The cluster as operators see it: processes, journals, what is wrong, in words.
 
 import { type Configuration, compareConfigurations, order } from '../../protocol/configuration.ts';
-import { type Lsn, NO_LSN } from '../../protocol/types.ts';
+import { type Lsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
 import type {
   ClusterStatus,
   JournalStatus,
@@ -13,7 +13,7 @@ import { TIMING } from './config.ts';
 import type { Gossiper } from './gossip.ts';
 import type { Observer, Seen } from './observer.ts';
 import type { Reconfigurer } from './reconfigure/reconfigure.ts';
-import type { NodeRecord } from './register/records.ts';
+import type { GrantRecord, NodeRecord } from './register/records.ts';
 import type { Register } from './register/register.ts';
 import type { ControllerAbout } from './register/wire.ts';
 
@@ -207,6 +207,19 @@ function chain(parts: StatusParts, configuration: Configuration): readonly Membe
   });
 }
 
+/**
+ * Whether somebody who copies a journal is to become a member of its chain. Who is to leave never
+ * is, and nobody while the chain is whole: a copy that another member made needless simply goes on.
+ */
+export function isToJoin(
+  configuration: Configuration,
+  grant: Pick<GrantRecord, 'store' | 'leaving'> | undefined,
+  store: StoreId,
+): boolean {
+  if (grant?.store !== store || grant.leaving !== null) return false;
+  return order(configuration).length < configuration.settings.replicationFactor;
+}
+
 function learners(parts: StatusParts, configuration: Configuration): readonly MemberStatus[] {
   const { catalog, observer, now } = parts;
   const { journal, serving } = configuration;
@@ -217,6 +230,7 @@ function learners(parts: StatusParts, configuration: Configuration): readonly Me
     const seen = observer.find(node.store);
     const report = seen?.reports.get(journal)?.report;
     if (named.has(node.store) || report === undefined || report.role !== 'learner') return [];
+    if (!isToJoin(configuration, catalog.grant(node.member), node.store)) return [];
     const end = head?.report.endLsn ?? NO_LSN;
     return [
       {
