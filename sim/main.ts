@@ -28,6 +28,10 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const FRESH_LINE = '\r\x1b[K';
 /** A run that loops for ever within one event: hundreds of times what one takes. */
 const SEED_MILLIS_MAX = 900_000;
+/** Frames of a stack that a thread keeps. */
+const STACK_FRAMES = 4;
+/** Most of what a run makes is dead by the next turn: a larger nursery is swept less often. */
+const YOUNG_MIB = 64;
 const secondsNow = (): number => Number(process.hrtime.bigint()) / 1e9;
 
 // ── In each thread ────────────────────────────────────────────────────────────────────────────
@@ -56,6 +60,8 @@ async function runOne(options: RunOptions): Promise<Report> {
 
 function serve(): void {
   closeTheWorld();
+  // Refusals are many here and each of them takes a stack: `--seed` shows the whole of it.
+  Error.stackTraceLimit = STACK_FRAMES;
   parentPort?.on('message', (options: RunOptions) => {
     runOne(options).then(
       (report) => parentPort?.postMessage(report),
@@ -137,7 +143,11 @@ function ask(worker: Worker, options: RunOptions): Promise<Report | null> {
 
 /** One thread: seed after seed, as `next` gives them. */
 async function work(plan: Plan & Many, totals: Totals, next: () => string | undefined) {
-  const hire = (): Worker => new Worker(new URL(import.meta.url), { execArgv: process.execArgv });
+  const hire = (): Worker =>
+    new Worker(new URL(import.meta.url), {
+      execArgv: process.execArgv,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    });
   let worker = hire();
   try {
     for (let seed = next(); seed !== undefined; seed = next()) {

@@ -49,7 +49,7 @@ export const USAGE = `node sim/main.ts --seeds N | --seed S | --swarm TIME | --m
   --out FILE       where --show writes, sim-S.html by default; --minimize writes a page there too
   --budget TIME    with --seeds: no seed begins after this; with --minimize: no try, 10m by default
   --from B         the first of the seeds, a whole number
-  --events N       events that a run suffers for, 20000 by default
+  --events N       events of a run at least, 20000 by default; faults stop before the last ones
   --kind KIND      available or anything; drawn by default
   --faults A,B     only these faults: ${FAULT_NAMES.join(' ')}
   --failures N     stop after so many failures, 5 by default

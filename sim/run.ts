@@ -19,7 +19,7 @@ import { type Tracer, World } from './world.ts';
 
 export interface RunOptions {
   readonly seed: string;
-  /** The run suffers until so many events have happened. */
+  /** So many happen at least; before the last of them the faults stop (`SUFFERING`). */
   readonly events: number;
   /** Null: drawn. */
   readonly budget: Budget | null;
@@ -61,8 +61,13 @@ export interface Failure {
 /** Bounds in virtual time: until a new cluster works, and until one in peace is whole again. */
 const START_MICROS = 60_000_000;
 const PEACE_MICROS = 90_000_000;
-/** Clients go on for this long after the last fault. */
-const WORK_IN_PEACE_MICROS = 3_000_000;
+/** Share of the events of a run before the faults stop: peace takes about the rest. */
+const SUFFERING = 0.85;
+/**
+ * Clients go on after the last fault until the cluster is whole and the run long enough, or for as
+ * long as this; and longer, to the second bound, while the run is too short.
+ */
+const WORK_IN_PEACE_MICROS: readonly [number, number] = [3_000_000, 30_000_000];
 const SUFFER_MICROS_MAX = 600_000_000;
 const AFTERMATH_MICROS = 1_000_000;
 
@@ -246,7 +251,7 @@ class Life {
   }
 
   async #suffer(): Promise<void> {
-    const { events } = this.#options;
+    const events = this.#options.events * SUFFERING;
     this.#faults.start();
     const until = micros(this.#world.now + SUFFER_MICROS_MAX);
     await this.#world.run(() => this.#world.events >= events || this.#failure !== null, until);
@@ -255,11 +260,18 @@ class Life {
 
   /** All faults are over: the cluster must be whole, and take appends, within the bound. */
   async #peace(): Promise<AtRest[]> {
-    this.#world.schedule(WORK_IN_PEACE_MICROS, null, 'world', 'work is over', () => {
-      this.#over = true;
+    const [short, long] = WORK_IN_PEACE_MICROS;
+    const last = this.#world.now + long;
+    const longEnough = (): boolean =>
+      this.#world.events >= this.#options.events || this.#world.now >= last;
+    this.#world.schedule(short, null, 'world', 'work may end', () => {
+      void this.#until(longEnough).then(() => {
+        this.#over = true;
+      });
     });
     await this.#until(() => this.#cluster.whole());
     for (const name of this.#journals) await this.#insist(() => this.#appendAtRest(name));
+    await this.#until(longEnough);
     this.#over = true;
     await this.#world.sleep(AFTERMATH_MICROS);
     for (const machine of this.#cluster.clients) machine.kill();

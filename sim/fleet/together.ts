@@ -7,12 +7,25 @@ import { type ChainWorld, checkMembers } from '../../protocol/chain/invariants.t
 import type { ChainState } from '../../protocol/chain/state.ts';
 import { type Configuration, compareConfigurations } from '../../protocol/configuration.ts';
 import { type AcceptorView, checkAcceptors } from '../../protocol/paxos/invariants.ts';
+import type { RegisterState } from '../../protocol/paxos/messages.ts';
 import type { JournalId } from '../../protocol/types.ts';
 import type { Actor } from '../world.ts';
 
+interface SeenAcceptor {
+  readonly view: AcceptorView;
+  /** As they were when all acceptors were compared last: by key, of each version. */
+  readonly registers: Map<string, readonly Looked[]>;
+}
+
+/** Neither is ever changed: another one takes its place. */
+interface Looked {
+  readonly record: Version['record'];
+  readonly register: RegisterState | undefined;
+}
+
 export class Together {
   readonly #members = new Map<JournalId, Map<Actor, ChainState>>();
-  readonly #acceptors = new Map<Actor, AcceptorView>();
+  readonly #acceptors = new Map<Actor, SeenAcceptor>();
   /** Steps after which all were looked at: of chains, of registers. */
   readonly counts = { chain: 0, paxos: 0 };
 
@@ -27,20 +40,41 @@ export class Together {
     if (world !== null) checkMembers(world);
   }
 
-  /** An acceptor has answered for a register. */
+  /** An acceptor has answered for a register; most answers change nothing. */
   stepped(actor: Actor, key: string, view: AcceptorView): void {
     this.counts.paxos += 1;
-    this.#acceptors.set(actor, view);
+    const seen = this.#acceptors.get(actor) ?? { view, registers: new Map() };
+    this.#acceptors.set(actor, seen);
+    if (!isNews(seen.registers, key, view)) return;
     const views: AcceptorView[] = [];
-    for (const [other, { versions }] of this.#acceptors) {
+    for (const [other, { view: theirs }] of this.#acceptors) {
       if (!other.alive) this.#acceptors.delete(other);
-      else views.push({ versions: versions.map((version) => only(key, version)) });
+      else views.push({ versions: theirs.versions.map((version) => only(key, version)) });
     }
     checkAcceptors(views);
   }
 }
 
 type Version = AcceptorView['versions'][number];
+
+/** Whether a register, or a set that it lies in, is not what was looked at; from now on it is. */
+function isNews(
+  known: Map<string, readonly Looked[]>,
+  key: string,
+  { versions }: AcceptorView,
+): boolean {
+  const before = known.get(key);
+  const same =
+    before?.length === versions.length &&
+    versions.every(
+      ({ record, registers }, at) =>
+        before[at]?.record === record && before[at]?.register === registers.get(key),
+    );
+  if (same) return false;
+  const now = versions.map(({ record, registers }) => ({ record, register: registers.get(key) }));
+  known.set(key, now);
+  return true;
+}
 
 function only(key: string, { record, registers }: Version): Version {
   const register = registers.get(key);

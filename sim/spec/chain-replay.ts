@@ -17,7 +17,20 @@ import {
 import { isSame, type Log, len } from './chain-log.ts';
 
 const actions = CHAIN_ACTIONS;
-const name = (store: StoreId): string => store.replace(/^0+(?=.)/, '');
+const names = new Map<StoreId, string>();
+
+/** What a store is called here; asked for several times a turn. */
+function name(store: StoreId): string {
+  const known = names.get(store);
+  if (known !== undefined) return known;
+  const short = store.replace(/^0+(?=.)/, '');
+  // Stores of all the runs of a thread come by: those of the last ones are enough.
+  if (names.size >= NAMES_MAX) names.clear();
+  names.set(store, short);
+  return short;
+}
+
+const NAMES_MAX = 1_000;
 
 /** A member as the replay sees it: the machine, and what lies on its disk. */
 export interface Member {
@@ -81,7 +94,9 @@ export class ChainReplay {
     for (const member of members) {
       this.#compare(member);
       this.#noteBarrier(member);
-      for (const { request } of member.state?.remoteReads.values() ?? []) {
+      const { state } = member;
+      if (state === null || state.remoteReads.size === 0) continue;
+      for (const { request } of state.remoteReads.values()) {
         this.#remote.add(`${name(member.store)} ${member.incarnation} ${request}`);
       }
     }
@@ -207,10 +222,12 @@ export class ChainReplay {
 
   #noteBarrier({ store, state, nextRequest }: Member): void {
     if (state === null || !state.live) return;
-    const n = name(store);
-    const place = `${state.record?.epoch ?? 0} ${n}`;
-    const drawn = this.#drawn.get(place) ?? [0];
-    this.#drawn.set(place, drawn);
+    const place = `${state.record?.epoch ?? 0} ${name(store)}`;
+    let drawn = this.#drawn.get(place);
+    if (drawn === undefined) {
+      drawn = [0];
+      this.#drawn.set(place, drawn);
+    }
     while (drawn.length <= state.barrier) drawn.push(nextRequest);
   }
 

@@ -30,6 +30,8 @@ interface Shadow extends Member {
   incarnation: number;
   state: ChainState;
   written: Log;
+  /** Of what was written, the log whose entries are all known to the journal. */
+  remembered: Log | null;
   durable: Log;
   record: ChainRecord | null;
   nextRequest: number;
@@ -65,6 +67,8 @@ class JournalWatch {
   left = false;
   readonly #replay = new ChainReplay();
   readonly #decided: Configuration[] = [];
+  /** Turns are many, configurations few: each object is looked at once. */
+  readonly #heard = new WeakSet<Configuration>();
   readonly #shadows = new Map<StoreId, Shadow>();
   /** Every entry that was ever written, with the one before it, by position and epoch. */
   readonly #entries = new Map<string, { readonly entry: Entry; readonly before: Entry | null }>();
@@ -75,7 +79,7 @@ class JournalWatch {
 
   turned(process: object, turn: Turned): void {
     if (this.left) return;
-    for (const heard of heardIn(turn)) this.#hear(heard);
+    for (const heard of this.#newIn(turn)) this.#hear(heard);
     if (this.left) return;
     const shadow = this.#shadowOf(process, turn);
     if (shadow === null) {
@@ -84,12 +88,29 @@ class JournalWatch {
       return;
     }
     take(shadow, turn, (at, epoch) => this.#logTo(at, epoch));
-    this.#remember(shadow.written);
+    if (shadow.written !== shadow.remembered) this.#remember(shadow.written);
+    shadow.remembered = shadow.written;
     const { store } = shadow;
     const effects = turn.effects.map((effect) => ({ store, effect }));
     // Nobody heard of any configuration: there is no journal in the model yet.
     if (this.#decided.length === 0) return;
     this.#replay.step({ decided: this.#decided, members: [shadow], effects });
+  }
+
+  /** Configurations in a turn that were in none before, in the order of their epochs. */
+  #newIn({ state, inputs }: Turned): readonly Configuration[] {
+    const fresh: Configuration[] = [];
+    const see = (configuration: Configuration | null | undefined): void => {
+      if (configuration == null || this.#heard.has(configuration)) return;
+      this.#heard.add(configuration);
+      fresh.push(configuration);
+    };
+    for (const input of inputs) {
+      if (input.kind === 'configure' || input.kind === 'learn') see(input.configuration);
+    }
+    see(state.record?.configuration);
+    see(state.known);
+    return fresh.sort((one, other) => one.epoch - other.epoch);
   }
 
   #hear(next: Configuration): void {
@@ -115,6 +136,7 @@ class JournalWatch {
       incarnation,
       state,
       written,
+      remembered: null,
       durable: written,
       record: state.record,
       nextRequest: 1,
@@ -152,16 +174,6 @@ class JournalWatch {
     }
     return log.reverse();
   }
-}
-
-function heardIn({ state, inputs }: Turned): Configuration[] {
-  const heard: Configuration[] = [];
-  for (const input of inputs) {
-    if (input.kind === 'configure' || input.kind === 'learn') heard.push(input.configuration);
-  }
-  if (state.record !== null) heard.push(state.record.configuration);
-  if (state.known !== null) heard.push(state.known);
-  return heard.sort((one, other) => one.epoch - other.epoch);
 }
 
 /** What a turn wrote, cut, saved and synced. */

@@ -75,7 +75,7 @@ export class Fabric {
   }
 
   isCut(from: string, to: string): boolean {
-    return from !== to && this.#cuts.has(`${from}>${to}`);
+    return this.#cuts.size > 0 && from !== to && this.#cuts.has(`${from}>${to}`);
   }
 
   /** Nothing that `from` sends reaches `to` any more. */
@@ -165,7 +165,8 @@ export class Fabric {
 
   /** How long this frame takes. */
   delay(from: string, to: string, bytes: number): number {
-    const slow = this.faults.slowFactor * (this.#slow.get(`${from}>${to}`) ?? 1);
+    const slowed = this.#slow.size === 0 ? 1 : (this.#slow.get(`${from}>${to}`) ?? 1);
+    const slow = this.faults.slowFactor * slowed;
     const stalled = this.dice.chance(this.faults.stallChance);
     const stall = stalled ? this.dice.spread(50_000, 1_000_000) : 0;
     const flight = this.latency(from, to) + this.dice.below(JITTER_MICROS);
