@@ -45,5 +45,5 @@ COPY --from=build --chown=65532:65532 /empty/data /var/lib/journal
 WORKDIR /var/lib/journal
 USER 65532:65532
 EXPOSE 7400 7401 7402 7403 7410 7480
-ENTRYPOINT ["node", "/app/cli/main.ts"]
+ENTRYPOINT ["node", "/app/cli/journal.js"]
 CMD ["--help"]

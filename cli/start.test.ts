@@ -48,7 +48,7 @@ test('one that is new enough runs the tool; npm start goes the same way', () => 
   for (const version of ['v24.0.0', 'v26.1.0']) {
     const { status, stdout } = start(version);
     assert.equal(status, 0);
-    assert.match(stdout, /cli\/main\.ts dev --port 1\n$/);
+    assert.match(stdout, /cli\/journal\.js dev --port 1\n$/);
   }
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   assert.equal(scripts.start, 'bin/journal dev');

@@ -18,7 +18,7 @@ import { note, UsageError } from '../output.ts';
 const COMPLETE = 'complete';
 const SUFFIX = '.journal';
 const KEEP_DEFAULT = 7;
-const main = join(import.meta.dirname, '..', 'main.ts');
+const main = join(import.meta.dirname, '..', 'journal.js');
 
 interface BackupFlags extends ConnectionFlags {
   readonly keep: number;

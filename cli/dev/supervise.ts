@@ -12,7 +12,7 @@ const BACKOFF_MILLIS_MAX = 5_000;
 const WELL_MILLIS = 10_000;
 const STOP_MILLIS_MAX = 5_000;
 
-const main = join(import.meta.dirname, '..', 'main.ts');
+const main = join(import.meta.dirname, '..', 'journal.js');
 
 export class Supervised {
   #child: ChildProcess | null = null;

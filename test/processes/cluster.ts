@@ -12,7 +12,7 @@ import { Links } from './links.ts';
 import { type Cuts, Namespaces } from './namespaces.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const main = join(root, 'cli', 'main.ts');
+const main = join(root, 'cli', 'journal.js');
 const READY_MILLIS_MAX = 60_000;
 const POLL_MILLIS = 20;
 

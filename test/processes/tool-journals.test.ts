@@ -74,7 +74,7 @@ describe('journals', () => {
     const path = join(cluster.directory, 'damaged');
     writeFileSync(path, damaged);
     const [command, script] = ['sh', `"$0" "$1" import in4 < "${path}"`];
-    const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
+    const main = join(import.meta.dirname, '..', '..', 'cli', 'journal.js');
     const env = { ...process.env, JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
     const ended = spawnSync(command, ['-c', script, process.execPath, main], { env });
     assert.equal(ended.status, 7, String(ended.stderr));

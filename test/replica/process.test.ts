@@ -35,7 +35,7 @@ interface Run {
 }
 
 function run(args: readonly string[], env: Record<string, string> = {}): Run {
-  const command = [join(root, 'cli', 'main.ts'), 'replica', ...args];
+  const command = [join(root, 'cli', 'journal.js'), 'replica', ...args];
   const stdio = ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'];
   const child = spawn(process.execPath, command, { stdio, env: { ...process.env, ...env } });
   const said: string[] = [];
