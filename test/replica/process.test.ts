@@ -130,6 +130,7 @@ describe('the process of a replica', () => {
 
   test('one that waits to be let in goes on waiting, and ends when told to', async () => {
     const alone = run([...flags('w', '127.0.0.1:0'), '--controllers', '127.0.0.1:1']);
+    await until('it waits', () => /waiting to be let in/.test(alone.said.join('')));
     const early = await Promise.race([
       alone.ended,
       new Promise<null>((resolve) => setTimeout(resolve, 6_000, null)),
