@@ -51,9 +51,6 @@ function simulation(name: string, ...flags: readonly string[]): Step[] {
   return [program(`simulation: ${name}`, process.execPath, 'sim/main.ts', ...flags)];
 }
 
-/** Scopes that complete in seconds; `npm run explore` without a name searches more. */
-const QUICK_SCOPES = ['chain-pair', 'chain-read'];
-
 /**
  * 20,000 events each: the same ones of both kinds every time, and some that nobody ran before. New
  * ones that may refuse are for the swarm: of those that mount a volume twice, or force a loss, a
@@ -123,9 +120,7 @@ export const tiers: readonly Tier[] = [
     about: 'all orders of everything in small worlds of the real machines',
     installs: 'nothing',
     minutesMax: 15,
-    steps: () => [
-      program('exhaustive search', process.execPath, 'sim/explore/main.ts', ...QUICK_SCOPES),
-    ],
+    steps: () => [program('exhaustive search', process.execPath, 'sim/explore/main.ts')],
   },
   {
     name: 'crash',

@@ -77,7 +77,7 @@ export interface ChainScope {
   readonly minReplicas: number;
   /** Nobody asks again while anything is under way: keeps an exhaustive search finite. */
   readonly patient: boolean;
-  /** Leaves out what no member can tell; only for a search: see chain-lean.ts. */
+  /** Leaves out what no member can tell; only for a search: see lean/rules.ts. */
   readonly lean?: boolean;
   /** Of the journal; those of every journal by default. */
   readonly limits?: JournalLimits;

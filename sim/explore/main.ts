@@ -1,17 +1,21 @@
 // Searches small worlds of the real machines exhaustively: `node sim/explore/main.ts [SCOPE …]`.
 //
 // Without a name: the scopes that complete in a few minutes. Each prints how many states there are,
-// how long it took, and "complete" or how far it came. A violation prints its path. With --states,
-// --seconds and --memory (MiB, of the table of states) a search stops early, which is a failure
-// unless --found asks for violations only. Exit code 0: all that was asked for completed; 1: a
-// violation, or a search that had to stop; 2: wrong use.
+// how long it took, and "complete" or how far it came; every few seconds it says where it is, to
+// stderr. A violation prints its path. With --states, --seconds and --memory (MiB, of the table of
+// states) a search stops early, which is a failure unless --found asks for violations only. Exit
+// code 0: all that was asked for completed; 1: a violation, or a search that had to stop; 2: wrong
+// use.
 
 import { parseArgs } from 'node:util';
 import type { ChainScope } from './chain-parts.ts';
+import { leanRegisterScope } from './lean/register.ts';
 import { chainScope } from './lean/scope.ts';
 import { leaseScope } from './lease-scope.ts';
-import { registerScope } from './register-scope.ts';
-import { type Scope, search } from './search.ts';
+import type { RegisterScope } from './register-scope.ts';
+import { type Scope, type SearchProgress, search } from './search.ts';
+
+const SECONDS_BETWEEN_WORDS = 8;
 
 const CHAIN: ChainScope = {
   stores: 2,
@@ -45,6 +49,11 @@ interface Limits {
 
 function chain(name: string, what: string, bounds: Partial<ChainScope>, small = true): Entry {
   return entry(what, small, chainScope(name, { ...CHAIN, ...bounds }));
+}
+
+function register(name: string, what: string, bounds: Partial<RegisterScope>, small = true): Entry {
+  const least = { acceptors: 3, proposers: 2, ballots: 1, crashes: 0, losses: 0 };
+  return entry(what, small, leanRegisterScope(name, { ...least, ...bounds }));
 }
 
 function entry<World, Action>(what: string, small: boolean, scope: Scope<World, Action>): Entry {
@@ -95,21 +104,23 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
     true,
     leaseScope('lease-skew', { nodes: 2, lease: 1, slack: 2, skew: 1, records: 3, flying: 1 }),
   ),
-  register: entry(
-    '3 acceptors, 2 proposers, 2 ballots, 1 crash',
-    true,
-    registerScope('register', { acceptors: 3, proposers: 2, ballots: 1, crashes: 1, losses: 0 }),
-  ),
-  'register-retry': entry(
+  register: register('register', '3 acceptors, 2 proposers, a ballot each, 1 crash', {
+    crashes: 1,
+  }),
+  'register-ballots': register('register-ballots', '3 acceptors, 2 proposers of 2 ballots each', {
+    ballots: 2,
+  }),
+  'register-retry': register(
+    'register-retry',
     '3 acceptors, 2 proposers of 2 ballots each, 1 attempt given up',
+    { ballots: 2, losses: 1 },
     false,
-    registerScope('register-retry', {
-      acceptors: 3,
-      proposers: 2,
-      ballots: 2,
-      crashes: 0,
-      losses: 1,
-    }),
+  ),
+  'register-crash': register(
+    'register-crash',
+    '3 acceptors, 2 proposers of 2 ballots each, 1 crash',
+    { ballots: 2, crashes: 1 },
+    false,
   ),
 };
 
@@ -126,11 +137,8 @@ function explore<World, Action>(
     statesMax: limits.statesMax,
     bytesMax: limits.bytesMax,
     over: () => seconds() > limits.secondsMax,
-    progress: ({ states }) => {
-      if (process.stderr.isTTY) process.stderr.write(`\r${scope.name}: ${states} states`);
-    },
+    progress: teller(scope.name, seconds),
   });
-  if (process.stderr.isTTY) process.stderr.write('\r');
   const { states, steps, depth } = result;
   const verdict = result.kind === 'gaveUp' ? 'not complete' : result.kind;
   const counts = `${states} states, ${steps} steps, depth ${depth}`;
@@ -143,6 +151,19 @@ function explore<World, Action>(
     process.stdout.write(`  ${String(result.error)}\n`);
   }
   return result.kind === 'complete' || (limits.foundOnly && result.kind === 'gaveUp');
+}
+
+/** Says every few seconds how far a search is, and how fast it has been since it last said so. */
+function teller(name: string, seconds: () => number): (found: SearchProgress) => void {
+  let last = { at: 0, states: 0 };
+  return ({ states, depth, open }) => {
+    const at = seconds();
+    if (at - last.at < SECONDS_BETWEEN_WORDS) return;
+    const rate = Math.round((states - last.states) / (at - last.at));
+    const where = `${states} states, ${open} choices open, depth ${depth}`;
+    process.stderr.write(`${name}: ${at.toFixed(0)} s, ${where}, ${rate} states a second\n`);
+    last = { at, states };
+  };
 }
 
 /** How far a search came, and what would take it further. */

@@ -77,7 +77,7 @@ export type RegisterAction =
   | { readonly kind: 'crash'; readonly acceptor: number }
   | { readonly kind: 'giveUp'; readonly attempt: number };
 
-const KEY = 'x';
+export const KEY = 'x';
 
 export function registerScope(
   name: string,
@@ -294,8 +294,9 @@ function copy(world: RegisterWorld): RegisterWorld {
 function canonical(world: RegisterWorld): string {
   const acceptors = world.acceptors.map((acceptor, at) => acceptorText(world, acceptor, at));
   const attempts = world.attempts.map(({ state }, at) => {
-    const { phase, found, proposed, above } = state;
-    const open = phase === 'over' ? [] : [found, above, proposed];
+    // Whom it was outbid by tells only how it ends, which no other attempt here goes by.
+    const { phase, found, proposed } = state;
+    const open = phase === 'over' ? [] : [found, proposed];
     return JSON.stringify([attemptName(world, at), phase, open]);
   });
   const chosen = world.chosen.map((value) => value.join()).sort();

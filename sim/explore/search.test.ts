@@ -4,8 +4,10 @@ import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ChainScope, ChainWorldState } from './chain-parts.ts';
+import { leanRegisterScope } from './lean/register.ts';
 import { chainScope, plainChainScope } from './lean/scope.ts';
 import { Marks, printOf } from './marks.ts';
+import { type RegisterWorld, registerScope } from './register-scope.ts';
 import { type Scope, search } from './search.ts';
 
 const NO_LIMIT = { statesMax: 1_000_000, bytesMax: 2 ** 26, over: (): boolean => false };
@@ -158,5 +160,33 @@ test('remembering what a site did makes the same states, steps and verdict', () 
       deepStrictEqual(shared, plain);
       strictEqual(shared?.kind, 'complete');
     }
+  }
+});
+
+/** What the disks of a register may hold together with what was reported chosen. */
+function outcomes<Action>(scope: Scope<RegisterWorld, Action>): string[] {
+  const seen = new Set<string>();
+  const check = (world: RegisterWorld): void => {
+    scope.check(world);
+    const disks = world.acceptors.map(({ disk }) => JSON.stringify([...disk]));
+    seen.add(`${disks.sort().join()} ${JSON.stringify([...world.chosen].sort())}`);
+  };
+  const result = search({ ...scope, check }, NO_LIMIT);
+  strictEqual(result.kind, 'complete');
+  return [...seen].sort();
+}
+
+test('what a lean search of a register leaves out, no disk and no answer shows', () => {
+  const least = { acceptors: 3, proposers: 1, ballots: 1, crashes: 0, losses: 0 };
+  for (const more of [
+    { crashes: 1 },
+    { ballots: 2, losses: 1 },
+    { acceptors: 2, proposers: 2 },
+    { acceptors: 2, proposers: 2, crashes: 1 },
+    { acceptors: 1, proposers: 2, ballots: 2, crashes: 1 },
+  ]) {
+    const bounds = { ...least, ...more };
+    const [lean, whole] = [leanRegisterScope('lean', bounds), registerScope('whole', bounds)];
+    deepStrictEqual(outcomes(lean), outcomes(whole));
   }
 });

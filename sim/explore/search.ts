@@ -23,15 +23,19 @@ export interface SearchLimits {
   readonly statesMax: number;
   /** Size of the table of the states seen; one takes 11 to 21 bytes. */
   readonly bytesMax: number;
-  /** Gives up when this turns true; asked every few thousand states. */
+  /** Gives up when this turns true; asked every thousand steps. */
   readonly over: () => boolean;
+  /** Told every thousand steps. */
   readonly progress?: (found: SearchProgress) => void;
 }
 
 export interface SearchProgress {
   readonly states: number;
   readonly steps: number;
+  /** Most steps from the first state. */
   readonly depth: number;
+  /** Choices that were found and are still to be tried. */
+  readonly open: number;
 }
 
 export type SearchResult<Action> =
@@ -49,7 +53,7 @@ interface Frame<World, Action> {
   next: number;
 }
 
-const REPORT_EVERY = 8_192;
+const STEPS_A_LOOK = 1_024;
 
 /** Depth first, so that memory holds one path and the set of states seen. */
 export function search<World, Action>(
@@ -62,7 +66,10 @@ export function search<World, Action>(
   const stack: Frame<World, Action>[] = [{ world: first, actions: scope.actions(first), next: 0 }];
   let steps = 0;
   let depth = 0;
-  const now = (): SearchProgress => ({ states: seen.size, steps, depth });
+  const now = (): SearchProgress => {
+    const open = stack.reduce((sum, { actions, next }) => sum + actions.length - next, 0);
+    return { states: seen.size, steps, depth, open };
+  };
   while (stack.length > 0) {
     const frame = stack[stack.length - 1];
     const action = frame?.actions[frame.next];
@@ -72,6 +79,10 @@ export function search<World, Action>(
     }
     frame.next += 1;
     steps += 1;
+    if (steps % STEPS_A_LOOK === 0) {
+      limits.progress?.(now());
+      if (limits.over()) return { kind: 'gaveUp', because: 'limit', ...now() };
+    }
     const world = scope.copy(frame.world, action);
     try {
       scope.apply(world, action);
@@ -85,11 +96,7 @@ export function search<World, Action>(
     if (!added) continue;
     depth = Math.max(depth, stack.length);
     stack.push({ world, actions: scope.actions(world), next: 0 });
-    if (seen.size % REPORT_EVERY !== 0) continue;
-    limits.progress?.(now());
-    if (seen.size >= limits.statesMax || limits.over()) {
-      return { kind: 'gaveUp', because: 'limit', ...now() };
-    }
+    if (seen.size >= limits.statesMax) return { kind: 'gaveUp', because: 'limit', ...now() };
   }
   return { kind: 'complete', ...now() };
 }
