@@ -26,8 +26,11 @@ import type { Turn } from './world.ts';
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 /** Back to the beginning of a line of a terminal, which is then empty. */
 const FRESH_LINE = '\r\x1b[K';
-/** A run that loops for ever within one event: hundreds of times what one takes. */
-const SEED_MILLIS_MAX = 900_000;
+/** A run that loops for ever within one event: a hundred times the processor time of one. */
+const SEED_CPU_SECONDS_MAX = 300;
+/** A run that waits for ever for nothing; long, since others may have the processors. */
+const SEED_MILLIS_MAX = 7_200_000;
+const LOOK_MILLIS = 15_000;
 /** Frames of a stack that a thread keeps. */
 const STACK_FRAMES = 4;
 /** Most of what a run makes is dead by the next turn: a larger nursery is swept less often. */
@@ -118,8 +121,10 @@ function progress(many: Many, totals: Totals, began: number): void {
 /** The report of one run; null where the thread does not come back. */
 function ask(worker: Worker, options: RunOptions): Promise<Report | null> {
   return new Promise((resolve, reject) => {
+    const began = secondsNow();
+    let before: NodeJS.CpuUsage | undefined;
     const finish = (): void => {
-      clearTimeout(timer);
+      clearInterval(timer);
       worker.off('message', taken);
       worker.off('error', broken);
     };
@@ -131,10 +136,17 @@ function ask(worker: Worker, options: RunOptions): Promise<Report | null> {
       finish();
       reject(error);
     };
-    const timer = setTimeout(() => {
+    const look = async (): Promise<void> => {
+      const usage = await worker.cpuUsage();
+      before ??= usage;
+      const spent = (usage.user + usage.system - before.user - before.system) / 1e6;
+      const late = (secondsNow() - began) * 1e3 >= SEED_MILLIS_MAX;
+      if (!late && spent < SEED_CPU_SECONDS_MAX) return;
       finish();
       resolve(null);
-    }, SEED_MILLIS_MAX);
+    };
+    // A thread that is not there yet, or no more, does not answer: its own events say so.
+    const timer = setInterval(() => void look().catch(() => undefined), LOOK_MILLIS);
     worker.on('message', taken);
     worker.on('error', broken);
     worker.postMessage(options);
@@ -159,7 +171,7 @@ async function work(plan: Plan & Many, totals: Totals, next: () => string | unde
         continue;
       }
       totals.failed += 1;
-      say(`seed ${seed}: FAILED hang (no end after ${SEED_MILLIS_MAX / 60_000} minutes)`);
+      say(`seed ${seed}: FAILED hang (no end after ${SEED_CPU_SECONDS_MAX} s of a processor)`);
       await worker.terminate();
       worker = hire();
     }
