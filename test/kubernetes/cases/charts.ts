@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { attempt } from '../lab/commands.ts';
-import { PROJECT_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
 import { type Helm, OPERATOR_NAMESPACE, OPERATOR as RELEASED } from '../lab/operator.ts';
 import { whole } from './cluster.ts';
@@ -59,13 +58,7 @@ export function releaseCases(theLab: () => Lab, theHelm: () => Helm): void {
     const lab = theLab();
     const helm = theHelm();
     const where = ['--namespace', NAMESPACE];
-    const values = [
-      'spec.imagePullPolicy=Never',
-      'spec.zones={a,b,c}',
-      'spec.storage.size=1Gi',
-      `test.image=${PROJECT_IMAGE}`,
-      'test.imagePullPolicy=Never',
-    ].flatMap((value) => ['--set', value]);
+    const values = ['--set', 'spec.zones={a,b,c}', '--set', 'spec.storage.size=1Gi'];
     await helm(['install', RELEASE, CLUSTER, ...where, '--create-namespace', ...values]);
     const { cluster, millis } = await whole(lab, NAMESPACE, RELEASE);
     context.diagnostic(`Ready and whole ${Math.round(millis / 1_000)} s after the installation`);

@@ -136,7 +136,8 @@ function doubles(theLab: () => Lab, theHelm: () => Helm): void {
     try {
       const status = ['rollout', 'status', 'deployment/second', '--timeout=120s'];
       await subject.lab.kubectl([...where, ...status]);
-      await subject.make({ zones: ['a', 'b', 'c'], storage: { size: '256Mi' } });
+      const storage = { size: '256Mi' };
+      await subject.make({ zones: ['a', 'b', 'c'], storage, deletionPolicy: 'Delete' });
       await subject.wholeWith(3);
       const { history } = await subject.underLoad('doubled', async () => {
         await subject.change({ podTemplate: { annotations: { 'example.com/rolled': 'yes' } } });

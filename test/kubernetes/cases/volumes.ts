@@ -82,7 +82,13 @@ function losses(theLab: () => Lab): void {
     await subject.hibernate();
     wipe(await pathOf(subject, 'replica-1'));
     await subject.change({ hibernate: false });
-    context.diagnostic(await subject.says('Degraded', 'True', /replica-1: /));
+    context.diagnostic(
+      await subject.says(
+        'Stalled',
+        'True',
+        /VolumeRefused: replica-1: .*it is empty.*replace=replica-1/,
+      ),
+    );
     await until('the others take appends', CHANGE_MILLIS_MAX, async () =>
       (await append(subject, 'two\n')) === '' ? undefined : true,
     );
@@ -100,11 +106,29 @@ function losses(theLab: () => Lab): void {
     await subject.hibernate();
     for (const id of await subject.members()) wipe(await pathOf(subject, id));
     await subject.change({ hibernate: false });
-    context.diagnostic(await subject.says('Ready', 'False', /./));
-    context.diagnostic(await subject.says('Degraded', 'True', /replica-\d: /));
+    context.diagnostic(await subject.says('Stalled', 'True', /VolumeRefused: replica-\d: .*empty/));
+    context.diagnostic(await subject.says('Ready', 'False', /kept takes no appends/));
     await assert.rejects(read(subject));
+    await beginAnew(subject);
     await subject.remove();
   });
+}
+
+/** The way out when nothing is left: new members, and the journal that nobody has any more goes. */
+async function beginAnew(subject: Subject): Promise<void> {
+  const lost = await subject.members();
+  await subject.annotate('replace', lost.join());
+  await until('another member is there', CHANGE_MILLIS_MAX, async () =>
+    (await subject.members()).some((id) => !lost.includes(id)) ? true : undefined,
+  );
+  await subject.tool(['delete', 'kept', '--yes']);
+  await until('all of them are other ones', CHANGE_MILLIS_MAX, async () =>
+    (await subject.members()).some((id) => lost.includes(id)) ? undefined : true,
+  );
+  await subject.wholeWith(lost.length);
+  await subject.tool(['create', 'kept']);
+  await append(subject, 'anew\n');
+  assert.equal(await read(subject), 'anew\n');
 }
 
 function exchanges(theLab: () => Lab): void {

@@ -21,6 +21,8 @@ export type Say = (line: string) => void;
 
 export const PAUSE_IMAGE = 'localhost/pause:1';
 export const PROJECT_IMAGE = 'localhost/journal:lab';
+/** The name that charts, examples and docs use: so that they work on a lab as they are written. */
+export const PUBLISHED_IMAGE = 'ghcr.io/journal-log/journal:0.1.0';
 /** Another name for the same image: what a roll goes to. */
 export const NEXT_IMAGE = 'localhost/journal:next';
 /** Certificates of authorities that Debian keeps in one file. */

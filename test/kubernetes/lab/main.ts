@@ -1,7 +1,7 @@
 // A Kubernetes of three zones on this machine, for people who have no cluster of their own.
 //
 //   npm run cluster -- up                       makes it, with the operator; root and Linux needed
-//   npm run cluster -- up bare                  the same without an operator
+//   npm run cluster -- up bare                  the same without an operator, its image at hand
 //   npm run cluster -- renew                    builds the image again and restarts the operator
 //   npm run cluster -- prepare                  installs, builds and packs all that `up` needs
 //   npm run cluster -- kubectl get nodes        talks to it; kubectl journal … is there, too
@@ -17,7 +17,7 @@ import { spawn } from 'node:child_process';
 import { build } from '../../../tools/build.ts';
 import { pauseImage, projectImage } from './images.ts';
 import { Lab, TOOLS } from './lab.ts';
-import { helmOf, installOperator, renewOperator } from './operator.ts';
+import { bringImage, helmOf, installOperator, renewOperator } from './operator.ts';
 import { installPackages, obstacle } from './packages.ts';
 import { allStates, newestKept, removeLab, removeStale } from './state.ts';
 
@@ -63,13 +63,13 @@ async function up(bare: boolean): Promise<void> {
   await removeStale(say);
   const there = kept().at(-1);
   if (there !== undefined) throw new Error(`${there.lab} is up; remove it by \`down\` first`);
-  if (!bare) await prepare();
+  await prepare();
   const begun = Date.now();
   const took = (): string => `after ${Math.round((Date.now() - begun) / 1000)} s`;
   const lab = await Lab.up({ say, kept: true, volumes: KEPT_VOLUMES });
   say(`${lab.state.lab} is ready ${took()}: three nodes in the zones a, b and c`);
   say(`its files, logs and kubeconfig: ${lab.state.folder}`);
-  if (bare) return;
+  if (bare) return bringImage(lab, say);
   await installOperator(lab, await helm(lab), say);
   say(`the operator is ready ${took()}; next:`);
   say('  npm run cluster -- kubectl apply -f examples/minimal.yaml');

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { run, until } from './commands.ts';
-import { PROJECT_IMAGE, projectImage, type Say } from './images.ts';
+import { PROJECT_IMAGE, PUBLISHED_IMAGE, projectImage, type Say } from './images.ts';
 import type { Lab } from './lab.ts';
 
 /** The folder of the operator's chart. */
@@ -32,9 +32,15 @@ export function imageValues(): readonly string[] {
   return image.flatMap(([name, value]) => ['--set', `image.${name}=${value}`]);
 }
 
-/** Builds the project's image, brings it to every node and installs the operator by its chart. */
-export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<void> {
+/** Builds the project's image and brings it to every node, also under its published name. */
+export async function bringImage(lab: Lab, say: Say): Promise<void> {
   await lab.importImage(await projectImage(say));
+  await lab.tagImage(PROJECT_IMAGE, PUBLISHED_IMAGE);
+}
+
+/** Brings the image and installs the operator by its chart. */
+export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<void> {
+  await bringImage(lab, say);
   const install = ['install', OPERATOR, chart, '--namespace', OPERATOR_NAMESPACE];
   // Secrets reach pods of the lab in seconds: kubelets are told to look often.
   const spread = ['--set', 'trustSpreadSeconds=45'];
@@ -44,7 +50,7 @@ export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<v
 
 /** Brings what the sources have become since then to an operator that is installed already. */
 export async function renewOperator(lab: Lab, say: Say): Promise<void> {
-  await lab.importImage(await projectImage(say));
+  await bringImage(lab, say);
   const restart = ['rollout', 'restart', `deployment/${OPERATOR}`];
   await lab.kubectl(['--namespace', OPERATOR_NAMESPACE, ...restart]);
   await operatorReady(lab);
