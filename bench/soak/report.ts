@@ -11,8 +11,19 @@ export interface Suffered {
   readonly member: string;
   readonly from: number;
   readonly until: number;
-  /** Longest time without an acknowledgement, from the fault until the chain was whole again. */
-  readonly gapMillis: number;
+  /**
+   * Longest time without an acknowledgement, from the fault until the chain was whole again; null
+   * for one among others at a random moment, which promises none.
+   */
+  readonly gapMillis: number | null;
+}
+
+/** Full load without a fault. */
+export interface CalmRun {
+  readonly seconds: number;
+  readonly records: number;
+  readonly failed: number;
+  readonly reconfigurations: number;
 }
 
 export interface SoakResult {
@@ -21,6 +32,7 @@ export interface SoakResult {
   readonly seconds: number;
   readonly samples: readonly Sample[];
   readonly faults: readonly Suffered[];
+  readonly calm: CalmRun | null;
   readonly appended: number;
   readonly checked: number;
   /** What the checkers, or the run itself, complain of. */
@@ -31,6 +43,9 @@ const WIDTH = 1_000;
 const HEIGHT = 240;
 const LEFT = 50;
 const COLOURS = ['#c0392b', '#d68910', '#1f618d', '#117a65', '#7d3c98', '#566573'];
+
+export const gapsOf = (faults: readonly Suffered[]): number[] =>
+  faults.flatMap(({ gapMillis }) => gapMillis ?? []);
 
 const escaped = (text: string): string =>
   text.replace(/[&<>"]/g, (one) => `&#${one.charCodeAt(0)};`);
@@ -47,7 +62,8 @@ function chart({ samples, faults, seconds }: SoakResult, colours: Map<string, st
   const y = (value: number): string => (HEIGHT - (value / most) * HEIGHT).toFixed(1);
   const bars = faults.map(({ name, member, from, until, gapMillis }) => {
     const width = Math.max(1.5, ((until - from) / seconds) * (WIDTH - LEFT)).toFixed(1);
-    const title = `${name} at ${member}, ${from.toFixed(1)} s, gap ${gapMillis.toFixed(0)} ms`;
+    const gap = gapMillis === null ? 'among others' : `gap ${gapMillis.toFixed(0)} ms`;
+    const title = `${name} at ${member}, ${from.toFixed(1)} s, ${gap}`;
     const place = `x="${x(from)}" y="0" width="${width}" height="${HEIGHT}"`;
     const fill = `fill="${colours.get(name)}" fill-opacity="0.25"`;
     return `<rect ${place} ${fill}><title>${escaped(title)}</title></rect>`;
@@ -65,12 +81,19 @@ function chart({ samples, faults, seconds }: SoakResult, colours: Map<string, st
 function gapRows({ faults }: SoakResult, colours: Map<string, string>): string {
   return [...colours]
     .map(([name, colour]) => {
-      const gaps = faults.filter((one) => one.name === name).map(({ gapMillis }) => gapMillis);
+      const gaps = gapsOf(faults.filter((one) => one.name === name));
       const cells = [gaps.length, quantile(gaps, 0.5), quantile(gaps, 0.99), Math.max(0, ...gaps)];
       const shown = cells.map((cell) => `<td>${cell.toFixed(0)}</td>`).join('');
       return `<tr><td style="color:${colour}">■ ${escaped(name)}</td>${shown}</tr>`;
     })
     .join('\n');
+}
+
+function calmText(calm: CalmRun | null): string {
+  if (calm === null) return '';
+  const rate = (calm.records / calm.seconds).toFixed(0);
+  return `<p>${calm.seconds} s at full load without a fault: ${rate} records of 1 KiB a second,
+${calm.failed} failed appends, ${calm.reconfigurations} reconfigurations.</p>`;
 }
 
 /** One file that needs nothing else. */
@@ -102,6 +125,7 @@ ${chart(result, colours)}
 <table><tr><th>fault</th><th>times</th><th>median</th><th>p99</th><th>worst</th></tr>
 ${gapRows(result, colours)}
 </table>
+${calmText(result.calm)}
 </html>
 `;
 }

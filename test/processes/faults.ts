@@ -1,6 +1,6 @@
 // The faults that real processes suffer here, and how one run of them is judged.
 //
-// FAULT_ROUNDS of each (10 by default, 50 in a soak). The history is judged always, the pause only
+// FAULT_ROUNDS of each (10 by default; `npm run soak` does 50). The history is judged always, the pause only
 // against a generous ceiling here: FAULT_PAUSE_MILLIS says another one.
 
 import assert from 'node:assert/strict';
