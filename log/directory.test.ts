@@ -81,8 +81,10 @@ test('what is not ours, newer, broken or missing is refused', async () => {
     await refused(open(true), 'NOT_FOUND', /empty.*right volume is mounted/);
     await writeFile(join(directory, 'photo.jpg'), 'x');
     await refused(open(), 'INVALID_ARGUMENT', /not empty \(it has photo.jpg\)/);
-    await writeFile(join(directory, 'identity.json'), JSON.stringify({ format: 2 }));
-    await refused(open(), 'INCOMPATIBLE', /format 2, allowed is 1/);
+    for (const newer of [{ format: 2 }, { format: 2, ...IDENTITY, checksum: 7 }]) {
+      await writeFile(join(directory, 'identity.json'), JSON.stringify(newer));
+      await refused(open(), 'INCOMPATIBLE', /format 2, allowed is 1/);
+    }
     await writeFile(join(directory, 'identity.json'), '{');
     await refused(open(), 'DAMAGED', /cannot be read/);
   });
@@ -99,7 +101,8 @@ test('an identity with any one bit changed is no identity', async () => {
       await writeFile(path, bad);
       const found = await readIdentity(disk, directory).catch((error: unknown) => {
         assert.ok(error instanceof JournalError, String(error));
-        assert.equal(error.code, 'DAMAGED', error.message);
+        const asNewer = error.code === 'INCOMPATIBLE' && bit >> 3 === good.indexOf(':1') + 1;
+        assert.ok(asNewer || error.code === 'DAMAGED', error.message);
         return null;
       });
       // Where the last character is no end of line, nothing of the identity is touched.

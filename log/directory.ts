@@ -129,17 +129,18 @@ async function readMarker(disk: Disk, directory: string): Promise<Marker | null>
   if (typeof value !== 'object' || value === null || !('format' in value)) {
     throw new JournalError('DAMAGED', `${path} cannot be read: restore it, or give the store up`);
   }
-  if (!isWhole(value)) {
-    const what = `${path} is not what was written`;
-    throw new JournalError('DAMAGED', `${what}: restore it, or give the store up`);
-  }
   const { format } = value;
+  // First: what another format sums up is not known here.
   if (format !== FORMAT) {
     const what = `${directory} has format ${String(format)}, allowed is ${FORMAT}`;
     throw new JournalError(
       'INCOMPATIBLE',
       `${what}: run the version that wrote it, or a newer one`,
     );
+  }
+  if (!isWhole(value)) {
+    const what = `${path} is not what was written`;
+    throw new JournalError('DAMAGED', `${what}: restore it, or give the store up`);
   }
   // cast: of this format, written by this file only; people may still have touched it.
   const marker = value as Marker;
