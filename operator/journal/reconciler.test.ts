@@ -97,6 +97,8 @@ test('a cluster gets its objects, is formatted once, and then nothing is written
   assert.equal(condition('Progressing'), 'True Formatting');
   assert.equal(get('StatefulSet', 'orders-controller-1'), undefined);
   assert.ok(get('StatefulSet', 'orders-replica-1'));
+  const job = JSON.stringify(get('Job', 'orders-controller-1-format'));
+  assert.match(job, /"podAntiAffinity":.*"values":\["controller","format"\]/);
   format(api);
   await pass(4);
   assert.ok(get('StatefulSet', 'orders-controller-3'));

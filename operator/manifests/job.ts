@@ -6,7 +6,14 @@
 import type { Ledger } from '../journal/ledger.ts';
 import type { Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { COMPONENT_LABEL, labelsFor, MEMBER_LABEL, made, namesOf } from './common.ts';
+import {
+  CLUSTER_LABEL,
+  COMPONENT_LABEL,
+  labelsFor,
+  MEMBER_LABEL,
+  made,
+  namesOf,
+} from './common.ts';
 import {
   affinity,
   containerSecurity,
@@ -17,8 +24,18 @@ import {
   tolerations,
 } from './pod.ts';
 
+const FORMAT = 'format';
 /** What a Job runs cannot be changed: by this it is seen that it was made for another wish. */
 export const INPUTS_ANNOTATION = 'journal.dev/job-inputs';
+
+/**
+ * Where a controller is formatted its volume stays, and with it the controller: so these pods keep
+ * away from each other already, and from controllers that run.
+ */
+const apartFrom = ({ name }: Settled): unknown => ({
+  matchLabels: { [CLUSTER_LABEL]: name },
+  matchExpressions: [{ key: COMPONENT_LABEL, operator: 'In', values: ['controller', FORMAT] }],
+});
 
 export function formatJob(
   settled: Settled,
@@ -38,7 +55,7 @@ export function formatJob(
   args.push(...(formatted ? ['--join'] : ['--grant', grants.join(',')]));
   if (!formatted && recovery !== '') args.push('--recovery', recovery);
   const process: Process = { component: 'controller', id, zone };
-  const labels = { ...labelsFor(settled.name), [COMPONENT_LABEL]: 'format', [MEMBER_LABEL]: id };
+  const labels = { ...labelsFor(settled.name), [COMPONENT_LABEL]: FORMAT, [MEMBER_LABEL]: id };
   const template = settled.controllerTemplate;
   const spec = {
     backoffLimit: 20,
@@ -47,7 +64,7 @@ export function formatJob(
       spec: {
         ...podBase(settled, template),
         restartPolicy: 'OnFailure',
-        affinity: affinity(settled, process, template.affinity),
+        affinity: affinity(settled, process, template.affinity, apartFrom(settled)),
         nodeSelector: { ...template.nodeSelector },
         tolerations: tolerations(template),
         containers: [

@@ -206,13 +206,15 @@ export function tolerations(template: PodTemplate): readonly unknown[] {
 }
 
 /** The zone is required and joined with the user's own terms; two on one host are avoided. */
-export function affinity(settled: Settled, { component, zone }: Process, given?: Affinity) {
+export function affinity(
+  settled: Settled,
+  { component, zone }: Process,
+  given?: Affinity,
+  labelSelector: unknown = { matchLabels: selectorFor(settled.name, component) },
+) {
   const apart = {
     weight: 100,
-    podAffinityTerm: {
-      labelSelector: { matchLabels: selectorFor(settled.name, component) },
-      topologyKey: HOST_NODE_LABEL,
-    },
+    podAffinityTerm: { labelSelector, topologyKey: HOST_NODE_LABEL },
   };
   const own = at(given, 'podAntiAffinity');
   const preferred = listAt(own, 'preferredDuringSchedulingIgnoredDuringExecution');

@@ -64,13 +64,19 @@ export function conditionOf({ status }: KubeObject, type: string) {
   return conditions.find((one) => one.type === type);
 }
 
-/** The pods of the replicas, each on the node of its zone. */
-export function replicaPods(
+export function podsOf(
   lab: Lab,
   namespace: string,
   name: string,
+  component: 'replica' | 'controller',
 ): Promise<readonly KubeObject[]> {
-  const labels = `journal.dev/cluster=${name},app.kubernetes.io/component=replica`;
+  const labels = `journal.dev/cluster=${name},app.kubernetes.io/component=${component}`;
   const query = `labelSelector=${encodeURIComponent(labels)}`;
   return lab.api.list(`/api/v1/namespaces/${namespace}/pods?${query}`);
 }
+
+export const replicaPods = (
+  lab: Lab,
+  namespace: string,
+  name: string,
+): Promise<readonly KubeObject[]> => podsOf(lab, namespace, name, 'replica');

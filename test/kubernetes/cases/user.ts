@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { until } from '../lab/commands.ts';
 import { PROJECT_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
-import { makeNamespace, whole } from './cluster.ts';
+import { makeNamespace, podsOf, whole } from './cluster.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 /** Thirty seconds where the machine does nothing else; others may be at work on this one. */
@@ -103,6 +103,11 @@ export function userCases(theLab: () => Lab): void {
     const { cluster, millis } = await whole(lab, NAMESPACE, CLUSTER);
     context.diagnostic(`Ready and whole ${Math.round(millis / 1_000)} s after apply`);
     assert.equal(cluster.status?.memberSummary, '3/3');
+    for (const component of ['replica', 'controller'] as const) {
+      const pods = await podsOf(lab, NAMESPACE, CLUSTER, component);
+      const nodes = pods.map(({ spec }) => spec?.nodeName);
+      assert.equal(new Set(nodes).size, 3, `a ${component} on each node: ${nodes}`);
+    }
     assert.ok(millis < READY_MILLIS_MAX, `it took ${millis} ms`);
   });
 
