@@ -32,6 +32,7 @@ const NODE_ALLOWED: readonly string[] = [
   'operator/kube/', // speaks to the API server
   'operator/config.ts', // reads its settings from the environment
   'operator/chain.ts', // keeps the certificates of each cluster as files
+  'operator/pki.ts', // reads keys in any PEM form, and judges what others issued
   'cli/', // a program on somebody's machine
 ];
 

@@ -165,6 +165,8 @@ function exchanges(theLab: () => Lab): void {
     await assert.rejects(append(subject, 'never\n'));
     const lost = ['admin', 'force-loss', 'kept', '--member', 'replica-1', '--reason', 'a test'];
     await subject.operatorTool([...lost, '--yes']);
+    // It goes on alone, and appends with those that take the places of the lost ones.
+    await subject.annotate('replace', 'replica-2,replica-3');
     await until('what is left takes appends again', CHANGE_MILLIS_MAX, async () =>
       (await append(subject, 'after\n')) === '' ? undefined : true,
     );
