@@ -59,6 +59,11 @@ class Wire implements PeerLinks {
     return this.up;
   }
 
+  /** Another link: what waits for the old one waits for ever. */
+  renew(): void {
+    this.#gate = Promise.resolve();
+  }
+
   break(_: string, reason: string): void {
     this.broken.push(reason);
   }
@@ -162,6 +167,18 @@ describe('an outbox', () => {
     now = { lineage: 1, epoch: epoch(2) };
     outbox.forward(run(2, 3));
     wire.open();
+    await settle();
+    assert.deepEqual(wire.sent, ['2+1 c0']);
+  });
+
+  test('a link that closed while it was full holds nothing up on the next one', async () => {
+    for (let n = 0; n < 3; n += 1) append(10);
+    wire.hold();
+    outbox.forward(run(0, 2));
+    await settle();
+    outbox.reset();
+    wire.renew();
+    outbox.forward(run(2, 3));
     await settle();
     assert.deepEqual(wire.sent, ['2+1 c0']);
   });
