@@ -129,7 +129,7 @@ export function takeAck(state: ChainState, entries: readonly AckEntry[]): void {
     const news = merged.durableLsn !== known?.durableLsn || merged.barrier !== known?.barrier;
     if (!news) continue;
     state.acked.set(entry.store, merged);
-    state.relayDue = true;
+    state.relayDue = !isHead(state);
   }
 }
 

@@ -2,11 +2,12 @@
 //
 // Members are 1, 2, 3 …; the first configuration names the first ones in this order. Commands:
 // `open STORES MEMBERS MIN` · `append N [count= key= op= lease= writer= seq= after= chosen body=
-// tail= expect=K:LSN fence=K:TOKEN]` · `trim N THROUGH [force]` · `cursor N NAME LSN|none` ·
+// tail= expect=K:LSN fence=K:TOKEN]` · `trim N THROUGH [force]` · `cursor N NAME LSN|none [END]` ·
 // `forget N KEY` · `key N KEY` · `cursors N` · `read N` · `deliver A B` one message · `disk N` one
 // operation · `tick N` · `crash N` · `start N` · `unlink A B` loses what is under way · `decide
 // 2,3 [joining 1]` · `configure N` · `wedge N EPOCH` · `learn N from M` · `settle [without disk2
-// link1-2 …]` does all that can be done but what is named · `show`.
+// link1-2 …]` does all that can be done but what is named · `show` · `rest` says who may do
+// without ticks.
 
 import { join } from 'node:path';
 import { checkMember, checkMembers } from '../../protocol/chain/invariants.ts';
@@ -16,6 +17,7 @@ import type {
   ChainReply,
   ChainRequest,
 } from '../../protocol/chain/messages.ts';
+import { outstanding } from '../../protocol/chain/state.ts';
 import { type Epoch, epoch, type Idempotence, lsn, writerId } from '../../protocol/types.ts';
 import { applyChain, type ChainAction } from '../../sim/explore/chain-actions.ts';
 import { chainStates } from '../../sim/explore/chain-checks.ts';
@@ -46,6 +48,7 @@ class Chain {
     this.#said = [];
     if (command === 'open') this.#open(rest.map(Number));
     else if (command === 'show') return this.#show();
+    else if (command === 'rest') return this.#rest();
     else this.#step(command, rest);
     this.#check();
     return this.#said;
@@ -167,6 +170,13 @@ class Chain {
   #observe(member: number, effect: ChainEffect): void {
     const said = effectText(effect);
     if (said !== null) this.#said.push(`${member}: ${said}`);
+  }
+
+  /** Who has nothing outstanding, and needs no tick while nothing comes in. */
+  #rest(): string[] {
+    return chainStates(this.world).map(
+      (state) => `${Number(state.me.store)}: ${outstanding(state) ? 'ticks' : 'at rest'}`,
+    );
   }
 
   #show(): readonly string[] {
