@@ -207,10 +207,11 @@ function hibernation(world: World): Plan | null {
 /** Until the controllers answer. */
 function silent(world: World, ledger: Ledger): Plan | null {
   if (world.chain.kind === 'known') return null;
-  const stuck = notBack(world, ledger);
-  if (stuck?.progress.kind === 'stalled') return stuck;
+  // First, since pods without their volumes do not run either, and that says less.
   const gone = ledger.controllers.filter((one) => claimState(world, one) === 'lost');
   if (gone.length * 2 > ledger.controllers.length) return majorityLost(gone.map(({ id }) => id));
+  const stuck = notBack(world, ledger);
+  if (stuck?.progress.kind === 'stalled') return stuck;
   const message = `the controllers cannot be asked: ${world.chain.reason}`;
   return { actions: [], progress: waiting('ControllersUnreachable', message) };
 }
