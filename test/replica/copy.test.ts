@@ -1,10 +1,11 @@
-// What a replica gives to a learner: everything that is committed, and nothing beyond.
+// What a replica gives to a learner: everything that is committed, and nothing beyond; and to a
+// peer that repairs its log: the range that it asked for.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeBatch } from '../../log/batch.ts';
 import { EMPTY_SHAPE } from '../../protocol/chain/shape.ts';
-import { lastLsn, NO_LSN } from '../../protocol/types.ts';
+import { lastLsn, lsn, NO_LSN } from '../../protocol/types.ts';
 import { peerMethods } from '../../transport/methods.ts';
 import { CALL, House } from './house.ts';
 import { until } from './shepherd.ts';
@@ -50,6 +51,32 @@ test('a learner is given nothing that waits for its commit', async () => {
     assert.deepEqual(given, [1, 2, 3, 4, 5]);
     await house.stop(a);
     await waiting;
+  } finally {
+    await house.close();
+  }
+});
+
+test('a peer that repairs is given the damaged range alone', async () => {
+  const house = await House.open();
+  try {
+    const a = await house.start('a');
+    const { journal, lineage } = house.shepherd.create('range', [a.sheep]);
+    await until('it serves', () => a.sheep.reports.get(journal)?.live === true);
+    for (let n = 0; n < COMMITTED; n += 1) await house.append(a, 'range', [`${n}`]);
+    const request = {
+      journal,
+      lineage,
+      shape: EMPTY_SHAPE,
+      repairFirstLsn: lsn(2),
+      repairLastLsn: lsn(3),
+    };
+    const given: number[] = [];
+    const { address } = a.replica;
+    for await (const answer of house.network.stream(address, peerMethods.fetch, request, CALL)) {
+      if (answer.kind !== 'batches') continue;
+      given.push(...answer.batches.map((bytes) => lastLsn(decodeBatch(bytes).header)));
+    }
+    assert.deepEqual(given, [2, 3]);
   } finally {
     await house.close();
   }

@@ -11,6 +11,9 @@ import { until } from './shepherd.ts';
 /** The real disk, whose syncs can be held back or made to fail, those of segments by default. */
 class Trouble {
   fails = false;
+  /** Takes no bytes into these files. */
+  full = false;
+  refused = 0;
   readonly #ending: string;
   #gate: Promise<void> = Promise.resolve();
   release: () => void = () => {};
@@ -37,7 +40,13 @@ class Trouble {
     return {
       path: file.path,
       read: (position, length) => file.read(position, length),
-      write: (position, chunks) => file.write(position, chunks),
+      write: async (position, chunks) => {
+        if (this.full && file.path.endsWith(this.#ending)) {
+          this.refused += 1;
+          throw new DiskError('ENOSPC', file.path);
+        }
+        await file.write(position, chunks);
+      },
       size: () => file.size(),
       truncate: (size) => file.truncate(size),
       close: () => file.close(),
@@ -137,6 +146,19 @@ describe('a replica in trouble', () => {
     assert.equal(one.sheep.pong?.health.probe, 0);
     await assert.rejects(house.append(one, name, ['after']), code('UNAVAILABLE'));
     assert.deepEqual(texts(await house.read(one, name, 1)), ['before']);
+  });
+
+  test('a probe that a full disk refused is done once there is room', async () => {
+    const trouble = new Trouble('.metadata');
+    const one = await house.start('roomless', {}, trouble.disk());
+    const name = await journal('roomless', one);
+    trouble.full = true;
+    one.sheep.directives = [{ kind: 'probe', probe: 7 }];
+    await until('it was tried', () => trouble.refused > 0);
+    assert.equal(one.sheep.pong?.health.probe, 0);
+    trouble.full = false;
+    await until('it is done', () => one.sheep.pong?.health.probe === 7);
+    await house.append(one, name, ['after']);
   });
 
   test('a cluster that has outgrown its version gets nothing from it any more', async () => {

@@ -7,7 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import { nodeClock, nodeDisk } from '../../io/node.ts';
 import { inspectVolume } from '../../log/inspect.ts';
 import { epoch } from '../../protocol/types.ts';
-import { House } from './house.ts';
+import { journalMethods } from '../../transport/methods.ts';
+import { CALL, House, position } from './house.ts';
 import { eventually, until } from './shepherd.ts';
 
 const sleep = (millis: number): Promise<void> =>
@@ -46,6 +47,33 @@ describe('upkeep', () => {
     await house.stop(one);
     one = await house.start('damaged');
     assert.equal(await held(), 0);
+  });
+
+  test('a log whose damage all peers have trimmed is put aside, and copied anew', async () => {
+    const b = await house.start('whole');
+    let a = await house.start('spoiled');
+    const { journal } = house.shepherd.create('spoiled', [b.sheep, a.sheep]);
+    const report = () => a.sheep.reports.get(journal);
+    await until('both serve', () => report()?.synced === true);
+    const mark = 'what nobody else will have for long';
+    for (const text of [mark, 'x'.repeat(10_000)]) await house.append(b, 'spoiled', [text]);
+    await house.stop(a);
+    house.shepherd.change('spoiled', [b.sheep]);
+    const alone = () => b.sheep.reports.get(journal);
+    await until('it goes on alone', () => alone()?.epoch === 2 && alone()?.live === true);
+    for (const text of ['three', 'four']) await house.append(b, 'spoiled', [text]);
+    const trim = { journal: 'spoiled', through: position(3), force: false };
+    await house.network.call(b.replica.address, journalMethods.trim, trim, CALL);
+    await until('it is cut', () => alone()?.baseLsn === 3);
+    await flip(join(a.directory, 'volume', 'segments'), mark);
+    await rm(join(a.directory, 'volume', 'tables'), { recursive: true });
+    a = await house.start('spoiled');
+    const configuration = house.shepherd.named('spoiled');
+    const [source] = configuration.serving;
+    assert.ok(source !== undefined);
+    a.sheep.directives = [{ kind: 'learn', configuration, source }];
+    await until('it has learnt again', () => report()?.baseLsn === 3 && report()?.endLsn === 5);
+    a.sheep.directives = [];
   });
 
   test('old records go, and an idle journal then writes nothing', async () => {
