@@ -91,3 +91,29 @@ for (const cut of [false, true]) {
     });
   });
 }
+
+test('a dropped journal stays gone when the segment that says so goes', async () => {
+  const machine = new StoppingDisk();
+  await machine.live(Number.POSITIVE_INFINITY, async (disk) => {
+    const volume = await open(disk);
+    const one = volume.create(ONE);
+    volume.create(TWO);
+    for (let at = 1; at <= 3; at += 1) append(one, 1);
+    await volume.sync();
+    // The first segment says that there is a second journal, without a batch of it, and it stays:
+    // each cut goes on in a new one.
+    await one.cut(lsn(2));
+    await volume.drop(TWO);
+    for (let round = 0; round < 4; round += 1) {
+      append(one, 1);
+      await volume.sync();
+      // Nothing that the segments between hold counts any more: they go.
+      await one.cut(lsn(2));
+    }
+    await volume.close();
+    const again = await open(disk);
+    assert.equal(again.find(TWO), undefined);
+    assert.equal(found(again, ONE).endLsn, 2);
+    await again.close();
+  });
+});

@@ -335,12 +335,17 @@ export class VolumeWriter implements Writer {
     this.#forgetDropped();
   }
 
-  /** A dropped journal of which no segment holds anything needs no state any more. */
+  /**
+   * A dropped journal of which no segment holds anything needs no state any more: no batch, and no
+   * older state, which would be the newest once the segment that holds this one goes.
+   */
   #forgetDropped(): void {
-    for (const journal of this.dropped.keys()) {
-      const left = [...this.store.segments.values()].some(
-        ({ index }) => (index.journals.get(journal)?.spans.length ?? 0) > 0,
-      );
+    for (const [journal, log] of this.dropped) {
+      const left = [...this.store.segments.values()].some(({ number, index }) => {
+        const held = index.journals.get(journal);
+        if (held === undefined) return false;
+        return held.spans.length > 0 || (held.state !== null && number !== log.stateSegment);
+      });
       if (!left) this.dropped.delete(journal);
     }
   }

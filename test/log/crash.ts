@@ -1,8 +1,11 @@
 // One life, one stop, one crash, one recovery, one judgement.
 
+import type { Disk } from '../../io/disk.ts';
+import { nodeDisk } from '../../io/node.ts';
 import type { Volume } from '../../log/log.ts';
 import type { CrashMode } from '../../sim/platter/file.ts';
-import { goOn, judge, Life, openLife, wholeLife } from './life.ts';
+import { KilledDisk, layOut, realFolder } from './killed-disk.ts';
+import { DIRECTORY, goOn, judge, Life, openLife, wholeLife } from './life.ts';
 import { StoppingDisk } from './stopping-disk.ts';
 
 /** How many calls the whole life makes. */
@@ -52,16 +55,57 @@ export async function crashAt(
   return hit;
 }
 
+/** Stops a life at a call, lets the power fail, and recovers on the real disk what that leaves. */
+export async function crashOntoDisk(stop: number, mode: CrashMode, seed: string): Promise<void> {
+  const machine = new StoppingDisk();
+  let life: Life | null = null;
+  await machine.live(stop, async (disk) => {
+    life = new Life(await openLife(disk));
+    await wholeLife(life, () => openLife(disk));
+  });
+  machine.crash(seed, mode);
+  await using folder = await realFolder();
+  await layOut(machine.image, folder.path);
+  const lived: Life | null = life;
+  try {
+    await judgeAndGoOn(lived, nodeDisk, `${folder.path}${DIRECTORY}`);
+  } catch (error) {
+    throw new Error(`stop ${stop}, ${mode}, seed ${seed}, on a real disk`, { cause: error });
+  }
+}
+
+/**
+ * Lives on the real disk, is killed at the call `stop`, and recovers there; false where the life
+ * ended before.
+ */
+export async function killAt(stop: number): Promise<boolean> {
+  await using folder = await realFolder();
+  const directory = `${folder.path}${DIRECTORY}`;
+  let life: Life | null = null;
+  const killed = await new KilledDisk(stop).live(async (disk) => {
+    life = new Life(await openLife(disk, directory));
+    await wholeLife(life, () => openLife(disk, directory));
+  });
+  const lived: Life | null = life;
+  try {
+    await judgeAndGoOn(lived, nodeDisk, directory);
+  } catch (error) {
+    throw new Error(`killed at call ${stop} on a real disk`, { cause: error });
+  }
+  return killed;
+}
+
 async function judgeAndGoOn(
   life: Life | null,
-  disk: Parameters<typeof openLife>[0],
+  disk: Disk,
+  directory: string = DIRECTORY,
 ): Promise<void> {
-  const volume: Volume = await openLife(disk);
+  const volume: Volume = await openLife(disk, directory);
   if (life !== null) await judge(life.model, volume);
   await goOn(volume);
   const ends = volume.journals().map((log) => [log.journal, log.endLsn, log.endCrc]);
   await volume.close();
-  const again = await openLife(disk);
+  const again = await openLife(disk, directory);
   const found = again.journals().map((log) => [log.journal, log.endLsn, log.endCrc]);
   if (JSON.stringify(found.sort()) !== JSON.stringify(ends.sort())) {
     throw new Error(`after a close ${JSON.stringify(found)}, before ${JSON.stringify(ends)}`);

@@ -55,10 +55,10 @@ export const stillClock: Clock = {
   },
 };
 
-export function openLife(disk: Disk): Promise<Volume> {
+export function openLife(disk: Disk, directory: string = DIRECTORY): Promise<Volume> {
   return openVolume({
     disk,
-    directory: DIRECTORY,
+    directory,
     clock: stillClock,
     logger: silent,
     random: nodeRandom('life'),
