@@ -8,6 +8,7 @@
 // use.
 
 import { parseArgs } from 'node:util';
+import { getHeapStatistics } from 'node:v8';
 import type { ChainScope } from './chain-parts.ts';
 import { leanRegisterScope } from './lean/register.ts';
 import { chainScope } from './lean/scope.ts';
@@ -16,6 +17,8 @@ import type { RegisterScope } from './register-scope.ts';
 import { type Scope, type SearchProgress, search } from './search.ts';
 
 const SECONDS_BETWEEN_WORDS = 8;
+/** Of the heap as V8 makes it by default: as measured, a limit of n MiB shows as n + 192. */
+const YOUNG_BYTES_MAX = 192 * 2 ** 20;
 
 const CHAIN: ChainScope = {
   stores: 2,
@@ -137,6 +140,7 @@ function explore<World, Action>(
     statesMax: limits.statesMax,
     bytesMax: limits.bytesMax,
     over: () => seconds() > limits.secondsMax,
+    full: heapIsFull,
     progress: teller(scope.name, seconds),
   });
   const { states, steps, depth } = result;
@@ -166,8 +170,19 @@ function teller(name: string, seconds: () => number): (found: SearchProgress) =>
   };
 }
 
+/** What lives long has to fit beside the young generation, which the limit counts as well. */
+function heapIsFull(): boolean {
+  const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
+  return used > (limit - YOUNG_BYTES_MAX) * 0.9;
+}
+
 /** How far a search came, and what would take it further. */
-function stopped(because: 'limit' | 'memory', limits: Limits): string {
+function stopped(because: 'limit' | 'memory' | 'heap', limits: Limits): string {
+  if (because === 'heap') {
+    const mib = Math.floor(getHeapStatistics().heap_size_limit / 2 ** 20);
+    const more = `NODE_OPTIONS=--max-old-space-size=${mib * 2} allows twice as much`;
+    return `what is remembered of sites does not fit into a heap of ${mib} MiB: ${more}`;
+  }
   if (because === 'limit') return 'stopped by --states or --seconds: more of either goes further';
   const mib = limits.bytesMax / 2 ** 20;
   const more = 'allow more, or search a smaller scope';

@@ -25,6 +25,8 @@ export interface SearchLimits {
   readonly bytesMax: number;
   /** Gives up when this turns true; asked every thousand steps. */
   readonly over: () => boolean;
+  /** Whether what the scope itself remembers has no room any more; asked as often. */
+  readonly full?: () => boolean;
   /** Told every thousand steps. */
   readonly progress?: (found: SearchProgress) => void;
 }
@@ -40,7 +42,7 @@ export interface SearchProgress {
 
 export type SearchResult<Action> =
   | ({ readonly kind: 'complete' } & SearchProgress)
-  | ({ readonly kind: 'gaveUp'; readonly because: 'limit' | 'memory' } & SearchProgress)
+  | ({ readonly kind: 'gaveUp'; readonly because: 'limit' | 'memory' | 'heap' } & SearchProgress)
   | ({
       readonly kind: 'violated';
       readonly path: readonly Action[];
@@ -82,6 +84,7 @@ export function search<World, Action>(
     if (steps % STEPS_A_LOOK === 0) {
       limits.progress?.(now());
       if (limits.over()) return { kind: 'gaveUp', because: 'limit', ...now() };
+      if (limits.full?.()) return { kind: 'gaveUp', because: 'heap', ...now() };
     }
     const world = scope.copy(frame.world, action);
     try {

@@ -128,7 +128,7 @@ function isIdle({ acceptors, attempts }: RegisterWorld, packet: Packet): boolean
   return packet.answer.kind === 'nack' || (packet.answer.kind === 'promise' && phase === 'accept');
 }
 
-/** What an idle packet must leave as it is: the votes that an attempt has, what an acceptor holds. */
+/** What an idle packet must leave as it is: an attempt's good votes, what an acceptor holds. */
 function receiverText({ acceptors, attempts, chosen }: RegisterWorld, packet: Packet): string {
   if (packet.kind === 'request') {
     const acceptor = acceptors[packet.to];
