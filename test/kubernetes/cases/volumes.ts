@@ -14,7 +14,12 @@ import { CHANGE_MILLIS_MAX, Subject } from './subject.ts';
 const NAMESPACE = 'volumes';
 const TIMEOUT = { timeout: 600_000 };
 
-const spec: Spec = { zones: ['a', 'b', 'c'], storage: { size: '256Mi' } };
+/** Nothing of it is left for a second run on the same lab. */
+const spec: Spec = {
+  zones: ['a', 'b', 'c'],
+  storage: { size: '256Mi' },
+  deletionPolicy: 'Delete',
+};
 
 /** Where the volume of a process lies on this machine. */
 async function pathOf({ lab, name, ...subject }: Subject, id: string): Promise<string> {
