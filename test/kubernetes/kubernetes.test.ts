@@ -3,9 +3,9 @@
 
 import { describe } from 'node:test';
 import { chartCases, releaseCases } from './cases/charts.ts';
-import { deletions } from './cases/endings.ts';
+import { adoptionCases, deletions } from './cases/endings.ts';
 import { faultCases } from './cases/faults.ts';
-import { rollCases } from './cases/life.ts';
+import { growthCases, repairCases, rollCases } from './cases/life.ts';
 import { manifestCases } from './cases/manifests.ts';
 import { stallCases } from './cases/stalls.ts';
 import { Subject } from './cases/subject.ts';
@@ -20,9 +20,17 @@ onLab('a Kubernetes of three zones', (theLab) => {
     describe('charts', () => chartCases(theLab, theHelm));
     describe('a user', () => userCases(theLab));
     describe('faults', () => faultCases(theLab, FAULTS));
-    describe('a life', () => rollCases(() => new Subject(theLab(), NAMESPACE, CLUSTER)));
+    describe('a life', () => {
+      const theSubject = () => new Subject(theLab(), NAMESPACE, CLUSTER);
+      rollCases(theSubject);
+      growthCases(theSubject);
+      repairCases(theSubject);
+    });
     describe('stalls', () => stallCases(theLab, ['zone', 'foreign']));
-    describe('endings', () => deletions(theLab, ['Delete'], [false]));
+    describe('endings', () => {
+      adoptionCases(theLab);
+      deletions(theLab, ['Delete'], [false]);
+    });
     describe('releases', () => releaseCases(theLab, theHelm));
   });
 });

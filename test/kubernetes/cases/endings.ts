@@ -51,7 +51,8 @@ const endsWith = (subject: Subject, left: readonly string[]): Promise<boolean> =
 
 export function endingCases(theLab: () => Lab, theHelm: () => Helm): void {
   deletions(theLab);
-  returns(theLab);
+  adoptionCases(theLab);
+  backups(theLab);
   doubles(theLab, theHelm);
 }
 
@@ -81,7 +82,7 @@ export function deletions(
   }
 }
 
-function returns(theLab: () => Lab): void {
+export function adoptionCases(theLab: () => Lab): void {
   test('volumes that were kept are adopted, all of them or none', TIMEOUT, async () => {
     const subject = new Subject(theLab(), NAMESPACE, 'adopted');
     await subject.make(small);
@@ -101,7 +102,9 @@ function returns(theLab: () => Lab): void {
     assert.equal(await subject.tool(['read', 'kept', '--raw']), 'one\ntwo\n');
     await subject.remove();
   });
+}
 
+function backups(theLab: () => Lab): void {
   test('a backup on a schedule is restored into a new cluster', TIMEOUT, async () => {
     const subject = new Subject(theLab(), NAMESPACE, 'saved');
     const { lab } = subject;

@@ -35,7 +35,9 @@ export function lifeCases(theSubject: () => Subject): void {
   brokenRoll(theSubject);
   certificates(theSubject);
   places(theSubject);
-  sizes(theSubject);
+  growthCases(theSubject);
+  fixedSize(theSubject);
+  repairCases(theSubject);
   rests(theSubject);
 }
 
@@ -175,7 +177,7 @@ function places(theSubject: () => Subject): void {
   });
 }
 
-function sizes(theSubject: () => Subject): void {
+export function growthCases(theSubject: () => Subject): void {
   test('volumes are expanded at the API, and the status says how far it is', TIMEOUT, async () => {
     const subject = theSubject();
     await subject.change({ storage: { size: '20Gi' } });
@@ -186,7 +188,9 @@ function sizes(theSubject: () => Subject): void {
     }
     await subject.says('Ready', 'True', /./);
   });
+}
 
+function fixedSize(theSubject: () => Subject): void {
   test('a class that does not expand refuses, and the rest goes on', TIMEOUT, async () => {
     const subject = new Subject(theSubject().lab, 'fixed', 'fixed');
     const metadata = { name: 'fixed' };
@@ -204,7 +208,7 @@ function sizes(theSubject: () => Subject): void {
   });
 }
 
-function rests(theSubject: () => Subject): void {
+export function repairCases(theSubject: () => Subject): void {
   const PATH = `orders-replicas`;
   const goneFor = (subject: Subject): Promise<KubeObject | undefined> =>
     subject.object('policy/v1', 'poddisruptionbudgets', PATH);
@@ -233,7 +237,9 @@ function rests(theSubject: () => Subject): void {
       await until('it is made again', CHANGE_MILLIS_MAX, () => goneFor(subject));
     },
   );
+}
 
+function rests(theSubject: () => Subject): void {
   test('a cluster hibernates and wakes with its records', TIMEOUT, async () => {
     const subject = theSubject();
     await subject.tool(['create', 'slept']);
