@@ -224,6 +224,7 @@ class World {
           },
         }),
       end: () => report({ endLsn: lsn(number), durableLsn: lsn(number) }),
+      durable: () => report({ durableLsn: lsn(number) }),
       endEpoch: () => report({ endEpoch: epoch(number) }),
       base: () => report({ baseLsn: lsn(number) }),
       epoch: () => report({ epoch: epoch(number), live: number === EPOCH }),

@@ -80,11 +80,12 @@ function addWithJoiners(
   }
 }
 
-/** Whether a volume may stand for what it once acknowledged (cold rule). */
+/** Whether a volume may stand for what it once acknowledged (cold rule): by what its disk holds. */
 export function aboveFloor(site: Pick<Site, 'state' | 'floor' | 'record'>): boolean {
   const { state, floor } = site;
   if (state === null || isDamaged(state)) return false;
   if (floor === null) return true;
   if ((state.record?.epoch ?? 0) > floor.epoch) return true;
-  return state.shape.baseLsn > floor.lsn || epochAt(state.shape, floor.lsn) === floor.entryEpoch;
+  if (state.shape.baseLsn > floor.lsn) return true;
+  return state.durableLsn >= floor.lsn && epochAt(state.shape, floor.lsn) === floor.entryEpoch;
 }

@@ -92,7 +92,9 @@ export function isAboveFloor(report: ChainReport, floor: Floor | null): boolean 
   if (floor === null || report.epoch > floor.epoch) return true;
   if (report.epoch < floor.epoch) return false;
   if (report.baseLsn >= floor.lsn) return true;
-  if (report.endLsn < floor.lsn) return false;
+  // What was copied since and is not on the disk yet is gone with the next crash, and the epoch
+  // that is entered on its word would stand above the floor from then on.
+  if (report.durableLsn < floor.lsn) return false;
   return report.endEpoch === floor.entryEpoch || report.endEpoch === floor.epoch;
 }
 
