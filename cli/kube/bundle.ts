@@ -1,7 +1,7 @@
 // `kubectl journal bundle`: all that helps to find out what happened, in one file to pass on. No
 // Secret and no record is in it.
 
-import { createWriteStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { type Command, Option } from 'commander';
@@ -58,15 +58,28 @@ export function bundleCommand(): Command {
       const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
       const file = flags.output ?? `${name}-${stamp}.tar.gz`;
       const bundle = new Bundle(`${name}-${stamp}`);
-      const writing = bundle.to(file);
-      await collect(bundle, place, cluster);
-      const missing = bundle.end();
-      await writing;
+      const target = await newFile(file);
+      const all = async (): Promise<readonly string[]> => {
+        await collect(bundle, place, cluster);
+        return bundle.end();
+      };
+      // Together: a disk that is full must not go unheard while the rest is collected.
+      const [missing] = await Promise.all([all(), bundle.to(target)]);
       for (const line of missing) note(`not in the bundle: ${line}`);
       const shown = flags.json ? JSON.stringify({ file, missing }) : file;
       process.stdout.write(`${shown}\n`);
       if (missing.length > 0) process.exitCode = EXIT.failed;
     });
+}
+
+/** Made before anything is asked for. Throws UsageError where it is there, or cannot be made. */
+async function newFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx', 0o600);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--output is ${JSON.stringify(path)}, allowed is a new file: ${why}`);
+  }
 }
 
 /** A .tar.gz that is written part by part; a part that cannot be had is noted in it. */
@@ -79,17 +92,8 @@ class Bundle {
     this.#folder = folder;
   }
 
-  async to(file: string): Promise<void> {
-    try {
-      await pipeline(
-        this.#tar,
-        createGzip(),
-        createWriteStream(file, { mode: 0o600, flags: 'wx' }),
-      );
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new UsageError(`--output is ${JSON.stringify(file)}, allowed is a new file: ${why}`);
-    }
+  async to(file: FileHandle): Promise<void> {
+    await pipeline(this.#tar, createGzip(), file.createWriteStream());
   }
 
   async add(name: string, make: () => Promise<string | object>): Promise<void> {
