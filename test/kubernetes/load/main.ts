@@ -147,7 +147,7 @@ async function main(): Promise<void> {
   await caughtUp(await readAll());
   reading.abort();
   await failing;
-  // What nobody needs any more must not weigh on the cases that follow; without controllers it stays.
+  // What nobody needs must not weigh on the cases that follow; without controllers it stays.
   await using client = connect();
   await client.deleteJournal(JOURNAL, { timeoutMillis: DELETE_MILLIS }).catch(() => {});
 }
