@@ -105,6 +105,11 @@ export const REGISTER: readonly Mutant[] = [
     },
     quick,
   ),
+  mutant('floor-met-before-its-sync', 'a copy that is not on the disk yet counts', DECIDE, {
+    file: 'operator/controller/decide/succession.ts',
+    search: '  if (report.durableLsn < floor.lsn) return false;',
+    replace: '  if (report.endLsn < floor.lsn) return false;',
+  }),
   mutant('shrink-without-proof', 'members that never answered a wedge serve on', DECIDE, {
     file: 'operator/controller/decide/decide.ts',
     search:

@@ -85,6 +85,16 @@ export const STORAGE: readonly Mutant[] = [
     search: SAVE_CUT,
     replace: '      nextState(log, { cuts: [...log.state.cuts, cut] });\n',
   }),
+  mutant(
+    'drop-forgotten-too-early',
+    'the word that a journal is dropped goes before older ones',
+    BY,
+    {
+      file: 'log/disk/writer.ts',
+      search: ' || (held.state !== null && number !== log.stateSegment)',
+      replace: ' || (held.state !== null && number < 0)',
+    },
+  ),
   mutant('metadata-checksum-ignored', 'half a record of the metadata counts', BY, {
     file: 'log/metadata.ts',
     search:
