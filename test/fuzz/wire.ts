@@ -60,13 +60,16 @@ function inertProgram(): ReturnType<typeof buildProgram> {
   return program;
 }
 
+let tree: ReturnType<typeof buildProgram> | null = null;
+
 const flags: Decoder = {
   name: 'flags',
   seeds: () => LINES.map((line) => Buffer.from(line.replaceAll(' ', '\0'))),
-  // What was parsed before stays in a command: each input has a tree of its own.
+  // A command forgets what it parsed before, so one tree is enough.
   decode: (bytes) => {
     const words = Buffer.from(bytes).toString('utf8').split('\0');
-    inertProgram().parse(words, { from: 'user' });
+    tree ??= inertProgram();
+    tree.parse(words, { from: 'user' });
     return words.length;
   },
 };
