@@ -61,6 +61,8 @@ export interface Failure {
 /** Bounds in virtual time: until a new cluster works, and until one in peace is whole again. */
 const START_MICROS = 60_000_000;
 const PEACE_MICROS = 90_000_000;
+/** Whoever may refuse for good is given up sooner: an idle cluster has thousands of events. */
+const REFUSAL_MICROS = 45_000_000;
 /** Share of the events of a run before the faults stop: peace takes about the rest. */
 const SUFFERING = 0.85;
 /**
@@ -202,12 +204,13 @@ class Life {
 
   /** What the disks hold in the end; nothing where the cluster refuses to go on, and may. */
   async #rest(): Promise<readonly FinalLog[]> {
+    const { budget, harmed } = this.#faults;
+    const mayRefuse = budget === 'anything' && harmed.size > 0;
+    const bound = mayRefuse ? REFUSAL_MICROS : PEACE_MICROS;
     try {
-      const rest = await this.#turn('progress', PEACE_MICROS, () => this.#peace());
+      const rest = await this.#turn('progress', bound, () => this.#peace());
       return await this.#turn('finals', PEACE_MICROS, () => readFinals(this.#cluster, rest));
     } catch (error) {
-      const { budget, harmed } = this.#faults;
-      const mayRefuse = budget === 'anything' && harmed.size > 0;
       if (!(error instanceof RunFailed) || error.failure.by !== 'progress' || !mayRefuse)
         throw error;
       this.#refused = true;
