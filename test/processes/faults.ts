@@ -1,7 +1,7 @@
 // The faults that real processes suffer here, and how one run of them is judged.
 //
-// FAULT_ROUNDS of each (10 by default; `npm run soak` does 50). The history is judged always, the pause only
-// against a generous ceiling here: FAULT_PAUSE_MILLIS says another one.
+// FAULT_ROUNDS of each (10 by default; `npm run soak` does 50). The history is judged always, the
+// pause only against a generous ceiling here: FAULT_PAUSE_MILLIS says another one.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, type TestContext, test } from 'node:test';
