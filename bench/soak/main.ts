@@ -4,9 +4,9 @@
 //                [--writers N] [--subscribers N] [--seed N] [--report FILE] [--proxies]
 //
 // With nothing said it is the whole soak, about half an hour: each fault 50 times (--rounds), on a
-// chain that is whole, then as many faults at random moments, then ten minutes (--calm) at full load
-// without a fault, in which nothing may be reconfigured. With --minutes faults are drawn for that
-// long, each on a whole chain.
+// chain that is whole, then as many faults at random moments, then ten minutes (--calm) at full
+// load without a fault, in which nothing may be reconfigured. With --minutes faults are drawn for
+// that long, each on a whole chain.
 //
 // Faults: kill -9, SIGSTOP, a disk that holds every sync, links cut one way, both ways and to
 // everybody. Each process has a network namespace of its own, made and removed here, which needs
