@@ -121,6 +121,34 @@ for (const part of ['body', 'header', 'envelope'] as const) {
   }
 }
 
+test('what was bad where an epoch begins or ends is mended, and its epoch is known', async () => {
+  for (const at of [0, 3, 4, 7]) {
+    await onDisk(async (disk, machine) => {
+      const first = await open(disk);
+      const written = first.create(ONE);
+      const batches: Batch[] = [];
+      for (let round = 0; round < 12; round += 1) {
+        batches.push(append(written, 5, { recordBytes: 300, epoch: 1 + Math.floor(round / 4) }));
+        await first.sync();
+      }
+      const shape = written.shape();
+      assert.equal(shape.runs.length, 3);
+      const victim = batches[at];
+      assert.ok(victim);
+      await flip(machine, victim, 'header');
+      const volume = await open(disk);
+      const log = found(volume, ONE);
+      assert.equal(log.damages().length, 1);
+      await log.repair([victim]);
+      assert.deepEqual(log.shape(), shape);
+      append(log, 5, { recordBytes: 300, epoch: 4 });
+      await volume.sync();
+      assert.equal(log.shape().runs.length, 4);
+      await volume.close();
+    });
+  }
+});
+
 test('a damaged log gives no tables until it is repaired', async () => {
   await onDisk(async (disk, machine) => {
     const [victim] = (await fill(await open(disk))).slice(20);

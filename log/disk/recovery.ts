@@ -1,12 +1,11 @@
 // From segments to logs: which batches count for each journal, and what is bad.
 
 import { crc32 } from '../../io/node-checksum.ts';
-import type { EpochRun } from '../../protocol/chain/messages.ts';
-import { after, higher, type JournalId, type Lsn } from '../../protocol/types.ts';
+import { after, type JournalId, type Lsn } from '../../protocol/types.ts';
 import type { Damage } from '../log.ts';
 import type { BadRange, Span } from '../segments/entries.ts';
 import { ENVELOPE_BYTES, envelopeAt } from '../segments/envelope.ts';
-import { fromSpan, gaps, overlay, type Run, runAt, within } from '../segments/runs.ts';
+import { epochsOf, fromSpan, gaps, overlay, type Run, runAt, within } from '../segments/runs.ts';
 import type { Segment } from '../segments/segment.ts';
 import type { SegmentStore } from '../segments/store.ts';
 import type { LogParts } from './journal.ts';
@@ -153,20 +152,6 @@ function lay(runs: Run[], run: Run): Run[] {
   if (last !== undefined && run.firstLsn <= last.lastLsn) return overlay(runs, run);
   runs.push(run);
   return runs;
-}
-
-function epochsOf(runs: readonly Run[]): EpochRun[] {
-  const epochs: EpochRun[] = [];
-  for (const { span, firstLsn, lastLsn } of runs) {
-    for (const [place, run] of span.epochs.entries()) {
-      const next = span.epochs[place + 1]?.firstLsn ?? after(span.lastLsn, 1);
-      if (next <= firstLsn || run.firstLsn > lastLsn) continue;
-      if (epochs.at(-1)?.epoch === run.epoch) continue;
-      const from = higher(run.firstLsn, firstLsn);
-      epochs.push({ epoch: run.epoch, firstLsn: from });
-    }
-  }
-  return epochs;
 }
 
 async function crcOfEnd(store: SegmentStore, journal: JournalId, run: Run): Promise<number> {

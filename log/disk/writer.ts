@@ -12,11 +12,12 @@ import {
   lastLsn,
   type Micros,
   micros,
+  NO_LSN,
 } from '../../protocol/types.ts';
 import { hasCode } from '../files.ts';
 import type { VolumeStats } from '../log.ts';
 import { ENVELOPE_BYTES, frameBytes, type OutgoingFrame } from '../segments/envelope.ts';
-import { overlay, type Run, runBytes } from '../segments/runs.ts';
+import { epochsOf, overlay, type Run, runBytes } from '../segments/runs.ts';
 import type { Segment } from '../segments/segment.ts';
 import type { SegmentStore } from '../segments/store.ts';
 import { addToIndex, addToLog, batchFrame, type Item, takeGroup } from './group.ts';
@@ -307,6 +308,10 @@ export class VolumeWriter implements Writer {
       lastLsn: lastLsn(last.header),
     };
     log.runs = overlay(log.runs, run);
+    // Where the first batch of an epoch was bad, the log was opened as if the one before went on.
+    const end = log.runs.at(-1)?.lastLsn ?? NO_LSN;
+    const later = log.epochs.filter(({ firstLsn }) => firstLsn > end);
+    log.epochs = [...epochsOf(log.runs), ...later];
     log.bytes = log.runs.reduce((sum, one) => sum + runBytes(one), 0);
   }
 

@@ -2,6 +2,7 @@
 //
 // A later segment wins over an earlier one (copies, repairs). What a cut made void is clipped away.
 
+import type { EpochRun } from '../../protocol/chain/messages.ts';
 import { after, higher, type Lsn, lower } from '../../protocol/types.ts';
 import type { Span } from './entries.ts';
 
@@ -65,6 +66,21 @@ export function runAt(runs: readonly Run[], position: Lsn): Run | undefined {
 export function runBytes({ span, firstLsn, lastLsn }: Run): number {
   const share = (lastLsn - firstLsn + 1) / (span.lastLsn - span.firstLsn + 1);
   return share >= 1 ? span.bytes : Math.round(span.bytes * share);
+}
+
+/** Which epochs wrote the positions of the runs. */
+export function epochsOf(runs: readonly Run[]): EpochRun[] {
+  const epochs: EpochRun[] = [];
+  for (const { span, firstLsn, lastLsn } of runs) {
+    for (const [place, run] of span.epochs.entries()) {
+      const next = span.epochs[place + 1]?.firstLsn ?? after(span.lastLsn, 1);
+      if (next <= firstLsn || run.firstLsn > lastLsn) continue;
+      if (epochs.at(-1)?.epoch === run.epoch) continue;
+      const from = higher(run.firstLsn, firstLsn);
+      epochs.push({ epoch: run.epoch, firstLsn: from });
+    }
+  }
+  return epochs;
 }
 
 /** Positions between `baseLsn` and the end of the runs that no run holds. */
