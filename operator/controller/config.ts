@@ -56,7 +56,7 @@ export const TIMING = {
   /** A wedge that nobody carries on is an orphan. */
   orphan: millis(300),
   /** Appends wait and nothing commits: the chain itself reports a fault. */
-  stall: millis(500),
+  stall: millis(400),
   /** Nobody of the serving members answers: only then may a restarted one go on. */
   cold: millis(1_000),
   /** Before a spare that has nothing of a journal takes the place of a member that is away. */
