@@ -6,7 +6,7 @@
 // not: two worlds that are one but for names are one.
 
 import type { ChainMessage } from '../../../protocol/chain/messages.ts';
-import { type ChainState, isHead } from '../../../protocol/chain/state.ts';
+import type { ChainState } from '../../../protocol/chain/state.ts';
 import { type Configuration, order } from '../../../protocol/configuration.ts';
 import type { BatchHeader, StoreId } from '../../../protocol/types.ts';
 import type { ChainWorldState, Site, Wire } from '../chain-parts.ts';
@@ -197,7 +197,7 @@ function stateText(state: ChainState, names: Names): string {
 /** What lasts no longer than the epoch that the member is live in. */
 function liveText(state: ChainState, names: Names): string {
   const { wedged, synced, tooOld, gap, ackDue, relayDue } = state;
-  const flags = [wedged, synced, tooOld, gap, ackDue, relayDue && !isHead(state)];
+  const flags = [wedged, synced, tooOld, gap, ackDue, relayDue];
   return [
     flags.map(Number).join(''),
     state.startLsn ?? '?',
