@@ -86,7 +86,7 @@ export async function listen(
   }
   if (handlers.some(({ method }) => method.path.startsWith('/journal.v1.'))) {
     addServices(server, health, (error) => {
-      options.logger.warn({ error }, 'this server has no reflection');
+      options.logger.warn({ error: String(error) }, 'this server has no reflection');
     });
   }
   const widen = widenWindows(server, limits.windowBytes);
