@@ -23,7 +23,7 @@ import { type Draw, drawer } from '../../test/draw.ts';
 import { Cluster, pause } from '../../test/processes/cluster.ts';
 import { type Fault, linkFaults, processFaults } from '../../test/processes/faults.ts';
 import { finalsOf } from '../../test/processes/finals.ts';
-import { judge, Load } from '../../test/processes/load.ts';
+import { fullLoad, judge, Load } from '../../test/processes/load.ts';
 import { NamespaceError } from '../../test/processes/namespaces.ts';
 import {
   type CalmRun,
@@ -38,7 +38,6 @@ import {
 const SAMPLE_MILLIS = 500;
 const QUIET_MILLIS = 500;
 const PAUSE_MILLIS_MAX = 10_000;
-const CALM_WRITERS = 64;
 const CALM_RETAINED = 64 * 1024 * 1024;
 /** Between two faults at random moments at most. */
 const RANDOM_MILLIS = 1_000;
@@ -270,24 +269,8 @@ class Soak {
     await client.createJournal('soak-calm', { settings: { retainBytes: CALM_RETAINED } });
     const { epoch } = await cluster.whole('soak-calm');
     const journal = client.journal('soak-calm');
-    const data = Buffer.alloc(1_024, 'x');
-    const end = performance.now() + seconds * 1_000;
-    let records = 0;
-    let failed = 0;
-    const write = async (): Promise<void> => {
-      while (performance.now() < end) {
-        const batch = [{ data }, { data }, { data }, { data }];
-        await journal.append(batch).then(
-          () => {
-            records += batch.length;
-          },
-          () => {
-            failed += 1;
-          },
-        );
-      }
-    };
-    await Promise.all(Array.from({ length: CALM_WRITERS }, write));
+    const over = AbortSignal.timeout(seconds * 1_000);
+    const { records, failed } = await fullLoad(journal, over);
     const after = await cluster.whole('soak-calm');
     const reconfigurations = after.epoch - epoch;
     this.#calmRun = { seconds, records, failed, reconfigurations };

@@ -1,6 +1,6 @@
 // Writers and subscribers beside the faults, and the history of what they saw.
 
-import { type Client, JournalError } from '../../client/index.ts';
+import { type Client, type Journal, JournalError } from '../../client/index.ts';
 import { checkers } from '../../sim/checkers/all.ts';
 import type { History, Operation, Refused, SeenRecord } from '../../sim/checkers/history.ts';
 import type { Cluster } from './cluster.ts';
@@ -154,6 +154,33 @@ export class Load {
     const returned = nowMicros();
     this.operations.push({ ...about, called, returned, from, linearizable: true, answer });
   }
+}
+
+const FULL_WRITERS = 64;
+const FULL_RECORD = { data: Buffer.alloc(1_024, 'x') };
+const FULL_BATCH = [FULL_RECORD, FULL_RECORD, FULL_RECORD, FULL_RECORD];
+
+/** As fast as it goes until `over`: batches of four records of 1 KiB from 64 writers. */
+export async function fullLoad(
+  journal: Journal,
+  over: AbortSignal,
+): Promise<{ readonly records: number; readonly failed: number }> {
+  let records = 0;
+  let failed = 0;
+  const write = async (): Promise<void> => {
+    while (!over.aborted) {
+      await journal.append(FULL_BATCH).then(
+        () => {
+          records += FULL_BATCH.length;
+        },
+        () => {
+          failed += 1;
+        },
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: FULL_WRITERS }, write));
+  return { records, failed };
 }
 
 function refused(error: unknown): Refused {

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Cluster, pause } from './cluster.ts';
+import { fullLoad } from './load.ts';
 
 const SECONDS = Number(process.env.STEADY_SECONDS ?? 180);
 /** Caches and heaps fill before they are flat. */
@@ -30,22 +31,7 @@ describe('a cluster at full load without a fault', () => {
     const journal = client.journal('steady');
     const stopped = new AbortController();
     const { signal } = stopped;
-    const data = Buffer.alloc(1_024, 'x');
-    let appended = 0;
-    let failed = 0;
-    const writer = async (): Promise<void> => {
-      while (!signal.aborted) {
-        await journal.append([{ data }, { data }, { data }, { data }]).then(
-          () => {
-            appended += 4;
-          },
-          () => {
-            failed += 1;
-          },
-        );
-      }
-    };
-    const writers = Array.from({ length: 64 }, writer);
+    const loading = fullLoad(journal, signal);
     await using reading = cluster.connect();
     const stuck = reading.journal('steady').subscribe({ from: 1, signal })[Symbol.asyncIterator]();
     await stuck.next();
@@ -59,7 +45,7 @@ describe('a cluster at full load without a fault', () => {
       if (second % 5 === 4 && tailLsn > RETAINED) await journal.trim(tailLsn - RETAINED);
     }
     stopped.abort();
-    await Promise.all(writers);
+    const { records: appended, failed } = await loading;
     await stuck.return?.(undefined);
     const after = await cluster.whole('steady');
     const growth = pids.map(({ pid, id }) => ({ id, ...growthOf(samples.get(pid) ?? []) }));
