@@ -279,8 +279,10 @@ class Soak {
       `${seconds} s without a fault: ${rate} records a second, ${failed} failed appends, ` +
         `${reconfigurations} reconfigurations`,
     );
-    if (reconfigurations > 0)
-      this.#wrong.push(`${reconfigurations} reconfigurations without a fault`);
+    if (reconfigurations > 0) {
+      const why = cluster.decided('soak-calm', epoch).join('\n');
+      this.#wrong.push(`${reconfigurations} reconfigurations without a fault:\n${why}`);
+    }
     if (failed > 0) this.#wrong.push(`${failed} appends failed without a fault`);
     if (records === 0) this.#wrong.push('nothing was appended without a fault');
   }

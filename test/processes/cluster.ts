@@ -263,8 +263,23 @@ export class Cluster {
   }
 
   logEnd(name: string): string {
+    return this.#log(name).slice(-1_500);
+  }
+
+  /** What the controllers decided of a journal after an epoch, and why: lines of their logs. */
+  decided(journal: string, after: number): readonly string[] {
+    const names = Array.from({ length: this.controllers }, (_, at) => `controller-${at + 1}`);
+    const lines = names.flatMap((name) => this.#log(name).split('\n'));
+    return lines.filter((line) => {
+      if (!line.includes('"msg":"decided"')) return false;
+      const { name, epoch } = JSON.parse(line);
+      return name === journal && epoch > after;
+    });
+  }
+
+  #log(name: string): string {
     try {
-      return readFileSync(join(this.data, 'logs', `${name}.log`), 'utf8').slice(-1_500);
+      return readFileSync(join(this.data, 'logs', `${name}.log`), 'utf8');
     } catch {
       return '';
     }

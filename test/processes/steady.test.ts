@@ -51,7 +51,8 @@ describe('a cluster at full load without a fault', () => {
     const growth = pids.map(({ pid, id }) => ({ id, ...growthOf(samples.get(pid) ?? []) }));
     const shown = growth.map(({ id, early, late }) => `${id} ${mib(early)} to ${mib(late)} MiB`);
     context.diagnostic(`${Math.round(appended / SECONDS)} records a second; ${shown.join(', ')}`);
-    assert.equal(after.epoch, epoch, 'a fault-free run reconfigured');
+    const why = cluster.decided('steady', epoch).join('\n');
+    assert.equal(after.epoch, epoch, `a fault-free run reconfigured:\n${why}`);
     assert.equal(failed, 0, `${failed} appends failed`);
     assert.ok(appended > 10 * SECONDS, `only ${appended} records were appended`);
     for (const { id, early, late } of growth) {
