@@ -41,8 +41,12 @@ export const TIMING = {
   pingIdle: millis(120),
   /** Without a sync for this long nothing is written. */
   idle: millis(2_000),
-  /** Without a pong, or with a sync under way while others sync: suspected. */
+  /** Without a pong: suspected. */
   suspect: millis(400),
+  /** With a sync under way while others sync: its disk hangs. */
+  stuck: millis(500),
+  /** The longest syncs of the others by which that is judged are those of so long. */
+  peaks: millis(5_000),
   /** This late, our own loop may be what is slow: what it saw meanwhile is void. */
   lateness: millis(100),
   /** A completed sync is proof of a working disk for this long. */
@@ -57,6 +61,10 @@ export const TIMING = {
   orphan: millis(300),
   /** Appends wait and nothing commits: the chain itself reports a fault. */
   stall: millis(400),
+  /** Who lags then is cut off, not slow, once it has had all that it got on disk for this long. */
+  stallRest: millis(200),
+  /** So long, and it no longer matters why. */
+  stallPatience: millis(2_500),
   /** Nobody of the serving members answers: only then may a restarted one go on. */
   cold: millis(1_000),
   /** Before a spare that has nothing of a journal takes the place of a member that is away. */

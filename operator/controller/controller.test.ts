@@ -72,14 +72,14 @@ async function start(id: string): Promise<Controller> {
   return controller;
 }
 
-/** The channel to one that did not serve a moment ago waits before it connects again. */
+/** The channel to one that did not serve a moment ago waits, or drops, before it connects again. */
 async function change(id: string, request: RegisterChange): Promise<RegisterAnswer> {
   const address = set.find((seat) => seat.id === id)?.address ?? '';
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await network.call(address, controllerMethods.change, request, { timeout });
     } catch (error) {
-      if (attempt === 40 || !/No connection established/.test(String(error))) throw error;
+      if (attempt === 40 || !/No connection established|Connection dropped/.test(String(error))) throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

@@ -85,6 +85,7 @@ const fine = (id: string, report: ChainReport | null): MemberFacts => ({
   heldBack: '',
   slowNow: false,
   report,
+  restsFor: micros(60_000_000),
   learnedPerSecond: 0,
   floor: null,
   load: 0,
@@ -214,6 +215,7 @@ class World {
       held: () => set({ heldBack: value === 'disk' ? 'disk' : 'damped' }),
       slowNow: () => set({ slowNow: yes }),
       zone: () => set({ zone: zone(value) }),
+      rests: () => set({ restsFor: micros(number * 1_000) }),
       learned: () => set({ learnedPerSecond: number }),
       floor: () =>
         set({

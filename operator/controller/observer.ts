@@ -34,6 +34,8 @@ export interface SeenReport {
   /** When it came, and when its committed position last rose. */
   readonly at: Micros;
   readonly committedAt: Micros;
+  /** Since when all that it got was on disk there, and nothing more came; null where it is not. */
+  readonly restAt: Micros | null;
   /** Where its log ended about a second ago, to know how fast it grows. */
   readonly grown: readonly { readonly at: Micros; readonly endLsn: number }[];
 }
@@ -47,6 +49,7 @@ export interface Seen {
   lastPong: Micros;
   /** When its disk is last known to have completed a sync; 0 for never. */
   lastSync: Micros;
+  readonly peaks: Peaks;
   /** Its wall clock less ours. */
   offset: number;
   readonly reports: Map<JournalId, SeenReport>;
@@ -137,6 +140,7 @@ class Link {
       health: null,
       lastPong: now,
       lastSync: micros(0),
+      peaks: new Peaks(),
       offset: 0,
       reports: new Map(),
     };
@@ -304,6 +308,7 @@ class Link {
     }
     if (pong.health.syncs > this.#syncs && seen.health !== null) seen.lastSync = now;
     this.#syncs = pong.health.syncs;
+    seen.peaks.note(pong.health.syncAge, now);
     const before = seen.health;
     seen.health = pong.health;
     if (first) seen.reports.clear();
@@ -352,9 +357,37 @@ class Link {
       report,
       at: now,
       committedAt: rose ? now : before.committedAt,
+      restAt: restAt(before, report, now),
       // A point every 50 ms is enough for a rate, and bounds the list.
       grown: last !== undefined && now - last.at < 50_000 ? grown : [...grown, point],
     });
+  }
+}
+
+function restAt(before: SeenReport | undefined, report: ChainReport, now: Micros): Micros | null {
+  const { endLsn, durableLsn } = report;
+  if (durableLsn !== endLsn) return null;
+  const rested = before?.report.endLsn === endLsn ? before.restAt : null;
+  return rested ?? now;
+}
+
+/** The oldest syncs that were seen under way in the last seconds, in two halves. */
+class Peaks {
+  #turned = micros(0);
+  #before = micros(0);
+  #now = micros(0);
+
+  get longest(): Micros {
+    return micros(Math.max(this.#before, this.#now));
+  }
+
+  note(syncAge: Micros, now: Micros): void {
+    if (now - this.#turned >= TIMING.peaks / 2) {
+      this.#turned = now;
+      this.#before = this.#now;
+      this.#now = micros(0);
+    }
+    this.#now = micros(Math.max(this.#now, syncAge));
   }
 }
 

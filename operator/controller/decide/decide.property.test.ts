@@ -82,6 +82,7 @@ const factsOf = (id: string): fc.Arbitrary<MemberFacts> =>
     heldBack: fc.constantFrom('', '', 'damped', 'disk'),
     slowNow: fc.boolean(),
     report: fc.option(reports),
+    restsFor: fc.constantFrom(0, 1_000_000).map((count) => micros(count)),
     learnedPerSecond: fc.nat(100),
     floor: fc.option(
       fc.record({

@@ -13,8 +13,9 @@
 //                                                   the head is gone; a restarted one that is
 //                                                   close behind joins in the same step
 //   the joining member is bad                       the same members without it
-//   appends wait, no commit for 500 ms              joining member lags: out. Else keep the two
-//                                                   apart that accuse each other; again: drop
+//   appends wait, no commit for 400 ms              joining member lags: out. Else keep the two
+//                                                   apart that accuse each other; again: drop.
+//                                                   Not while the disk of the laggard is at work
 //   wedged, and nobody carries it on                the same members, next epoch
 //   slow or leaving members, enough others          as if they were bad
 //   more members than there should be              one goes, of a zone that has two
@@ -156,6 +157,9 @@ function stall(view: View): Decision | null {
   }
   const pair = `${before.member.id} and ${laggard.member.id}`;
   const note = `appends wait, ${pair} do not reach each other`;
+  // A slow disk is told from a hung one by the detector; another order would not make it faster.
+  const rests = (laggard.facts?.restsFor ?? 0) >= TIMING.stallRest;
+  if (!rests && stalledFor < TIMING.stallPatience) return null;
   const reorder = apart(members, before.member, laggard.member);
   if (!reordered && reorder !== null) return proposeOrder(view, reorder, note);
   const others = serving.filter((standing) => standing !== laggard);

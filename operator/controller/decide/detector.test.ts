@@ -25,6 +25,7 @@ const well = (store: Evidence['store']): Evidence => ({
   lastPong: NOW,
   syncAge: ms(0),
   lastSync: ms(9_900),
+  syncPeak: ms(10),
   syncMedian: ms(2),
   failed: false,
 });
@@ -37,16 +38,24 @@ test('a member is silent after 400 ms without a pong', () => {
   assert.equal(verdict({ lastPong: ms(9_600) }, well(B)), 'silent');
 });
 
-test('a disk hangs when a sync takes 400 ms while another member syncs', () => {
-  assert.equal(verdict({ syncAge: ms(399) }, well(B)), 'fine');
-  assert.equal(verdict({ syncAge: ms(400) }, well(B)), 'stuck');
+test('a disk hangs when a sync takes 500 ms while another member syncs', () => {
+  assert.equal(verdict({ syncAge: ms(499) }, well(B)), 'fine');
+  assert.equal(verdict({ syncAge: ms(500) }, well(B)), 'stuck');
+});
+
+test('a disk that all share makes all slow: it hangs where another one is twice as fast', () => {
+  const slowly = [well(B), well(C)].map((one) => ({ ...one, syncPeak: ms(400) }));
+  assert.equal(verdict({ syncAge: ms(799) }, ...slowly), 'fine');
+  assert.equal(verdict({ syncAge: ms(800) }, ...slowly), 'stuck');
+  const [first = well(B)] = slowly;
+  assert.equal(verdict({ syncAge: ms(500) }, first, well(C)), 'stuck', 'C is fast');
 });
 
 test('a sync that nobody else completed either is nobody’s fault', () => {
-  const idle = { ...well(B), lastSync: ms(9_500) };
-  assert.equal(verdict({ syncAge: ms(450) }, idle), 'fine', 'B last synced before A began');
-  assert.equal(verdict({ syncAge: ms(450) }), 'fine', 'A is alone');
-  assert.equal(verdict({ syncAge: ms(550) }, idle), 'stuck');
+  const idle = { ...well(B), lastSync: ms(9_400) };
+  assert.equal(verdict({ syncAge: ms(550) }, idle), 'fine', 'B last synced before A began');
+  assert.equal(verdict({ syncAge: ms(550) }), 'fine', 'A is alone');
+  assert.equal(verdict({ syncAge: ms(650) }, idle), 'stuck');
 });
 
 test('slow is 50 ms and twenty times the others', () => {

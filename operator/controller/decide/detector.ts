@@ -1,7 +1,8 @@
 // Which members are not fine, by what one controller saw of them. Pure: time is an argument.
 //
 //   silent   no pong for 400 ms
-//   stuck    a sync has been under way for 400 ms, while another member has synced since it began
+//   stuck    a sync has been under way for 500 ms, and twice as long as the longest of any other
+//            member in the last 5 s, while that one has synced since it began
 //   slow     median of the syncs of a second at least 50 ms and 20 times that of the others
 //   failed   the member says itself that its volume gave up
 //
@@ -22,6 +23,8 @@ export interface Evidence {
   readonly syncAge: Micros;
   /** When a sync is last known to have completed; 0 for never. */
   readonly lastSync: Micros;
+  /** The oldest that a sync was seen to get in the last seconds. */
+  readonly syncPeak: Micros;
   /** From the last pong: median of the syncs of a second, 0 for none. */
   readonly syncMedian: Micros;
   readonly failed: boolean;
@@ -47,11 +50,15 @@ function judge(member: Evidence, others: readonly Evidence[], now: Micros): Verd
   return isSlow(member, others) ? 'slow' : 'fine';
 }
 
-/** Only while others make durable progress: a disk that all share being slow is nobody's fault. */
+/**
+ * Only while others make durable progress, and clearly faster: a disk that all share being slow is
+ * nobody's fault, and taking a member out for it helps nobody.
+ */
 function isStuck(member: Evidence, others: readonly Evidence[]): boolean {
-  if (member.syncAge < TIMING.suspect) return false;
-  const began = member.lastPong - member.syncAge;
-  return others.some(({ lastSync }) => lastSync > began);
+  const { lastPong, syncAge } = member;
+  if (syncAge < TIMING.stuck) return false;
+  const began = lastPong - syncAge;
+  return others.some(({ lastSync, syncPeak }) => lastSync > began && syncAge >= 2 * syncPeak);
 }
 
 function isSlow(member: Evidence, others: readonly Evidence[]): boolean {

@@ -34,6 +34,8 @@ export interface MemberFacts {
   /** Its syncs are slow at this moment. */
   readonly slowNow: boolean;
   readonly report: ChainReport | null;
+  /** Since it has had on disk all that it got and got nothing more; 0 where its disk is at work. */
+  readonly restsFor: Micros;
   /** Records that it copied in the last second. */
   readonly learnedPerSecond: number;
   /** Of its disk in this journal, over a majority of controllers; null for none. */

@@ -179,11 +179,12 @@ export class Reconfigurer {
     const { observer, gossip, register } = this.#parts;
     const seen = observer.all();
     const mine = detect(
-      seen.map(({ node, lastPong, health, lastSync }) => ({
+      seen.map(({ node, lastPong, health, lastSync, peaks }) => ({
         store: node.store,
         lastPong,
         syncAge: health?.syncAge ?? micros(0),
         lastSync,
+        syncPeak: peaks.longest,
         syncMedian: health?.syncMedian ?? micros(0),
         failed: (health?.failed ?? '') !== '',
       })),

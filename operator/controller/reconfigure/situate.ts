@@ -7,7 +7,7 @@ import { TIMING } from '../config.ts';
 import { type Damping, inQuarantine, returnsAt } from '../decide/damping.ts';
 import { clockError } from '../decide/detector.ts';
 import type { MemberFacts, Situation } from '../decide/situation.ts';
-import { growthOf, type Observer, type Seen } from '../observer.ts';
+import { growthOf, type Observer, type Seen, type SeenReport } from '../observer.ts';
 import type { GrantRecord, NodeRecord } from '../register/records.ts';
 import type { VerdictKind } from '../register/wire.ts';
 import type { Memory } from './memory.ts';
@@ -80,6 +80,7 @@ function factsOf(
     heldBack: heldBack(world, store),
     slowNow: isSlowNow(seen),
     report: report?.report ?? null,
+    restsFor: restsFor(seen, report),
     learnedPerSecond: growthOf(report),
     floor: floors?.of.get(store) ?? null,
     load: world.loads.get(store) ?? 0,
@@ -115,12 +116,18 @@ export const syncsNow = (seen: Seen | undefined, now: Micros): boolean =>
 
 function isSyncing(seen: Seen | undefined): boolean {
   const age = seen?.health?.syncAge ?? 0;
-  return age > 0 && age < TIMING.suspect;
+  return age > 0 && age < TIMING.stuck;
 }
 
 export const isSlowNow = (seen: Seen | undefined): boolean =>
   (seen?.health?.syncMedian ?? 0) >= TIMING.slowSync ||
   (seen?.health?.syncAge ?? 0) >= TIMING.slowSync;
+
+/** As of its last pong: what it did since then is not known. */
+function restsFor(seen: Seen | undefined, report: SeenReport | undefined): Micros {
+  const since = report?.restAt ?? null;
+  return micros(seen === undefined || since === null ? 0 : Math.max(0, seen.lastPong - since));
+}
 
 function heldBack({ damping, now }: World, store: StoreId): MemberFacts['heldBack'] {
   if (inQuarantine(damping, store)) return 'disk';
