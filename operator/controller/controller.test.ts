@@ -79,7 +79,8 @@ async function change(id: string, request: RegisterChange): Promise<RegisterAnsw
     try {
       return await network.call(address, controllerMethods.change, request, { timeout });
     } catch (error) {
-      if (attempt === 40 || !/No connection established|Connection dropped/.test(String(error))) throw error;
+      if (attempt === 40 || !/No connection established|Connection dropped/.test(String(error)))
+        throw error;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
