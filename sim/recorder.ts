@@ -8,6 +8,7 @@ import type {
   Operation,
   Refused,
   SeenRecord,
+  TrimOperation,
 } from './checkers/history.ts';
 import type { World } from './world.ts';
 
@@ -56,6 +57,23 @@ export class Recorder {
     };
   }
 
+  /**
+   * A trim that begins. It is written down before it is answered: a client that dies meanwhile may
+   * have trimmed all the same, and nobody else could say who asked for it.
+   */
+  trim(what: Pick<TrimOperation, 'process' | 'journal' | 'through'>): PendingTrim {
+    const called = this.now;
+    const at = this.operations.length;
+    const put = (returned: number | null, answer: TrimOperation['answer']): void => {
+      this.operations[at] = { ...what, kind: 'trim', called, returned, answer };
+    };
+    put(null, { kind: 'refused', code: 'UNANSWERED', outcome: 'unknown' });
+    return {
+      trimmed: (firstLsn) => put(this.now, { kind: 'trimmed', firstLsn }),
+      refused: (error) => put(this.now, this.refusal(error, `${what.process} trim`)),
+    };
+  }
+
   add(operation: Operation): void {
     this.operations.push(operation);
   }
@@ -98,6 +116,11 @@ export class Recorder {
 export interface Pending {
   appended(firstLsn: number, lastLsn: number, timestamp: number): void;
   refused(error: unknown): Refused;
+}
+
+export interface PendingTrim {
+  trimmed(firstLsn: number): void;
+  refused(error: unknown): void;
 }
 
 export interface Led {

@@ -76,16 +76,13 @@ export async function trimLoop(worker: Worker): Promise<void> {
       const { tailLsn } = await journal.tail({ timeoutMillis: 5_000 });
       const through = Math.max(1, tailLsn - worker.dice.between(0, 60));
       const force = worker.dice.chance(0.5);
-      const about = { kind: 'trim', process: worker.name, journal: journal.name } as const;
-      const called = worker.now;
       if (tailLsn === 0) continue;
+      const { name: process } = worker;
+      const pending = worker.recorder.trim({ process, journal: journal.name, through });
       try {
-        const firstLsn = await journal.trim(through, { force, timeoutMillis: 5_000 });
-        const answer = { kind: 'trimmed', firstLsn } as const;
-        worker.recorder.add({ ...about, called, returned: worker.now, through, answer });
+        pending.trimmed(await journal.trim(through, { force, timeoutMillis: 5_000 }));
       } catch (error) {
-        const answer = worker.recorder.refusal(error, `${worker.name} trim`);
-        worker.recorder.add({ ...about, called, returned: worker.now, through, answer });
+        pending.refused(error);
       }
     } catch (error) {
       worker.recorder.refusal(error, `${worker.name} tail`);
