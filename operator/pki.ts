@@ -116,8 +116,21 @@ function attempt<T>(read: () => T): T | null {
   }
 }
 
+/** Certificates that were read before: every look at a cluster asks for all of its own again. */
+const readings = new Map<string, Reading | null>();
+const READINGS_MAX = 10_000;
+
 /** Reads the first certificate of a PEM; null where it cannot be read. */
 export async function readCertificate(text: string): Promise<Reading | null> {
+  const known = readings.get(text);
+  if (known !== undefined) return known;
+  const reading = await freshReading(text);
+  if (readings.size >= READINGS_MAX) readings.clear();
+  readings.set(text, reading);
+  return reading;
+}
+
+async function freshReading(text: string): Promise<Reading | null> {
   try {
     const [certificate] = certificatesOf(text);
     if (certificate === undefined) return null;
