@@ -8,6 +8,7 @@
 //
 // Exit code 0: every mutant was caught and the code as it is was not; 1: a hole; 2: wrong use.
 
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Effort, FULL, METHODS, QUICK, type Run } from './methods.ts';
@@ -171,21 +172,37 @@ async function main(): Promise<number> {
   }
   if (made === null) return 0;
   if (made === undefined) return 2;
-  const tree = new Tree(join(import.meta.dirname, '../..'));
+  const good = await judgeAll(made);
+  say(`${good} passed, ${made.mutants.length - good} failed`);
+  return good === made.mutants.length ? 0 : 1;
+}
+
+/** As many at a time as there are processors, each in a copy of its own. */
+async function judgeAll(made: Plan): Promise<number> {
+  const root = join(import.meta.dirname, '../..');
+  const trees = Array.from({ length: availableParallelism() }, () => new Tree(root));
+  const close = (): void => {
+    for (const tree of trees) tree.close();
+  };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
-      tree.close();
+      close();
       process.exit(1);
     });
   }
+  const waiting = [...made.mutants];
   let good = 0;
+  const work = async (tree: Tree): Promise<void> => {
+    for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
+      good += Number(await judge(tree, one, made));
+    }
+  };
   try {
-    for (const one of made.mutants) good += Number(await judge(tree, one, made));
+    await Promise.all(trees.map(work));
   } finally {
-    tree.close();
+    close();
   }
-  say(`${good} passed, ${made.mutants.length - good} failed`);
-  return good === made.mutants.length ? 0 : 1;
+  return good;
 }
 
 process.exitCode = await main();
