@@ -1,8 +1,9 @@
 // Where a journal is that this replica does not host: asked of the controllers, and remembered for
-// a moment so that a client that knocks in a loop costs them little.
+// a moment so that a client that knocks in a loop costs them little. While no controller answers,
+// it is said as it was known last: whoever is named knows more, and a stale answer costs a refusal.
 
 import type { Clock } from '../../io/clock.ts';
-import type { Configuration } from '../../protocol/configuration.ts';
+import { type Configuration, compareConfigurations } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { type JournalId, type Micros, micros } from '../../protocol/types.ts';
 import { controllerMethods } from '../../transport/methods.ts';
@@ -13,6 +14,8 @@ import type { Journals } from '../journals.ts';
 const REMEMBERED = 500_000;
 const NAMES_MAX = 10_000;
 const LOOKUP = micros(3_000_000);
+/** Where there is something to say without them: less than a client waits for an answer. */
+const LOOKUP_BRIEF = micros(300_000);
 
 interface Answer {
   readonly at: Micros;
@@ -30,6 +33,8 @@ export class Directory {
   readonly #controllers: Controllers;
   readonly #journals: Journals;
   readonly #answers = new Map<string, Answer>();
+  /** What the controllers said last, by name, however long ago. */
+  readonly #told = new Map<string, Configuration>();
 
   constructor(clock: Clock, controllers: Controllers, journals: Journals) {
     this.#clock = clock;
@@ -83,10 +88,7 @@ export class Directory {
     const known = this.#answers.get(name);
     if (known !== undefined && now - known.at < REMEMBERED) return await known.found;
     const found = this.#ask(name);
-    this.#answers.delete(name);
-    this.#answers.set(name, { at: now, found });
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > NAMES_MAX && oldest !== undefined) this.#answers.delete(oldest);
+    putLast(this.#answers, name, { at: now, found });
     // A failure is not remembered.
     found.catch(() => this.forget(name));
     return await found;
@@ -98,13 +100,38 @@ export class Directory {
   }
 
   async #ask(name: string): Promise<Found> {
-    const { configurations, lost } = await this.#controllers.ask(
-      controllerMethods.journals,
-      { name },
-      { timeout: LOOKUP },
-    );
-    const configuration = configurations.find((one) => one.name === name) ?? null;
-    const missing = lost.find(({ journal }) => journal === configuration?.journal);
-    return { configuration, lost: missing?.note ?? '' };
+    const known = this.#known(name);
+    const timeout = known === undefined ? LOOKUP : LOOKUP_BRIEF;
+    try {
+      const method = controllerMethods.journals;
+      const { configurations, lost } = await this.#controllers.ask(method, { name }, { timeout });
+      const configuration = configurations.find((one) => one.name === name) ?? null;
+      if (configuration === null) this.#told.delete(name);
+      else putLast(this.#told, name, configuration);
+      const missing = lost.find(({ journal }) => journal === configuration?.journal);
+      return { configuration, lost: missing?.note ?? '' };
+    } catch (error) {
+      const silent = error instanceof JournalError && error.code === 'UNAVAILABLE';
+      if (!silent || known === undefined) throw error;
+      return { configuration: known, lost: '' };
+    }
   }
+
+  /** The newest configuration that was heard of without asking anybody. */
+  #known(name: string): Configuration | undefined {
+    const told = this.#told.get(name);
+    const heard = this.#journals.byName(name)?.known ?? undefined;
+    if (heard === undefined || heard.name !== name) return told;
+    // Another id: the name was given anew after this replica left the one that it hosted.
+    if (told === undefined || told.journal !== heard.journal) return told ?? heard;
+    return compareConfigurations(told, heard) > 0 ? told : heard;
+  }
+}
+
+/** The newest is the last; the oldest goes where there are too many. */
+function putLast<Value>(map: Map<string, Value>, name: string, value: Value): void {
+  map.delete(name);
+  map.set(name, value);
+  const [oldest] = map.keys();
+  if (map.size > NAMES_MAX && oldest !== undefined) map.delete(oldest);
 }
