@@ -194,9 +194,9 @@ export class Client implements AsyncDisposable {
     return this.#ask(clusterMethods.admin, this.#numbered(request), options, SLOW_MICROS);
   }
 
-  /** It is sent again where its answer was lost: the second must not take the new volume away. */
+  /** It is sent again where its answer was lost: no copy may undo what was ordered after it. */
   #numbered(request: AdminRequest): AdminRequest {
-    if (request.kind !== 'memberReplace') return request;
+    if (request.kind === 'moveHead' || request.kind === 'controllerReplace') return request;
     return { requestId: this.#world.random.hex(16), ...request };
   }
 

@@ -128,7 +128,8 @@ export type RegisterChange =
       readonly settings: Configuration['settings'];
       readonly firstLsn: Lsn;
     }
-  | { readonly kind: 'deleteJournal'; readonly name: string }
+  /** `journal`: only this one, and no other that was made under the name since. */
+  | { readonly kind: 'deleteJournal'; readonly name: string; readonly journal?: JournalId }
   /** Conditional: takes effect only where the present epoch is `expectedEpoch`. */
   | {
       readonly kind: 'propose';

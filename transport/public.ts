@@ -228,26 +228,30 @@ export interface ClusterStatus {
   readonly journals: readonly JournalStatus[];
 }
 
+/** An order that is carried out once under its id: a copy that comes late undoes no newer one. */
+export interface Numbered {
+  /** The same where an order is sent again, at most 64 characters; left out: a new one. */
+  readonly requestId?: string;
+}
+
 /** What only an operator asks; carried out by the controllers and written to their logs. */
 export type AdminRequest =
   /** Grants a store that waits to be let in, or lets it serve in another zone. */
-  | { readonly kind: 'memberAdd'; readonly member: string; readonly zone: string }
-  | { readonly kind: 'memberRemove'; readonly member: string }
-  | {
+  | (Numbered & { readonly kind: 'memberAdd'; readonly member: string; readonly zone: string })
+  | (Numbered & { readonly kind: 'memberRemove'; readonly member: string })
+  | (Numbered & {
       readonly kind: 'memberReplace';
       readonly member: string;
       /** The same again: the member may format a new volume, once. */
       readonly by: string;
-      /** The same where an order is sent again, at most 64 characters; left out: a new one. */
-      readonly requestId?: string;
-    }
+    })
   /** Goes on with `member` alone although acknowledged records may be lost; raises the lineage. */
-  | {
+  | (Numbered & {
       readonly kind: 'forceLoss';
       readonly journal: string;
       readonly member: string;
       readonly reason: string;
-    }
+    })
   | { readonly kind: 'moveHead'; readonly journal: string; readonly member: string }
   /** Ids to take out and ID=HOST:PORT to let in, with commas; either may be empty. */
   | { readonly kind: 'controllerReplace'; readonly remove: string; readonly add: string };

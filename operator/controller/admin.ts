@@ -12,7 +12,7 @@ import {
 import { JournalError } from '../../protocol/errors.ts';
 import type { AcceptorSet, Seat } from '../../protocol/paxos/messages.ts';
 import { epoch, memberId, zone } from '../../protocol/types.ts';
-import type { AdminAnswer, AdminRequest } from '../../transport/public.ts';
+import type { AdminAnswer, AdminRequest, Numbered } from '../../transport/public.ts';
 import type { Catalog } from './catalog.ts';
 import { following, withHead } from './decide/chains.ts';
 import type { MemberFacts } from './decide/situation.ts';
@@ -21,6 +21,7 @@ import {
   checkSeats,
   decodeConfiguration,
   decodeGrant,
+  decodeLoss,
   decodeName,
   encode,
   type GrantRecord,
@@ -49,7 +50,14 @@ type AdminOf<Kind extends AdminRequest['kind']> = Extract<AdminRequest, { kind: 
 const listOf = (given: string): readonly string[] =>
   given === '' ? [] : given.split(',').map((one) => one.trim());
 
+function goOn(signal: AbortSignal): void {
+  if (signal.aborted) throw new JournalError('CANCELLED', 'the caller left');
+}
+
 const invalid = (message: string): JournalError => new JournalError('INVALID_ARGUMENT', message);
+
+/** Orders that a grant remembers: so many later ones about its member still tell a late copy. */
+const ORDERS_KEPT = 8;
 
 export class Admin {
   readonly #parts: AdminParts;
@@ -58,7 +66,12 @@ export class Admin {
     this.#parts = parts;
   }
 
-  async carryOut(request: AdminRequest): Promise<AdminAnswer> {
+  /**
+   * Nothing is changed any more once whoever asked has given up (`signal`): an order is asked for
+   * again, of another controller, and may be done and taken back before this one gets to it.
+   * Rejects with JournalError: a refusal, CANCELLED, or UNAVAILABLE without a majority.
+   */
+  async carryOut(request: AdminRequest, signal: AbortSignal): Promise<AdminAnswer> {
     const { logger, catalog } = this.#parts;
     if (!catalog.complete || catalog.rebuilding) {
       throw new JournalError(
@@ -69,13 +82,13 @@ export class Admin {
     logger.warn({ request }, 'admin');
     switch (request.kind) {
       case 'memberAdd':
-        return await this.#addMember(request);
+        return await this.#addMember(request, signal);
       case 'memberRemove':
-        return await this.#removeMember(request.member, null);
+        return await this.#removeMember({ ...request, by: null }, signal);
       case 'memberReplace':
-        return await this.#replaceMember(request);
+        return await this.#replaceMember(request, signal);
       case 'forceLoss':
-        return await this.#forceLoss(request);
+        return await this.#forceLoss(request, signal);
       case 'moveHead':
         return await this.#moveHead(request);
       case 'controllerReplace':
@@ -83,10 +96,10 @@ export class Admin {
     }
   }
 
-  async #addMember(request: AdminOf<'memberAdd'>): Promise<AdminAnswer> {
+  async #addMember(request: AdminOf<'memberAdd'>, signal: AbortSignal): Promise<AdminAnswer> {
     const label = memberId(request.member);
     const place = zone(request.zone);
-    const after = await this.#changeGrant(label, (before) => {
+    const after = await this.#changeGrant(label, { ...request, signal }, (before) => {
       if (before === null) return { member: label, zone: place, store: null, leaving: null };
       return { ...before, zone: place, leaving: null };
     });
@@ -95,10 +108,13 @@ export class Admin {
     return { done: [`member ${label} is let in, in zone ${place}: ${state}`] };
   }
 
-  async #removeMember(member: string, by: string | null): Promise<AdminAnswer> {
+  async #removeMember(
+    { member, by, requestId }: Numbered & { readonly member: string; readonly by: string | null },
+    signal: AbortSignal,
+  ): Promise<AdminAnswer> {
     const label = memberId(member);
     await this.#knownGrant(label);
-    await this.#changeGrant(label, (before) => {
+    await this.#changeGrant(label, { requestId, signal }, (before) => {
       if (before === null) throw new JournalError('NOT_FOUND', `no member is called ${label}`);
       return { ...before, leaving: { by } };
     });
@@ -108,24 +124,27 @@ export class Admin {
   }
 
   /** The same label again lets a new volume take the place of its old one. */
-  async #replaceMember(request: AdminOf<'memberReplace'>): Promise<AdminAnswer> {
+  async #replaceMember(
+    request: AdminOf<'memberReplace'>,
+    signal: AbortSignal,
+  ): Promise<AdminAnswer> {
     const { member, by, requestId } = request;
     const label = memberId(member);
     const successor = memberId(by);
     const grant = await this.#knownGrant(label);
     if (label === successor) {
-      await this.#changeGrant(label, (before) => {
-        // Its answer was lost: the volume that is there now may be the new one.
-        if (requestId !== undefined && before?.replaced === requestId) return before;
-        const zoned = { member: label, zone: before?.zone ?? grant.zone };
-        const order = requestId === undefined ? {} : { replaced: requestId };
-        return { ...zoned, store: null, leaving: null, ...order };
+      // Where its answer was lost, the volume that is there now may be the new one.
+      await this.#changeGrant(label, { requestId, signal }, (before) => {
+        const place = before?.zone ?? grant.zone;
+        return { member: label, zone: place, store: null, leaving: null };
       });
       const done = `member ${label} may format a new volume; store ${grant.store} is to leave`;
       return { done: [done] };
     }
-    const added = await this.#addMember({ kind: 'memberAdd', member: by, zone: grant.zone });
-    const removed = await this.#removeMember(member, by);
+    const order = requestId === undefined ? {} : { requestId };
+    const newcomer = { kind: 'memberAdd', member: by, zone: grant.zone, ...order } as const;
+    const added = await this.#addMember(newcomer, signal);
+    const removed = await this.#removeMember({ member, by, ...order }, signal);
     return { done: [...added.done, ...removed.done] };
   }
 
@@ -135,21 +154,26 @@ export class Admin {
     return decodeGrant(value);
   }
 
+  /** An order whose id the grant remembers was carried out: it is left as it is. */
   async #changeGrant(
     member: string,
-    update: (before: GrantRecord | null) => Omit<GrantRecord, 'revision'>,
+    { requestId, signal }: { requestId?: string | undefined; readonly signal: AbortSignal },
+    update: (before: GrantRecord | null) => Omit<GrantRecord, 'revision' | 'orders'>,
   ): Promise<GrantRecord> {
     const { register, catalog } = this.#parts;
     const key = memberKey(member);
     const changed = await register.change(key, (current) => {
+      goOn(signal);
       const before = current === null ? null : decodeGrant(current);
-      const { member: label, zone: place, store, leaving, replaced } = update(before);
-      const order = replaced === undefined ? {} : { replaced };
-      const next = { member: label, zone: place, store, leaving, ...order };
-      if (before !== null && encode({ ...next, revision: before.revision }) === encode(before)) {
-        return current;
-      }
-      return encode({ ...next, revision: (before?.revision ?? 0) + 1 });
+      const known = before?.orders ?? [];
+      if (requestId !== undefined && known.includes(requestId)) return current;
+      const { member: label, zone: place, store, leaving } = update(before);
+      const orders = requestId === undefined ? known : [...known, requestId].slice(-ORDERS_KEPT);
+      const kept = orders.length === 0 ? {} : { orders };
+      const at = (revision: number): string =>
+        encode({ member: label, zone: place, store, revision, leaving, ...kept });
+      if (before !== null && at(before.revision) === encode(before)) return current;
+      return at((before?.revision ?? 0) + 1);
     });
     catalog.note(key, changed.value);
     if (changed.value === null) throw new JournalError('INTERNAL', `${key} is empty`);
@@ -166,16 +190,20 @@ export class Admin {
    * The explicit way out: `member` goes on alone, with what it has. Recorded with its reason before
    * it takes effect; lineage and epoch rise so that no fork of the journal is ever mixed with it.
    */
-  async #forceLoss(request: AdminOf<'forceLoss'>): Promise<AdminAnswer> {
-    const { member, reason } = request;
+  async #forceLoss(request: AdminOf<'forceLoss'>, signal: AbortSignal): Promise<AdminAnswer> {
+    const { member, reason, requestId } = request;
     if (reason.trim() === '') throw invalid('reason is empty, allowed is why the loss is accepted');
     const { register, catalog, logger } = this.#parts;
     await this.#knownGrant(memberId(member));
     const latest = await this.#newest(request.journal);
+    if (await this.#wasForced(latest, requestId)) {
+      return { done: [`journal ${latest.name} went on from ${member} already`] };
+    }
     const facts = this.#processOf(latest, member);
     const { journal } = latest;
     const lineage = latest.lineage + 1;
-    const loss: LossRecord = { journal, lineage, member, reason, epoch: latest.epoch };
+    const order = requestId === undefined ? {} : { order: requestId };
+    const loss: LossRecord = { journal, lineage, member, reason, epoch: latest.epoch, ...order };
     await register.change(lossKey(journal, lineage), (current) => current ?? encode(loss));
     const { store, incarnation, id, zone: place, address } = facts;
     const next: Configuration = {
@@ -187,6 +215,7 @@ export class Admin {
     };
     const key = journalKey(journal);
     const { value } = await register.change(key, (current) => {
+      goOn(signal);
       const known = current === null ? null : decodeConfiguration(current);
       return known !== null && compareConfigurations(known, latest) === 0 ? encode(next) : current;
     });
@@ -202,6 +231,16 @@ export class Admin {
         `what only other members held is given up; their logs are set aside when they come back`,
       ],
     };
+  }
+
+  /** The order was carried out, maybe with others after it: a second loss is never meant. */
+  async #wasForced({ journal, lineage }: Configuration, id: string | undefined): Promise<boolean> {
+    if (id === undefined) return false;
+    for (let at = lineage; at > 1 && at > lineage - ORDERS_KEPT; at -= 1) {
+      const value = await this.#parts.register.read(lossKey(journal, at));
+      if (value !== null && decodeLoss(value).order === id) return true;
+    }
+    return false;
   }
 
   async #moveHead(request: AdminOf<'moveHead'>): Promise<AdminAnswer> {

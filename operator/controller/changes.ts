@@ -88,8 +88,11 @@ export class Changes {
     this.#parts = parts;
   }
 
-  /** Rejects with JournalError UNAVAILABLE where the registers cannot be reached. */
-  async carryOut(change: RegisterChange): Promise<RegisterAnswer> {
+  /**
+   * Rejects with JournalError UNAVAILABLE where the registers cannot be reached, and CANCELLED
+   * where whoever asked has given up (`signal`) before a journal was deleted.
+   */
+  async carryOut(change: RegisterChange, signal: AbortSignal): Promise<RegisterAnswer> {
     const { catalog } = this.#parts;
     if (!catalog.complete || catalog.rebuilding) {
       const what = catalog.rebuilding ? 'are to be rebuilt first' : 'were not read yet';
@@ -103,7 +106,7 @@ export class Changes {
       case 'createJournal':
         return await this.#create(change);
       case 'deleteJournal':
-        return await this.#delete(change);
+        return await this.#delete(change, signal);
       case 'propose':
         return await this.#propose(change);
     }
@@ -315,21 +318,29 @@ export class Changes {
     });
   }
 
-  async #delete({ name }: ChangeOf<'deleteJournal'>): Promise<RegisterAnswer> {
+  async #delete(
+    { name, journal: meant }: ChangeOf<'deleteJournal'>,
+    signal: AbortSignal,
+  ): Promise<RegisterAnswer> {
     const { register, catalog, logger } = this.#parts;
     const key = nameKey(name);
     const value = await register.read(key);
     const record = value === null ? null : decodeName(value);
     if (record === null) return refused('NOT_FOUND', `no journal is called ${name}`);
     const { journal } = record;
+    if (meant !== undefined && meant !== journal) {
+      return refused('NOT_FOUND', `journal ${name} was made anew: it is ${journal}, not ${meant}`);
+    }
     const changed = await register.change(journalKey(journal), (current) => {
+      if (signal.aborted) throw new JournalError('CANCELLED', 'the caller left');
       if (current === null) return current;
       const before = decodeConfiguration(current);
       if (before.deleted) return current;
       const next = epoch(before.epoch + 1);
       return encode({ ...before, epoch: next, serving: [], joining: null, deleted: true });
     });
-    if (changed.value === null || record.deleted) {
+    // Asked for by its id, one that is gone already is what was to be.
+    if (changed.value === null || (record.deleted && meant === undefined)) {
       return refused('NOT_FOUND', `no journal is called ${name}`);
     }
     catalog.note(journalKey(journal), changed.value);

@@ -179,6 +179,25 @@ test('an order to replace a volume that is sent again takes no new volume away',
   assert.equal((await change('c3', { kind: 'format', ...third })).kind, 'formatted');
 });
 
+test('a copy of an order that comes late undoes nothing that was ordered since', async () => {
+  const admin = (at: number, request: AdminRequest) =>
+    network.call(set[at]?.address ?? '', controllerMethods.admin, request, { timeout });
+  const place = { member: memberId('b'), zone: zone('y') };
+  const fourthStore = { ...place, store: storeId('4'.repeat(32)) };
+  const leave = { kind: 'memberRemove', member: 'b', requestId: 'leave' } as const;
+  const replace = { kind: 'memberReplace', member: 'b', by: 'b', requestId: 'three' } as const;
+  await admin(0, replace);
+  await admin(1, leave);
+  const refused = await change('c3', { kind: 'format', ...fourthStore });
+  assert.match(refused.kind === 'refused' ? refused.message : '', /member b is to leave/);
+  await admin(2, { kind: 'memberAdd', member: 'b', zone: 'y', requestId: 'back' });
+  await admin(0, leave);
+  assert.equal((await change('c3', { kind: 'format', ...fourthStore })).kind, 'formatted');
+  await admin(1, replace);
+  const fifth = await change('c1', { kind: 'format', ...place, store: storeId('5'.repeat(32)) });
+  assert.equal(fifth.kind === 'refused' && fifth.code, 'PERMISSION_DENIED');
+});
+
 test('an order that cannot be names its field, what was given and what is allowed', async () => {
   const address = set[0]?.address ?? '';
   const refused = (request: AdminRequest, says: RegExp) =>

@@ -54,7 +54,7 @@ export function controllerHandlers(parts: ServiceParts): readonly Handler[] {
     }),
     unary(controllerMethods.change, async (change, context) => {
       guard(context);
-      return await asRefusals(() => parts.changes().carryOut(change));
+      return await asRefusals(() => parts.changes().carryOut(change, context.signal));
     }),
     unary(controllerMethods.journals, async ({ name }, context) => {
       guard(context);
@@ -73,7 +73,7 @@ export function controllerHandlers(parts: ServiceParts): readonly Handler[] {
     }),
     unary(controllerMethods.admin, async (request, context) => {
       guard(context);
-      return await asRefusals(() => parts.admin().carryOut(request));
+      return await asRefusals(() => parts.admin().carryOut(request, context.signal));
     }),
   ];
 }

@@ -84,9 +84,16 @@ class AdminService {
 
   async delete({ journal }: Named, context: CallContext): Promise<Nothing> {
     this.#parts.access(context, 'admin', journal);
+    const { directory } = this.#parts;
     this.#log(context, { kind: 'deleteJournal', name: journal });
-    await this.#change({ kind: 'deleteJournal', name: journal }, context);
-    this.#parts.directory.forget(journal);
+    // By its id: the question is repeated, and a copy of it that comes late must not take away what
+    // was made under the name since.
+    directory.forget(journal);
+    const present = await directory.find(journal);
+    if (present === null) throw new JournalError('NOT_FOUND', `no journal is called ${journal}`);
+    const which = { name: journal, journal: present.journal };
+    await this.#change({ kind: 'deleteJournal', ...which }, context);
+    directory.forget(journal);
     return {};
   }
 

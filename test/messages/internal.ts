@@ -174,6 +174,7 @@ export const change: Any<control.RegisterChange> = fc.oneof(
   plain({ kind: kind('format'), ...place }),
   plain({ kind: kind('createJournal'), journal, name: label, settings, firstLsn: position }),
   plain({ kind: kind('deleteJournal'), name: label }),
+  plain({ kind: kind('deleteJournal'), name: label, journal }),
   plain({ kind: kind('propose'), expectedEpoch: era, configuration }),
 );
 export const changed: Any<control.RegisterAnswer> = fc.oneof(

@@ -151,9 +151,18 @@ export const status = record<open.ClusterStatus>({
 export const admin: Any<open.AdminRequest> = fc.oneof(
   plain({ kind: kind('memberAdd'), member: label, zone: label }),
   plain({ kind: kind('memberRemove'), member: label }),
+  plain({ kind: kind('memberAdd'), member: label, zone: label, requestId: label }),
+  plain({ kind: kind('memberRemove'), member: label, requestId: label }),
   plain({ kind: kind('memberReplace'), member: label, by: label }),
   plain({ kind: kind('memberReplace'), member: label, by: label, requestId: label }),
   plain({ kind: kind('forceLoss'), journal: label, member: label, reason: label }),
+  plain({
+    kind: kind('forceLoss'),
+    journal: label,
+    member: label,
+    reason: label,
+    requestId: label,
+  }),
   plain({ kind: kind('moveHead'), journal: label, member: label }),
   plain({ kind: kind('controllerReplace'), remove: key, add: key }),
 );

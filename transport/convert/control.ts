@@ -207,8 +207,11 @@ function floorIn(floor: wire.Floor): NonNullable<ChainReport['floor']> {
 export const changeCodec: Codec<plain.RegisterChange> = codec(
   'ChangeRequest',
   wire.ChangeRequest,
-  (request) => ({ change: changeOut(request) }),
-  ({ change }) => changeIn(change),
+  (request) => ({
+    change: changeOut(request),
+    deleteId: request.kind === 'deleteJournal' ? (request.journal ?? '') : '',
+  }),
+  ({ change, deleteId }) => changeIn(change, deleteId),
 );
 
 type Change = NonNullable<wire.ChangeRequest['change']>;
@@ -233,7 +236,7 @@ function changeOut(change: plain.RegisterChange): Change {
   }
 }
 
-function changeIn(change: Change | undefined): plain.RegisterChange {
+function changeIn(change: Change | undefined, deleteId: string): plain.RegisterChange {
   switch (change?.$case) {
     case 'start': {
       const { store, startId, member, zone, address } = change.value;
@@ -253,8 +256,10 @@ function changeIn(change: Change | undefined): plain.RegisterChange {
         firstLsn: lsn(firstLsn, 'first_lsn'),
       };
     }
-    case 'deleteJournal':
-      return { kind: 'deleteJournal', name: journalName(change.value) };
+    case 'deleteJournal': {
+      const which = deleteId === '' ? {} : { journal: journalId(deleteId) };
+      return { kind: 'deleteJournal', name: journalName(change.value), ...which };
+    }
     case 'propose': {
       const { expectedEpoch, configuration } = change.value;
       return {

@@ -69,13 +69,13 @@ type Action = NonNullable<wire.AdminRequest['action']>;
 function actionOut(request: plain.AdminRequest): Action {
   switch (request.kind) {
     case 'memberAdd':
-      return { $case: 'memberAdd', value: request };
+      return { $case: 'memberAdd', value: { ...request, requestId: request.requestId ?? '' } };
     case 'memberRemove':
-      return { $case: 'memberRemove', value: request };
+      return { $case: 'memberRemove', value: { ...request, requestId: request.requestId ?? '' } };
     case 'memberReplace':
       return { $case: 'memberReplace', value: { ...request, requestId: request.requestId ?? '' } };
     case 'forceLoss':
-      return { $case: 'forceLoss', value: request };
+      return { $case: 'forceLoss', value: { ...request, requestId: request.requestId ?? '' } };
     case 'moveHead':
       return { $case: 'moveHead', value: request };
     case 'controllerReplace':
@@ -86,8 +86,9 @@ function actionOut(request: plain.AdminRequest): Action {
 const REASON_MAX = 1_000;
 const ORDER_ID_MAX = 64;
 
-function orderId(given: string): string {
-  if (given.length <= ORDER_ID_MAX) return given;
+function numberIn(given: string): plain.Numbered {
+  if (given === '') return {};
+  if (given.length <= ORDER_ID_MAX) return { requestId: given };
   throw new RangeViolation('request_id', given, `at most ${ORDER_ID_MAX} characters`);
 }
 
@@ -96,23 +97,29 @@ function actionIn(action: Action | undefined): plain.AdminRequest {
   switch (action?.$case) {
     case 'memberAdd': {
       const { value } = action;
-      return { kind: 'memberAdd', member: member(value.member), zone: label('zone', value.zone) };
+      const order = numberIn(value.requestId);
+      const place = label('zone', value.zone);
+      return { kind: 'memberAdd', member: member(value.member), zone: place, ...order };
     }
-    case 'memberRemove':
-      return { kind: 'memberRemove', member: member(action.value.member) };
+    case 'memberRemove': {
+      const { value } = action;
+      const order = numberIn(value.requestId);
+      return { kind: 'memberRemove', member: member(value.member), ...order };
+    }
     case 'memberReplace': {
       const { value } = action;
-      const order = value.requestId === '' ? {} : { requestId: orderId(value.requestId) };
+      const order = numberIn(value.requestId);
       const by = member(value.by, 'by');
       return { kind: 'memberReplace', member: member(value.member), by, ...order };
     }
     case 'forceLoss': {
-      const { journal, member: survivor, reason } = action.value;
+      const { journal, member: survivor, reason, requestId } = action.value;
       if (reason.trim() === '' || reason.length > REASON_MAX) {
         const allowed = `why the loss is accepted, in at most ${REASON_MAX} characters`;
         throw new RangeViolation('reason', reason, allowed);
       }
-      return { kind: 'forceLoss', journal: journalName(journal), member: member(survivor), reason };
+      const what = { journal: journalName(journal), member: member(survivor), reason };
+      return { kind: 'forceLoss', ...what, ...numberIn(requestId) };
     }
     case 'moveHead': {
       const { journal, member: head } = action.value;

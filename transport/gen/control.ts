@@ -123,6 +123,11 @@ export interface ChangeRequest {
     { $case: "deleteJournal"; value: string }
     | { $case: "propose"; value: Propose }
     | undefined;
+  /**
+   * With delete_journal: the id of the one that is meant, so that a request which comes late takes
+   * no journal away that was made under its name since. Empty: whichever has the name.
+   */
+  deleteId: string;
 }
 
 export interface Start {
@@ -1336,7 +1341,7 @@ export const Floor: MessageFns<Floor> = {
 };
 
 function createBaseChangeRequest(): ChangeRequest {
-  return { change: undefined };
+  return { change: undefined, deleteId: "" };
 }
 
 export const ChangeRequest: MessageFns<ChangeRequest> = {
@@ -1357,6 +1362,9 @@ export const ChangeRequest: MessageFns<ChangeRequest> = {
       case "propose":
         Propose.encode(message.change.value, writer.uint32(42).fork()).join();
         break;
+    }
+    if (message.deleteId !== "") {
+      writer.uint32(50).string(message.deleteId);
     }
     return writer;
   },
@@ -1412,6 +1420,14 @@ export const ChangeRequest: MessageFns<ChangeRequest> = {
             }
 
             message.change = { $case: "propose", value: Propose.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.deleteId = reader.string();
             continue;
           }
         }

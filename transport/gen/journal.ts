@@ -499,10 +499,14 @@ export interface AdminRequest {
 export interface MemberAdd {
   member: string;
   zone: string;
+  /** As that of MemberReplace. */
+  requestId: string;
 }
 
 export interface MemberRemove {
   member: string;
+  /** As that of MemberReplace. */
+  requestId: string;
 }
 
 export interface MemberReplace {
@@ -510,8 +514,8 @@ export interface MemberReplace {
   /** The same again: the member may format a new volume, once. */
   by: string;
   /**
-   * Drawn once for each order, at most 64 characters: what is sent again under it changes nothing
-   * more, where a new volume took its place meanwhile. Empty: each is an order of its own.
+   * Drawn once for each order, at most 64 characters: what is sent again under it, or comes late,
+   * changes nothing more, whatever was ordered meanwhile. Empty: each is an order of its own.
    */
   requestId: string;
 }
@@ -520,6 +524,8 @@ export interface ForceLoss {
   journal: string;
   member: string;
   reason: string;
+  /** As that of MemberReplace. */
+  requestId: string;
 }
 
 export interface MoveHead {
@@ -4405,7 +4411,7 @@ export const AdminRequest: MessageFns<AdminRequest> = {
 };
 
 function createBaseMemberAdd(): MemberAdd {
-  return { member: "", zone: "" };
+  return { member: "", zone: "", requestId: "" };
 }
 
 export const MemberAdd: MessageFns<MemberAdd> = {
@@ -4415,6 +4421,9 @@ export const MemberAdd: MessageFns<MemberAdd> = {
     }
     if (message.zone !== "") {
       writer.uint32(18).string(message.zone);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
     }
     return writer;
   },
@@ -4448,6 +4457,14 @@ export const MemberAdd: MessageFns<MemberAdd> = {
             message.zone = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4462,13 +4479,16 @@ export const MemberAdd: MessageFns<MemberAdd> = {
 };
 
 function createBaseMemberRemove(): MemberRemove {
-  return { member: "" };
+  return { member: "", requestId: "" };
 }
 
 export const MemberRemove: MessageFns<MemberRemove> = {
   encode(message: MemberRemove, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.member !== "") {
       writer.uint32(10).string(message.member);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
     }
     return writer;
   },
@@ -4492,6 +4512,14 @@ export const MemberRemove: MessageFns<MemberRemove> = {
             }
 
             message.member = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
             continue;
           }
         }
@@ -4576,7 +4604,7 @@ export const MemberReplace: MessageFns<MemberReplace> = {
 };
 
 function createBaseForceLoss(): ForceLoss {
-  return { journal: "", member: "", reason: "" };
+  return { journal: "", member: "", reason: "", requestId: "" };
 }
 
 export const ForceLoss: MessageFns<ForceLoss> = {
@@ -4589,6 +4617,9 @@ export const ForceLoss: MessageFns<ForceLoss> = {
     }
     if (message.reason !== "") {
       writer.uint32(26).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
     }
     return writer;
   },
@@ -4628,6 +4659,14 @@ export const ForceLoss: MessageFns<ForceLoss> = {
             }
 
             message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
             continue;
           }
         }

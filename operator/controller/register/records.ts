@@ -64,8 +64,8 @@ export interface GrantRecord {
   readonly revision: number;
   /** The label is to leave every journal: `by` is to take its place, where it is given. */
   readonly leaving: { readonly by: string | null } | null;
-  /** The order by which its volume was last given up, where that had an id. */
-  readonly replaced?: string;
+  /** Ids of the last orders about it, oldest first: none of them is carried out again. */
+  readonly orders?: readonly string[];
 }
 
 export interface NameRecord {
@@ -86,6 +86,8 @@ export interface LossRecord {
   readonly reason: string;
   /** Epoch that was given up. */
   readonly epoch: number;
+  /** The order that asked for it, where that had an id. */
+  readonly order?: string;
 }
 
 export const encode = (value: object): string => JSON.stringify(value);
@@ -151,6 +153,18 @@ export function decodeNode(json: string): NodeRecord {
   };
 }
 
+export function decodeLoss(json: string): LossRecord {
+  const all = fields('loss', parse('loss', json));
+  return {
+    journal: journalId(text('journal', all.journal)),
+    lineage: whole('lineage', all.lineage),
+    member: text('member', all.member),
+    reason: text('reason', all.reason),
+    epoch: whole('epoch', all.epoch),
+    ...(all.order === undefined ? {} : { order: text('order', all.order) }),
+  };
+}
+
 export function decodeGrant(json: string): GrantRecord {
   const all = fields('grant', parse('grant', json));
   return {
@@ -162,7 +176,7 @@ export function decodeGrant(json: string): GrantRecord {
       const by = fields('leaving', value).by;
       return { by: nullable(by, (label) => text('leaving.by', label)) };
     }),
-    ...(all.replaced === undefined ? {} : { replaced: text('replaced', all.replaced) }),
+    ...(all.orders === undefined ? {} : { orders: list('orders', all.orders, text) }),
   };
 }
 
