@@ -117,6 +117,13 @@ function controlOf(mutants: readonly Mutant[]): Mutant {
   return { ...CONTROL, by };
 }
 
+/** The code as it is goes by every method to its end: method by method, so that all may help. */
+function byMethod(one: Mutant, effort: Effort): readonly Mutant[] {
+  if (one.edits.length > 0) return [one];
+  const runs = one.by.filter((name) => METHODS[name].runs(effort, one, '.').length > 0);
+  return runs.map((name) => ({ ...one, by: [name] }));
+}
+
 const isSuite = (name: MethodName): boolean => METHODS[name].suite;
 
 /** Null after help or a list; undefined, and said, where the command is wrong. */
@@ -159,7 +166,8 @@ function plan(args: readonly string[]): Plan | null | undefined {
   const all = positionals.length > 0 ? asked : [controlOf(asked), ...asked];
   const methods =
     by.length > 0 ? by : METHOD_NAMES.filter((name) => !values.search || !isSuite(name));
-  return { mutants: all, effort: values.quick ? QUICK : FULL, methods };
+  const effort = values.quick ? QUICK : FULL;
+  return { mutants: all.flatMap((one) => byMethod(one, effort)), effort, methods };
 }
 
 async function main(): Promise<number> {
@@ -194,7 +202,8 @@ async function judgeAll(made: Plan): Promise<number> {
   let good = 0;
   const work = async (tree: Tree): Promise<void> => {
     for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
-      good += Number(await judge(tree, one, made));
+      const asItMustBe = await judge(tree, one, made);
+      if (asItMustBe) good += 1;
     }
   };
   try {
