@@ -45,6 +45,8 @@ export const TIMING = {
   suspect: millis(400),
   /** With a sync under way while others sync: its disk hangs. */
   stuck: millis(500),
+  /** The same, however slow the disks of the others are. */
+  stuckAnyway: millis(2_000),
   /** The longest syncs of the others by which that is judged are those of so long. */
   peaks: millis(5_000),
   /** This late, our own loop may be what is slow: what it saw meanwhile is void. */

@@ -47,6 +47,9 @@ test('a disk that all share makes all slow: it hangs where another one is twice 
   const slowly = [well(B), well(C)].map((one) => ({ ...one, syncPeak: ms(400) }));
   assert.equal(verdict({ syncAge: ms(799) }, ...slowly), 'fine');
   assert.equal(verdict({ syncAge: ms(800) }, ...slowly), 'stuck');
+  const slower = slowly.map((one) => ({ ...one, syncPeak: ms(1_500) }));
+  assert.equal(verdict({ syncAge: ms(1_999) }, ...slower), 'fine');
+  assert.equal(verdict({ syncAge: ms(2_000) }, ...slower), 'stuck', 'long enough for all');
   const [first = well(B)] = slowly;
   assert.equal(verdict({ syncAge: ms(500) }, first, well(C)), 'stuck', 'C is fast');
 });

@@ -1,8 +1,8 @@
 // Which members are not fine, by what one controller saw of them. Pure: time is an argument.
 //
 //   silent   no pong for 400 ms
-//   stuck    a sync has been under way for 500 ms, and twice as long as the longest of any other
-//            member in the last 5 s, while that one has synced since it began
+//   stuck    a sync has been under way for 500 ms, and for twice as long as the longest of another
+//            member in the last 5 s (2 s is enough), while that one has synced since it began
 //   slow     median of the syncs of a second at least 50 ms and 20 times that of the others
 //   failed   the member says itself that its volume gave up
 //
@@ -58,7 +58,9 @@ function isStuck(member: Evidence, others: readonly Evidence[]): boolean {
   const { lastPong, syncAge } = member;
   if (syncAge < TIMING.stuck) return false;
   const began = lastPong - syncAge;
-  return others.some(({ lastSync, syncPeak }) => lastSync > began && syncAge >= 2 * syncPeak);
+  return others.some(({ lastSync, syncPeak }) => {
+    return lastSync > began && syncAge >= Math.min(2 * syncPeak, TIMING.stuckAnyway);
+  });
 }
 
 function isSlow(member: Evidence, others: readonly Evidence[]): boolean {
