@@ -85,14 +85,14 @@ describe('force-loss', () => {
       assert.equal(writable, false);
 
       // Whoever asks is told by that name.
-      const soon = { timeoutMillis: 10_000 };
+      const soon = { timeoutMillis: 5_000 };
       assert.equal(await codeOf(orders.append('no', soon)), 'NO_SURVIVOR');
       assert.equal(await codeOf(orders.tail(soon)), 'NO_SURVIVOR');
       const following = orders.subscribe({ from: 1, ...soon })[Symbol.asyncIterator]();
       assert.equal(await codeOf(following.next()), 'NO_SURVIVOR');
       const tool = toolOf(() => cluster);
-      await tool.fails('append orders', 5, /NO_SURVIVOR/, 'no\n');
-      const { stderr } = await tool.run('tail orders --json');
+      await tool.fails('append orders --timeout 5s', 5, /NO_SURVIVOR/, 'no\n');
+      const { stderr } = await tool.run('tail orders --json --timeout 5s');
       assert.equal(JSON.parse(stderr).error.code, 'NO_SURVIVOR');
 
       const order = ['admin', 'force-loss', 'orders', '--member', first, '--yes'];
