@@ -1,14 +1,17 @@
 // Searches small worlds of the real machines exhaustively: `node sim/explore/main.ts [SCOPE …]`.
 //
-// Without a name: the scopes that complete in a few minutes. Each prints how many states there are,
+// Without a name: the scopes that complete in a few minutes, as many at a time as there are
+// processors. Each prints how many states there are,
 // how long it took, and "complete" or how far it came; every few seconds it says where it is, to
 // stderr. A violation prints its path. With --states, --seconds and --memory (MiB, of the table of
 // states) a search stops early, which is a failure unless --found asks for violations only. Exit
 // code 0: all that was asked for completed; 1: a violation, or a search that had to stop; 2: wrong
 // use.
 
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { getHeapStatistics } from 'node:v8';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import type { ChainScope } from './chain-parts.ts';
 import { leanRegisterScope } from './lean/register.ts';
 import { chainScope } from './lean/scope.ts';
@@ -134,7 +137,7 @@ function explore<World, Action>(
   limits: Limits,
 ): boolean {
   const began = performance.now();
-  const used = process.cpuUsage();
+  const used = process.threadCpuUsage();
   const seconds = (): number => (performance.now() - began) / 1000;
   const result = search(scope, {
     statesMax: limits.statesMax,
@@ -146,7 +149,7 @@ function explore<World, Action>(
   const { states, steps, depth } = result;
   const verdict = result.kind === 'gaveUp' ? 'not complete' : result.kind;
   const counts = `${states} states, ${steps} steps, depth ${depth}`;
-  const core = process.cpuUsage(used).user / 1e6;
+  const core = process.threadCpuUsage(used).user / 1e6;
   const times = `${seconds().toFixed(1)} s (${core.toFixed(1)} s of a core)`;
   process.stdout.write(`${scope.name} (${what}): ${verdict}, ${counts}, ${times}\n`);
   if (result.kind === 'gaveUp') process.stdout.write(`  ${stopped(result.because, limits)}\n`);
@@ -222,7 +225,26 @@ function asked(): Asked {
   }
 }
 
-function main(): void {
+/** Each in a thread of its own; how many passed. */
+async function searchAll(names: readonly string[], limits: Limits): Promise<number> {
+  const waiting = [...names];
+  let passed = 0;
+  const work = async (): Promise<void> => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      const worker = new Worker(import.meta.filename, { workerData: { name, limits } });
+      const ok = await new Promise((resolve, reject) => {
+        worker.once('message', resolve);
+        worker.once('error', reject);
+        worker.once('exit', (code) => reject(new Error(`${name} ended early, code ${code}`)));
+      });
+      if (ok === true) passed += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  return passed;
+}
+
+async function main(): Promise<void> {
   const values = asked();
   const limits = {
     foundOnly: values.found,
@@ -232,18 +254,19 @@ function main(): void {
   };
   const small = Object.keys(ENTRIES).filter((name) => ENTRIES[name]?.small);
   const names = values.names.length > 0 ? values.names : small;
-  let passed = 0;
-  for (const name of names) {
-    const found = ENTRIES[name];
-    if (found === undefined) {
-      const known = Object.entries(ENTRIES).map(([scope, { what }]) => `  ${scope}: ${what}`);
-      process.stderr.write(`no scope ${name}; there are\n${known.join('\n')}\n`);
-      process.exit(2);
-    }
-    if (found.run(limits)) passed += 1;
+  const unknown = names.find((name) => ENTRIES[name] === undefined);
+  if (unknown !== undefined) {
+    const known = Object.entries(ENTRIES).map(([scope, { what }]) => `  ${scope}: ${what}`);
+    process.stderr.write(`no scope ${unknown}; there are\n${known.join('\n')}\n`);
+    process.exit(2);
   }
+  const passed = await searchAll(names, limits);
   process.stdout.write(`${passed} passed, ${names.length - passed} failed\n`);
   if (passed < names.length) process.exitCode = 1;
 }
 
-main();
+if (isMainThread) await main();
+else {
+  const { name, limits } = workerData;
+  parentPort?.postMessage(ENTRIES[name]?.run(limits));
+}
