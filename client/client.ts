@@ -27,7 +27,7 @@ import type {
 import { ask, QUICK_MICROS, SLOW_MICROS, type World } from './calls.ts';
 import { type CallOptions, checked, checkName, checkTimeout, whole } from './input.ts';
 import { type Defaults, Journal, within } from './journal.ts';
-import { learn, openRouting } from './routing.ts';
+import { hear, learn, openRouting } from './routing.ts';
 import { asJournalError, Holds } from './waiting.ts';
 
 /** What every client is told. */
@@ -185,8 +185,14 @@ export class Client implements AsyncDisposable {
   }
 
   /** Every process and journal of the cluster, as far as they can be reached. */
-  status(options: CallOptions = {}): Promise<ClusterStatus> {
-    return this.#ask(clusterMethods.status, {}, options);
+  async status(options: CallOptions = {}): Promise<ClusterStatus> {
+    const status = await this.#ask(clusterMethods.status, {}, options);
+    const replicas = status.processes.filter(({ kind }) => kind === 'replica');
+    hear(
+      this.#world.routing,
+      replicas.map(({ address }) => address),
+    );
+    return status;
   }
 
   /** What only an operator asks; PERMISSION_DENIED for others. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Configuration, DEFAULT_SETTINGS } from '../protocol/configuration.ts';
 import { epoch, FIRST_LSN, journalId, memberId, micros, storeId, zone } from '../protocol/types.ts';
-import { answered, candidates, failed, headAddress, learn, openRouting } from './routing.ts';
+import { answered, candidates, failed, headAddress, hear, learn, openRouting } from './routing.ts';
 import { BACKOFF_MICROS_FIRST, BACKOFF_MICROS_MAX, backoffMicros } from './waiting.ts';
 
 function configuration(number: number, names: string, journal = '1'): Configuration {
@@ -70,6 +70,22 @@ test('who failed is asked last for a while that doubles, until it answers', () =
   assert.equal(headAddress(routing, 'orders', micros(now + 100_001)), undefined);
   answered(routing, 'a:1');
   assert.equal(headAddress(routing, 'orders', now), 'a:1');
+});
+
+test('a client whose endpoints are all gone asks the replicas that it has heard of', () => {
+  const routing = openRouting(['x:1'], null);
+  learn(routing, configuration(1, 'ab'));
+  hear(routing, ['', 'c:1', 'a:1']);
+  // The endpoints first, as the person said, and also of journals that nobody has asked of.
+  assert.deepEqual(candidates(routing, null, 'nearest', now, 0), ['x:1', 'b:1', 'c:1', 'a:1']);
+  assert.deepEqual(candidates(routing, 'bills', 'head', now, 1), ['x:1', 'c:1', 'a:1', 'b:1']);
+  failed(routing, 'x:1', now);
+  assert.equal(candidates(routing, null, 'nearest', now, 0)[0], 'b:1');
+  hear(
+    routing,
+    Array.from({ length: 100 }, (_, at) => `m${at}:1`),
+  );
+  assert.ok(candidates(routing, null, 'nearest', now, 0).length < 50);
 });
 
 test('when all failed, the one that was quiet longest is asked first', () => {

@@ -19,6 +19,11 @@ export interface Routing {
   readonly zone: string | null;
   /** The newest configuration that was seen, by the journal's name. */
   readonly configurations: Map<string, Configuration>;
+  /**
+   * Addresses of replicas that anybody spoke of, those last heard of at the end: they are asked
+   * where the endpoints fail, which may all have been replaced while this client ran.
+   */
+  readonly others: Set<string>;
   readonly health: Map<string, Health>;
 }
 
@@ -32,9 +37,20 @@ const AVOID_MICROS_FIRST = 100_000;
 const AVOID_MICROS_MAX = 2_000_000;
 const JOURNALS_MAX = 10_000;
 const ADDRESSES_MAX = 1_000;
+const OTHERS_MAX = 32;
 
 export function openRouting(endpoints: readonly string[], zone: string | null): Routing {
-  return { endpoints, zone, configurations: new Map(), health: new Map() };
+  return { endpoints, zone, configurations: new Map(), others: new Set(), health: new Map() };
+}
+
+/** Replicas that are said to be there; empty addresses are of those that nobody has reached. */
+export function hear({ others }: Routing, addresses: readonly string[]): void {
+  for (const address of addresses) {
+    if (address === '') continue;
+    others.delete(address);
+    others.add(address);
+  }
+  dropOldest(others, OTHERS_MAX);
 }
 
 /**
@@ -51,6 +67,7 @@ export function learn(routing: Routing, configuration: Configuration | undefined
   configurations.delete(configuration.name);
   if (configuration.deleted) return true;
   configurations.set(configuration.name, configuration);
+  hear(routing, order(configuration).map(addressOf));
   dropOldest(configurations, JOURNALS_MAX);
   return true;
 }
@@ -97,6 +114,7 @@ export function candidates(
     ...headFirst.map(addressOf),
     ...rotate(rest.map(addressOf), turn),
     ...rotate(routing.endpoints, turn),
+    ...rotate([...routing.others], turn),
   ];
   const unique = [...new Set(ordered)];
   const fine = unique.filter((address) => !avoided(routing, address, now));
@@ -120,7 +138,7 @@ function rotate<Item>(items: readonly Item[], turn: number): readonly Item[] {
   return [...items.slice(at), ...items.slice(0, at)];
 }
 
-function dropOldest(map: Map<string, unknown>, most: number): void {
+function dropOldest(map: Map<string, unknown> | Set<string>, most: number): void {
   for (const key of map.keys()) {
     if (map.size <= most) return;
     map.delete(key);
