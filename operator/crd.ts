@@ -69,7 +69,11 @@ export interface ControllersSpec {
 }
 
 /** Affinity as in a pod: passed on, not read, but for its required node terms. */
-export type Affinity = Readonly<Record<string, unknown>>;
+export interface Affinity {
+  readonly nodeAffinity?: Readonly<Record<string, unknown>>;
+  readonly podAffinity?: Readonly<Record<string, unknown>>;
+  readonly podAntiAffinity?: Readonly<Record<string, unknown>>;
+}
 
 export interface PodTemplate {
   readonly labels?: Readonly<Record<string, string>>;
@@ -169,7 +173,7 @@ const podTemplate: Shape<PodTemplate> = {
   annotations: 'map',
   resources: { requests: 'map', limits: 'map' },
   nodeSelector: 'map',
-  affinity: 'map',
+  affinity: { nodeAffinity: 'map', podAffinity: 'map', podAntiAffinity: 'map' },
   tolerations: [
     {
       key: 'string',

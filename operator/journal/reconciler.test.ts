@@ -187,13 +187,36 @@ test('status is written on the failing path too', async () => {
   await pass(1);
   api.before = ({ path, method }) => {
     if (method !== 'PATCH' || !path.includes('/secrets/')) return;
-    const facts = { status: 403, reason: 'Forbidden', retryAfter: micros(0) };
-    throw new KubeError('secrets are forbidden', facts);
+    const facts = { status: 500, reason: 'InternalError', retryAfter: micros(0) };
+    throw new KubeError('etcd is busy', facts);
   };
   api.remove(pathFor('Secret', 'orders-client'));
-  await assert.rejects(pass(1), /forbidden/);
+  await assert.rejects(pass(1), /busy/);
   await pause();
   assert.equal(condition('Progressing'), 'False ReconcileFailed');
+});
+
+test('what the API server refuses stalls, in its words, until the spec is put right', async () => {
+  const { api, pass, condition, events } = await begin();
+  const typed = 'failed to create typed patch object (n/x): .spec.foo: field not declared';
+  for (const [status, says] of [
+    [422, 'topologyKey: Invalid value'],
+    [500, typed],
+  ] as const) {
+    api.before = ({ method, path }) => {
+      if (method !== 'PATCH' || !path.includes('/statefulsets/')) return;
+      throw new KubeError(says, { status, reason: 'Invalid', retryAfter: micros(0) });
+    };
+    await assert.rejects(pass());
+    assert.equal(condition('Stalled'), 'True ObjectRefused');
+    assert.ok(events().some((note) => note.includes(says)));
+    api.before = () => {};
+    await pass();
+    assert.equal(condition('Stalled'), 'False NotStalled');
+    for (const path of api.objects.keys()) {
+      if (path.includes('/statefulsets/')) api.remove(path, undefined);
+    }
+  }
 });
 
 test('a volume that may not grow is said, and holds nothing else up', async () => {

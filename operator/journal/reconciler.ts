@@ -284,6 +284,10 @@ export class Reconciler {
     const conflict = isStatus(error, 409);
     const progress: Progress = { kind: 'working', reason: 'Reconciling', message };
     if (conflict) return { progress, error: '', ...none };
+    if (isRefusal(error)) {
+      const refused: Progress = { kind: 'stalled', reason: 'ObjectRefused', message };
+      return { progress: refused, error: '', ...none };
+    }
     if (!(error instanceof KubeError) || error.status !== 0) {
       const note = message;
       this.#parts.events.say(object, { type: 'Warning', reason: 'ReconcileFailed', note });
@@ -315,6 +319,14 @@ export class Reconciler {
     }
   }
 }
+
+/**
+ * Whether the API server will not take what was written to it, however often: a field that only
+ * it can judge, a quota, a right that is missing. It calls an unknown field an error of its own.
+ */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof KubeError &&
+  ([400, 403, 422].includes(error.status) || /\btyped patch object\b/.test(error.message));
 
 /** Lists of the status are the operator's alone: what is in excess has to go. */
 function sameLists(status: JournalClusterStatus, present: unknown): boolean {

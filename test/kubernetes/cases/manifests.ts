@@ -124,6 +124,100 @@ const NEW: readonly Wrong[] = [
   },
 ];
 
+const pods = (podTemplate: Spec): Spec => ({ storage, podTemplate });
+const backup = (more: Spec): Spec => ({
+  storage,
+  backup: { schedule: '0 3 * * *', claimName: 'x', ...more },
+});
+
+/** One field each, whose value its schema alone can judge. */
+const FIELDS: readonly (readonly [field: string, spec: Spec, says: RegExp])[] = [
+  ['zoneCount', { storage, zoneCount: 0 }, /spec\.zoneCount: .*greater than or equal to 1/],
+  ['minReplicas', { storage, minReplicas: 0 }, /spec\.minReplicas: .*greater than or equal to 1/],
+  ['image', { storage, image: 'Not An Image' }, /spec\.image: Invalid value: "Not An Image"/],
+  [
+    'className',
+    { storage: { size: '1Gi', className: 'A b' } },
+    /spec\.storage\.className: .*"A b"/,
+  ],
+  ['a label', pods({ labels: { 'a b': 'x' } }), /spec\.podTemplate\.labels: .*at most 63 letters/],
+  ['the value of a label', pods({ labels: { a: 'x y' } }), /podTemplate\.labels\.a: .*"x y"/],
+  ['an annotation', pods({ annotations: { 'a b': 'x' } }), /podTemplate\.annotations: .*each name/],
+  [
+    'nodeSelector',
+    pods({ nodeSelector: { 'a b': 'x' } }),
+    /podTemplate\.nodeSelector: .*each name/,
+  ],
+  ['affinity', pods({ affinity: { a: 1 } }), /unknown field "spec\.podTemplate\.affinity\.a"/],
+  ['priorityClassName', pods({ priorityClassName: 'A!' }), /\.priorityClassName: .*"A!"/],
+  ['logLevel', pods({ logLevel: 'loud' }), /\.logLevel: .*"debug", "info", "warn", "error"/],
+  [
+    'terminationGracePeriodSeconds',
+    pods({ terminationGracePeriodSeconds: 1 }),
+    /\.terminationGracePeriodSeconds: .*greater than or equal to 5/,
+  ],
+  [
+    'a quantity',
+    pods({ resources: { requests: { cpu: 'lots' } } }),
+    /resources\.requests\.cpu: Invalid value: "lots"/,
+  ],
+  [
+    'the name of a resource',
+    pods({ resources: { requests: { gold: '1' } } }),
+    /resources\.requests: .*names are cpu, memory, ephemeral-storage/,
+  ],
+  [
+    'a request above its limit',
+    pods({ resources: { requests: { cpu: 2 }, limits: { cpu: '1500m' } } }),
+    /resources: .*each request is at most its limit/,
+  ],
+  [
+    'the effect of a toleration',
+    pods({ tolerations: [{ key: 'a', effect: 'Maybe' }] }),
+    /tolerations\[0\]\.effect: .*"NoSchedule", "PreferNoSchedule", "NoExecute"/,
+  ],
+  ['leafDays', { storage, tls: { leafDays: 0 } }, /spec\.tls\.leafDays: .*equal to 1/],
+  [
+    'leafDays above authorityDays',
+    { storage, tls: { authorityDays: 30 } },
+    /spec\.tls: .*leafDays \(90 when left out\) is less than authorityDays/,
+  ],
+  [
+    'clientNamespaces',
+    { storage, networkPolicy: { clientNamespaces: ['A_b'] } },
+    /spec\.networkPolicy\.clientNamespaces\[0\]: Invalid value: "A_b"/,
+  ],
+  ['retainSeconds', { storage, journals: [{ name: 'a', retainSeconds: -1 }] }, /equal to 0/],
+  ['schedule', backup({ schedule: 'every night' }), /backup\.schedule: .*five fields of cron/],
+  ['an hour', backup({ schedule: '0 24 * * *' }), /backup\.schedule: .*five fields of cron/],
+  ['claimName', backup({ claimName: 'A b' }), /spec\.backup\.claimName: Invalid value: "A b"/],
+  ['keep', backup({ keep: 0 }), /spec\.backup\.keep: .*equal to 1/],
+  [
+    'a path off the volume',
+    { storage, restore: { claimName: 'x', path: 'a/../../b' } },
+    /spec\.restore\.path: .*stays on the volume/,
+  ],
+  [
+    'progressDeadlineSeconds',
+    { storage, progressDeadlineSeconds: 1 },
+    /spec\.progressDeadlineSeconds: .*equal to 10/,
+  ],
+];
+
+/** What looks odd and is right. */
+const RIGHT: readonly Spec[] = [
+  { storage, backup: { schedule: '*/15 0-6,22-23/2 1,15 jan-jun MON-FRI', claimName: 'x' } },
+  { storage, networkPolicy: { clientNamespaces: ['*'] } },
+  {
+    storage,
+    podTemplate: {
+      labels: { 'example.com/Team_1': '' },
+      resources: { requests: { memory: '1Gi', 'example.com/gpu': 1 }, limits: { memory: 2e9 } },
+    },
+  },
+  { storage, image: 'registry.example.com:5000/a/b_c@sha256:0123456789abcdef' },
+];
+
 /** Changes of what is there, which the first spec allows and the second does not. */
 const CHANGES: readonly (Omit<Wrong, 'spec'> & { readonly from: Spec; readonly to: Spec })[] = [
   {
@@ -166,7 +260,17 @@ export function manifestCases(theLab: () => Lab): void {
     }
   });
 
-  for (const { what, name = 'orders', spec, says } of NEW) {
+  test('what looks odd and is right is accepted', async () => {
+    for (const spec of RIGHT) {
+      const input = JSON.stringify(journalCluster(NAMESPACE, 'orders', spec));
+      await theLab().kubectl(dryRun, { input });
+    }
+  });
+
+  const fields = FIELDS.map(([field, spec, says]): Wrong => {
+    return { what: `wrong ${field}`, spec, says };
+  });
+  for (const { what, name = 'orders', spec, says } of [...NEW, ...fields]) {
     test(`refused: ${what}`, async () => {
       const input = JSON.stringify(journalCluster(NAMESPACE, name, spec));
       const { code, stderr } = await theLab().tryKubectl(dryRun, { input });

@@ -79,6 +79,19 @@ const STALLS: readonly Stall[] = [
     },
   },
   {
+    what: 'an affinity that the API server refuses',
+    name: 'affinity',
+    spec: {
+      podTemplate: {
+        affinity: {
+          podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: '!' }] },
+        },
+      },
+    },
+    says: /ObjectRefused: .*statefulsets\/affinity-replica-1: 422 .*topologyKey: Invalid value: "!"/,
+    cure: (subject) => subject.change({ podTemplate: null }),
+  },
+  {
     what: 'the Secret of an issuer that is not there',
     name: 'issuer',
     spec: { tls: { issuerSecretName: 'theirs' } },
