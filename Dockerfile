@@ -5,7 +5,10 @@
 #   docker run --rm journal replica --help
 #
 # Both bases are arguments: BUILDER needs Node.js 24 with npm, BASE only Node.js 24. The same
-# sources and lock file make the same files; pass SOURCE_DATE_EPOCH for the same image.
+# sources, lock file and bases make the same files, with the same rights; for the same image, byte
+# for byte, give the moment it is of, too, which is the time of all its files:
+#
+#   buildah build --timestamp "$(git log -1 --format=%ct)" .
 
 ARG BASE=node:24-slim
 ARG BUILDER=${BASE}
@@ -28,6 +31,8 @@ COPY scripts/strip.ts ./scripts/strip.ts
 RUN find . -name '*.test.ts' -not -path './node_modules/*' -delete \
   && node scripts/strip.ts /app/node_modules/.cache/journal \
   && rm -r scripts \
+  # Whatever the umask of the checkout was: everybody may read, nobody but root may write.
+  && chmod -R u=rwX,go=rX . \
   && mkdir -p /empty/data
 
 FROM ${BASE}

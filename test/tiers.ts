@@ -214,7 +214,7 @@ export const asked: readonly Tier[] = [
     about: 'charts, faults under load and the life of a cluster on a real Kubernetes',
     installs: kubernetesInstalls,
     minutesMax: 150,
-    steps: () => kubernetes('lab', 'stalls', 'operator'),
+    steps: () => kubernetes('image', 'lab', 'stalls', 'operator'),
   },
   {
     name: 'check',

@@ -16,6 +16,7 @@ export interface KubeObject {
     readonly namespace?: string;
     readonly uid?: string;
     readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
     readonly resourceVersion?: string;
     readonly deletionTimestamp?: string;
   };
@@ -103,7 +104,7 @@ export function record(value: unknown): Readonly<Record<string, unknown>> {
 
 function objectOf(value: unknown): KubeObject {
   const { metadata, spec, status } = record(value);
-  const { name, namespace, uid, labels, resourceVersion, deletionTimestamp } = record(metadata);
+  const { name, namespace, uid, resourceVersion, deletionTimestamp, ...more } = record(metadata);
   const text = (field: unknown): string | undefined =>
     typeof field === 'string' ? field : undefined;
   const optional = Object.entries({
@@ -112,12 +113,14 @@ function objectOf(value: unknown): KubeObject {
     resourceVersion: text(resourceVersion),
     deletionTimestamp: text(deletionTimestamp),
   }).filter(([, field]) => field !== undefined);
-  const all = Object.entries(record(labels)).map(([key, label]) => [key, String(label)]);
+  const texts = (field: unknown) =>
+    Object.fromEntries(Object.entries(record(field)).map(([key, one]) => [key, String(one)]));
   return {
     metadata: {
       name: text(name) ?? '',
       ...Object.fromEntries(optional),
-      labels: Object.fromEntries(all),
+      labels: texts(more.labels),
+      annotations: texts(more.annotations),
     },
     spec: record(spec),
     status: record(status),

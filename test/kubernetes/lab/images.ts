@@ -25,6 +25,9 @@ export const PROJECT_IMAGE = 'localhost/journal:lab';
 export const PUBLISHED_IMAGE = 'ghcr.io/journal-log/journal:0.1.0';
 /** Another name for the same image: what a roll goes to. */
 export const NEXT_IMAGE = 'localhost/journal:next';
+/** The same code under the version that comes next: what an upgrade goes to. */
+export const NEWER_IMAGE = 'localhost/journal:newer';
+export const NEWER_VERSION = '0.2.0';
 /** Certificates of authorities that Debian keeps in one file. */
 const TRUSTED = '/etc/ssl/certs/ca-certificates.crt';
 const SUITE = 'bookworm';
@@ -170,15 +173,53 @@ async function buildProject(say: Say): Promise<string> {
     await build('push', '--quiet', id, `docker-archive:${made}:${PROJECT_IMAGE}`);
   });
   await build('rmi', '--prune', '--force');
-  for (const old of archivesBesides(path)) rmSync(old, { force: true });
+  removeBesides(path, 'project');
   return path;
 }
 
-/** Archives of the project's image that no run of the last hour has made. */
-function archivesBesides(path: string): string[] {
+/** An archive of the project's image as it is now, under the version that comes next. */
+export async function newerImage(): Promise<string> {
+  const text = readFileSync(join(root, 'package.json'), 'utf8');
+  const manifest = text.replace(/"version": *"[^"]+"/, `"version": "${NEWER_VERSION}"`);
+  const id = await build('inspect', '--type=image', '--format={{.FromImageID}}', PROJECT_IMAGE);
+  const path = await archive('newer', keyOf(id, manifest), async (made) => {
+    const folder = mkdtempSync(join(tmpdir(), 'journal-newer-'));
+    try {
+      mkdirSync(join(folder, 'files', 'app'), { recursive: true });
+      writeFileSync(join(folder, 'files', 'app', 'package.json'), manifest);
+      const label = ['--label', `org.opencontainers.image.version=${NEWER_VERSION}`];
+      await layer(PROJECT_IMAGE, join(folder, 'files'), label, NEWER_IMAGE);
+      await build('push', '--quiet', NEWER_IMAGE, `docker-archive:${made}:${NEWER_IMAGE}`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+  removeBesides(path, 'newer');
+  return path;
+}
+
+/**
+ * Builds the image from a folder of sources with nothing that earlier builds left, as of one
+ * moment, seconds since 1970; answers the digest of its manifest.
+ */
+export async function digestOf(sources: string, seconds: number, say: Say): Promise<string> {
+  const { base, builder } = await baseImages(say);
+  const how = ['--isolation', 'chroot', '--pull-never', '--no-cache', '--quiet'];
+  const args = ['--build-arg', `BASE=${base}`, '--build-arg', `BUILDER=${builder}`];
+  const id = (await build('bud', ...how, ...args, '--timestamp', `${seconds}`, sources)).trim();
+  try {
+    return await build('inspect', '--type=image', '--format={{.FromImageDigest}}', id);
+  } finally {
+    await build('rmi', '--force', id);
+  }
+}
+
+/** Removes the archives of an image that no run of the last hour has made. */
+function removeBesides(path: string, image: string): void {
   const folder = dirname(path);
-  return readdirSync(folder)
-    .filter((name) => name.startsWith('project-'))
-    .map((name) => join(folder, name))
-    .filter((other) => other !== path && Date.now() - statSync(other).mtimeMs > KEPT_MILLIS);
+  for (const name of readdirSync(folder)) {
+    const other = join(folder, name);
+    if (!name.startsWith(`${image}-`) || other === path) continue;
+    if (Date.now() - statSync(other).mtimeMs > KEPT_MILLIS) rmSync(other, { force: true });
+  }
 }

@@ -25,11 +25,11 @@ export function helmOf(lab: Lab, program: string): Helm {
   return (args) => run(lab.inside([program, '--kubeconfig', lab.kubeconfig, ...args]), { env });
 }
 
-/** What tells the chart to run the image that was brought to the nodes. */
-export function imageValues(): readonly string[] {
-  const [repository = '', tag = ''] = PROJECT_IMAGE.split(/:(?=[^:/]+$)/);
+/** What tells the chart to run an image that was brought to the nodes. */
+export function imageValues(name = PROJECT_IMAGE): readonly string[] {
+  const [repository = '', tag = ''] = name.split(/:(?=[^:/]+$)/);
   const image = Object.entries({ repository, tag, pullPolicy: 'Never' });
-  return image.flatMap(([name, value]) => ['--set', `image.${name}=${value}`]);
+  return image.flatMap(([key, value]) => ['--set', `image.${key}=${value}`]);
 }
 
 /** Builds the project's image and brings it to every node, also under its published name. */
