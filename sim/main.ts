@@ -15,6 +15,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { closeTheWorld } from './closed.ts';
 import { type Many, type Plan, parsePlan, USAGE, WrongUse } from './plan.ts';
 import { minimize, told } from './report/minimize.ts';
 import { page } from './report/page.ts';
@@ -38,20 +39,6 @@ const YOUNG_MIB = 64;
 const secondsNow = (): number => Number(process.hrtime.bigint()) / 1e9;
 
 // ── In each thread ────────────────────────────────────────────────────────────────────────────
-
-/** What would let the outside into a run: used by mistake, it fails loudly instead. */
-function closeTheWorld(): void {
-  const leak = (name: string) => (): never => {
-    throw new Error(`${name} was used inside a simulated world`);
-  };
-  Math.random = leak('Math.random');
-  Date.now = leak('Date.now');
-  performance.now = leak('performance.now');
-  AbortSignal.timeout = leak('AbortSignal.timeout');
-  for (const name of ['setTimeout', 'setInterval'] as const) {
-    Object.defineProperty(globalThis, name, { value: leak(name) });
-  }
-}
 
 async function runOne(options: RunOptions): Promise<Report> {
   const began = secondsNow();
