@@ -86,6 +86,7 @@ class Operator {
       cache: this.#cache,
       events: new Events(parts, logger, config.identity),
       image: config.image,
+      podMonitors: config.podMonitors,
       operatorNamespace: config.ownNamespace,
       folder: mkdtempSync(join(tmpdir(), 'journal-operator-')),
       spreadMillis: config.spreadSeconds * 1000,

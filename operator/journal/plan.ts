@@ -58,10 +58,20 @@ export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
     journals(world, settled) ??
     roll(world, ledger);
   if (later === null) {
+    if (shape.length === 0) return { actions: [], progress: leftOut(world, settled) };
     const message = `writing ${shape.length} objects`;
-    return { actions: shape, progress: shape.length === 0 ? STEADY : working('Applying', message) };
+    return { actions: shape, progress: working('Applying', message) };
   }
   return { actions: [...shape, ...later.actions], progress: later.progress };
+}
+
+/** What was asked for and cannot be made, where everything else is as it should be. */
+function leftOut({ defaults }: World, { podMonitor: wanted }: Settled): Progress {
+  if (!wanted || defaults.podMonitors) return STEADY;
+  const message =
+    'spec.monitoring.podMonitor is true, and this operator makes none: set its value ' +
+    'monitoring.podMonitors where the Prometheus operator is installed, or leave the field out';
+  return { kind: 'stalled', reason: 'PodMonitorsOff', message };
 }
 
 const processesOf = ({
@@ -87,7 +97,7 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
     wanted.push(networkPolicy(settled, 'replica', operatorNamespace));
     wanted.push(networkPolicy(settled, 'controller', operatorNamespace));
   }
-  if (settled.podMonitor) wanted.push(podMonitor(settled));
+  if (settled.podMonitor && world.defaults.podMonitors) wanted.push(podMonitor(settled));
   const { backup } = world.cluster.spec;
   if (backup !== undefined) {
     wanted.push(backupJob(settled, { ...backup, keep: backup.keep ?? BACKUPS_DEFAULT }));

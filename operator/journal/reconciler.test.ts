@@ -51,6 +51,7 @@ async function begin(spec: object = {}, prepare: (api: MemoryKube) => void = () 
     cache,
     events: new Events(parts, silent, 'test'),
     image: 'journal:1',
+    podMonitors: false,
     operatorNamespace: 'journal-system',
     folder,
     spreadMillis: 0,

@@ -39,6 +39,8 @@ export interface ReconcilerParts {
   readonly events: Events;
   /** Image of the operator: what clusters run that name none. */
   readonly image: string;
+  /** Whether the API server knows PodMonitors, and this operator may make them. */
+  readonly podMonitors: boolean;
   readonly operatorNamespace: string;
   /** Folder for the certificates by which controllers are asked. */
   readonly folder: string;
@@ -152,7 +154,7 @@ export class Reconciler {
   }
 
   async #observe(cluster: JournalCluster): Promise<World> {
-    const { cache, clock, image, operatorNamespace, api } = this.#parts;
+    const { cache, clock, image, podMonitors, operatorNamespace, api } = this.#parts;
     const { namespace, name } = cluster.metadata;
     const objects = [...cache.objects(namespace, name)];
     const names = namesOf(name);
@@ -170,7 +172,7 @@ export class Reconciler {
     const world = {
       cluster,
       nowMillis: clock.wall() / 1000,
-      defaults: { image, nodeZones: cache.nodeZones() },
+      defaults: { image, nodeZones: cache.nodeZones(), podMonitors },
       operatorNamespace,
       objects,
     };

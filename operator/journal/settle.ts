@@ -57,6 +57,8 @@ export interface Defaults {
   readonly image: string;
   /** Zones that the nodes have now, sorted; empty where they were not or cannot be read. */
   readonly nodeZones: readonly string[];
+  /** Whether PodMonitors can be made: the operator was told so by its chart. */
+  readonly podMonitors: boolean;
 }
 
 const MEMBERS_DEFAULT = 3;

@@ -34,6 +34,10 @@ export function exampleCases(theLab: () => Lab): void {
     }
     const apply = ['--namespace', NAMESPACE, 'apply', '--validate=strict', '--filename', '-'];
     await subject.lab.kubectl(apply, { input: text });
+    // This operator is told of no Prometheus operator: all but the PodMonitor is made.
+    await subject.says('Stalled', 'True', /PodMonitorsOff: spec\.monitoring\.podMonitor is true/);
+    await subject.says('Ready', 'True', /./);
+    await subject.change({ monitoring: null });
     const { status } = await subject.wholeWith(4);
     assert.equal(status?.journals, 2);
     await subject.says('CertificatesValid', 'True', /./);

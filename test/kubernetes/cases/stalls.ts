@@ -88,7 +88,7 @@ const STALLS: readonly Stall[] = [
         },
       },
     },
-    says: /ObjectRefused: .*statefulsets\/affinity-replica-1: 422 .*topologyKey: Invalid value: "!"/,
+    says: /ObjectRefused: .*\/affinity-replica-1: 422 .*topologyKey: Invalid value: "!"/,
     cure: (subject) => subject.change({ podTemplate: null }),
   },
   {
