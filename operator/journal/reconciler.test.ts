@@ -110,6 +110,18 @@ test('a cluster gets its objects, is formatted once, and then nothing is written
   await reconciler.close();
 });
 
+test('policies let the operator reach every process, and clients replicas alone', async () => {
+  const { pass, get } = await begin();
+  await pass(2);
+  const from = (name: string): string => JSON.stringify(get('NetworkPolicy', name)?.spec);
+  for (const name of ['orders-replicas', 'orders-controllers']) {
+    assert.match(from(name), /"app.kubernetes.io\/name":"journal-operator"/, name);
+  }
+  // An empty selector is every pod of the namespace.
+  assert.match(from('orders-replicas'), /\{"podSelector":\{\}\}/);
+  assert.doesNotMatch(from('orders-controllers'), /\{"podSelector":\{\}\}/);
+});
+
 test('certificates name roles and the Service, and belong to the authority', async () => {
   const { pass, get } = await begin();
   await pass(2);

@@ -1,4 +1,5 @@
-// NetworkPolicies: clients reach replicas; only the cluster and the operator reach controllers.
+// NetworkPolicies: the cluster and the operator reach every process, which rebuilds the registers
+// of lost controllers from the replicas; clients reach replicas alone.
 
 import { CLIENT_PORT, CONTROLLER_PORT, PROBE_PORT, type Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
@@ -22,7 +23,7 @@ export function networkPolicy(
     namespaceSelector: { matchLabels: { [NAMESPACE_LABEL]: operatorNamespace } },
     podSelector: { matchLabels: { 'app.kubernetes.io/name': MANAGER } },
   };
-  const from = component === 'replica' ? [cluster, ...clients(settled)] : [cluster, operator];
+  const from = [cluster, operator, ...(component === 'replica' ? clients(settled) : [])];
   const port = component === 'replica' ? CLIENT_PORT : CONTROLLER_PORT;
   const spec = {
     podSelector: { matchLabels: selectorFor(settled.name, component) },
