@@ -135,18 +135,23 @@ function joinerLost({ situation, configuration, joining }: View): Decision | nul
 
 /**
  * The chain's own report of a fault that no controller can see, such as a cut link between two
- * members: the first one in the chain that lags and the one before it accuse each other.
+ * members: the one that lags most and the one before it accuse each other.
  */
 function stall(view: View): Decision | null {
   const { situation, configuration, serving, joining, headReport } = view;
-  const { stalledFor, decidedFor, reordered } = situation;
+  const { stalledFor, decidedFor, wedgedFor, reordered } = situation;
   if (headReport === null || stalledFor < TIMING.stall || decidedFor < TIMING.stall) return null;
-  const lags = ({ member }: Standing): boolean => {
-    const entry = headReport.acked.find(({ store }) => store === member.store);
-    return entry === undefined || entry.durableLsn < headReport.durableLsn;
-  };
+  // Who was told to stop for a change acknowledges nothing: that is no fault of a link.
+  const stopped = ({ facts }: Standing): boolean => facts?.report?.wedged === true;
+  if (wedgedFor === null && serving.some(stopped)) return null;
+  const acked = ({ member }: Standing): number =>
+    headReport.acked.find(({ store }) => store === member.store)?.durableLsn ?? 0;
+  const lags = (standing: Standing): boolean => acked(standing) < headReport.durableLsn;
   const members = configuration.serving;
-  const at = serving.findIndex((standing, index) => index > 0 && lags(standing));
+  const least = Math.min(...serving.slice(1).map(acked));
+  const at = serving.findIndex(
+    (standing, index) => index > 0 && lags(standing) && acked(standing) === least,
+  );
   const laggard = serving[at];
   const before = serving[at - 1];
   if (laggard === undefined || before === undefined) {
@@ -158,7 +163,7 @@ function stall(view: View): Decision | null {
   const pair = `${before.member.id} and ${laggard.member.id}`;
   const note = `appends wait, ${pair} do not reach each other`;
   // A slow disk is told from a hung one by the detector; another order would not make it faster.
-  const rests = (laggard.facts?.restsFor ?? 0) >= TIMING.stallRest;
+  const rests = (laggard.facts?.restsFor ?? 0) >= TIMING.stallRest && !stopped(laggard);
   if (!rests && stalledFor < TIMING.stallPatience) return null;
   const reorder = apart(members, before.member, laggard.member);
   if (!reordered && reorder !== null) return proposeOrder(view, reorder, note);
