@@ -8,7 +8,7 @@ import type { KubeObject } from '../kube/api.ts';
 import { conditionOf, labelsOf, numberAt, textAt } from '../kube/fields.ts';
 import { account } from '../manifests/account.ts';
 import { budget } from '../manifests/budget.ts';
-import { claim } from '../manifests/claim.ts';
+import { claim, retiredClaim } from '../manifests/claim.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { authorization } from '../manifests/configmap.ts';
 import { backupJob, restoreJob } from '../manifests/cronjob.ts';
@@ -108,11 +108,21 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
     const present = find(world, 'PersistentVolumeClaim', namesOf(settled.name).claim(process.id));
     if (claimState(world, process) !== 'lost') wanted.push(claim(settled, process, present));
   }
+  wanted.push(...retired(world, ledger).map((present) => retiredClaim(settled, present)));
   return [
     ...wanted.flatMap((object) => ensure(world, object)),
     ...obsolete(world, settled),
     ...processesOf(ledger).flatMap((process) => running(world, ledger, settled, process)),
   ];
+}
+
+/** Claims of processes that have left, and whose volumes were kept. */
+function retired({ objects: all }: World, { replicas, controllers }: Ledger) {
+  const ids: readonly string[] = [...replicas, ...controllers].map(({ id }) => id);
+  return all.filter(({ kind, metadata }) => {
+    const member = labelsOf(metadata)[MEMBER_LABEL];
+    return kind === 'PersistentVolumeClaim' && member !== undefined && !ids.includes(member);
+  });
 }
 
 /** What was asked for once and no more. */

@@ -285,7 +285,18 @@ test('what a deleted cluster left is adopted whole, or not at all', async () => 
 test('another deletion policy holds for all that was made before, or for none of it', async () => {
   const { api, pass, get } = await begin();
   await pass(3);
+  // One that has left, whose volume was kept, and is smaller than those of today.
+  const left = structuredClone(get('PersistentVolumeClaim', 'orders-replica-1-data'));
+  assert.ok(left);
+  const labels = { ...left.metadata.labels, 'journal.dev/member': 'replica-9' };
+  const spec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '512Mi' } } };
+  api.put(pathFor('PersistentVolumeClaim', 'orders-replica-9-data'), {
+    ...left,
+    metadata: { ...left.metadata, name: 'orders-replica-9-data', uid: 'uid-of-9', labels },
+    spec,
+  });
   const kept = [
+    get('PersistentVolumeClaim', 'orders-replica-9-data'),
     get('ConfigMap', 'orders-ledger'),
     get('Secret', 'orders-ca'),
     get('PersistentVolumeClaim', 'orders-replica-1-data'),
@@ -306,6 +317,7 @@ test('another deletion policy holds for all that was made before, or for none of
     const before = api.writes.length;
     await pass(2);
     assert.deepEqual(api.writes.slice(before), []);
+    assert.deepEqual(get('PersistentVolumeClaim', 'orders-replica-9-data')?.spec, spec);
   }
 });
 

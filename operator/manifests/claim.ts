@@ -1,22 +1,38 @@
 // The volume claim of one process: made by the operator, grown by it, never made twice.
 
-import type { Settled } from '../journal/settle.ts';
+import type { Settled, Volume } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { quantity } from '../kube/covers.ts';
-import { textAt } from '../kube/fields.ts';
+import { labelsOf, textAt } from '../kube/fields.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL, made, namesOf, ZONE_LABEL } from './common.ts';
 import type { Process } from './pod.ts';
 
 /** A claim that somebody grew beyond the wish stays as it is: volumes do not shrink. */
 export function claim(
   settled: Settled,
-  { component, id, zone }: Process,
+  process: Process,
   present: KubeObject | undefined,
 ): KubeObject {
-  const { size, className } = component === 'replica' ? settled.storage : settled.controllerStorage;
+  return claimOf(settled, process, larger(volumeOf(settled, process).size, present));
+}
+
+/** That of a process which has left: it is kept or goes as the others do, and grows no more. */
+export function retiredClaim(settled: Settled, present: KubeObject): KubeObject {
+  const labels = labelsOf(present.metadata);
+  const component = labels[COMPONENT_LABEL] === 'controller' ? 'controller' : 'replica';
+  const process = { component, id: labels[MEMBER_LABEL] ?? '', zone: labels[ZONE_LABEL] ?? '' };
+  return claimOf(settled, { ...process, component }, sizeOf(present));
+}
+
+const volumeOf = (settled: Settled, { component }: Process): Volume =>
+  component === 'replica' ? settled.storage : settled.controllerStorage;
+
+function claimOf(settled: Settled, process: Process, storage: string): KubeObject {
+  const { component, id, zone } = process;
+  const { className } = volumeOf(settled, process);
   const spec = {
     accessModes: ['ReadWriteOnce'],
-    resources: { requests: { storage: larger(size, present) } },
+    resources: { requests: { storage } },
     ...(className === '' ? {} : { storageClassName: className }),
   };
   const labels = { [COMPONENT_LABEL]: component, [MEMBER_LABEL]: id, [ZONE_LABEL]: zone };
@@ -24,7 +40,10 @@ export function claim(
   return made(settled, 'PersistentVolumeClaim', namesOf(settled.name).claim(id), { spec }, options);
 }
 
+const sizeOf = (present: KubeObject | undefined): string =>
+  textAt(present, 'spec', 'resources', 'requests', 'storage') ?? '';
+
 function larger(size: string, present: KubeObject | undefined): string {
-  const there = textAt(present, 'spec', 'resources', 'requests', 'storage') ?? '';
+  const there = sizeOf(present);
   return (quantity(there) ?? 0) > (quantity(size) ?? 0) ? there : size;
 }
