@@ -302,10 +302,25 @@ function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
     const done: Action = { kind: 'ledger', ledger: { ...ledger, restored: true }, why };
     return { actions: [done, { kind: 'delete', object: job, why }], progress };
   }
-  if (conditionOf(job, 'Failed') !== 'True') return { actions: [], progress };
   const { name } = job.metadata;
+  if (conditionOf(job, 'Failed') !== 'True') {
+    const stuck = notRestored(world);
+    if (stuck === '') return { actions: [], progress };
+    const message = `Job ${name} does not get on: ${stuck}`;
+    return { actions: [], progress: { kind: 'stalled', reason: 'PodNotRunning', message } };
+  }
   const message = `Job ${name} failed: its logs say why; correct that, then delete the Job`;
   return { actions: [], progress: { kind: 'stalled', reason: 'RestoreFailed', message } };
+}
+
+/** What keeps a backup from being imported; empty while nothing does, or not for long. */
+function notRestored(world: World): string {
+  for (const pod of world.objects) {
+    const imports = pod.kind === 'Pod' && labelsOf(pod.metadata)[COMPONENT_LABEL] === 'restore';
+    const trouble = imports && isOld(world, pod) ? troubleOf(world, '', pod) : '';
+    if (trouble !== '') return trouble;
+  }
+  return '';
 }
 
 function journals(world: World, settled: Settled): Plan | null {

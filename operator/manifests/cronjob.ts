@@ -66,6 +66,8 @@ function template(
           image: settled.image,
           imagePullPolicy: settled.imagePullPolicy,
           args: [...args, '--endpoints', endpoints, '--timeout', '60s', ...tls],
+          // What it said last is told in the status of the JournalCluster.
+          terminationMessagePolicy: 'FallbackToLogsOnError',
           securityContext: containerSecurity,
           volumeMounts: [
             { name: 'backups', mountPath: FOLDER, ...(readOnly ? { readOnly } : {}) },

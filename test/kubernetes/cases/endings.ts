@@ -1,5 +1,5 @@
 // How clusters end and come back: deletion under each policy, with and without an operator; volumes
-// that are adopted; backups that are restored; two operators by mistake.
+// that are adopted; backups that are restored; a node gone for good; two operators by mistake.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,6 +7,7 @@ import type { KubeObject } from '../lab/api.ts';
 import { pause, until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
 import { chart, type Helm, imageValues, scaleOperator } from '../lab/operator.ts';
+import { podsOf } from './cluster.ts';
 import { small } from './stalls.ts';
 import { CHANGE_MILLIS_MAX, refusedAppends, Subject } from './subject.ts';
 
@@ -53,6 +54,7 @@ export function endingCases(theLab: () => Lab, theHelm: () => Helm): void {
   deletions(theLab);
   adoptionCases(theLab);
   backups(theLab);
+  strandings(theLab);
   doubles(theLab, theHelm);
 }
 
@@ -126,6 +128,43 @@ function backups(theLab: () => Lab): void {
     assert.equal(await restored.tool(['read', 'ledger', '--raw']), 'one\ntwo\n');
     await subject.remove();
     await restored.remove();
+  });
+}
+
+function strandings(theLab: () => Lab): void {
+  test('a node is gone for good, and others take what ran there', TIMEOUT, async (context) => {
+    const subject = new Subject(theLab(), NAMESPACE, 'stranded');
+    const { lab, namespace, name } = subject;
+    await subject.make({ members: 3, storage: { size: '256Mi' }, deletionPolicy: 'Delete' });
+    await subject.wholeWith(3);
+    const node = lab.node('c');
+    const pods = [
+      ...(await podsOf(lab, namespace, name, 'replica')),
+      ...(await podsOf(lab, namespace, name, 'controller')),
+    ];
+    const lost = pods
+      .filter(({ spec }) => spec?.nodeName === `node-${node.name}`)
+      .map(({ metadata }) => metadata.labels?.['journal.dev/member'] ?? '');
+    assert.equal(lost.length, 2, `a replica and a controller run there: ${lost}`);
+    try {
+      const { history, gapMillis } = await subject.underLoad('stranded', async () => {
+        await node.powerOff();
+        await lab.kubectl(['delete', 'node', `node-${node.name}`]);
+        await subject.annotate('replace', lost.join());
+        await until('others took their places', CHANGE_MILLIS_MAX, async () => {
+          const { status } = await subject.found();
+          const text = JSON.stringify([status?.replicas, status?.controllers]);
+          return lost.some((id) => text.includes(`"${id}"`)) ? undefined : true;
+        });
+        await subject.wholeWith(3);
+      });
+      context.diagnostic(`longest pause ${Math.round(gapMillis)} ms`);
+      assert.deepEqual(refusedAppends(history), []);
+      await subject.remove();
+    } finally {
+      await node.powerOn();
+      await lab.ready();
+    }
   });
 }
 

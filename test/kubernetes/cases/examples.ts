@@ -1,5 +1,6 @@
-// The example with every field, applied as it is written but for what names another world: its
-// zones and its share of a processor are the lab's, and there is no backup yet to restore.
+// What is there to be tried: the image by itself, and the example with every field, applied as it
+// is written but for what names another world: its zones and its share of a processor are the
+// lab's, and there is no backup yet to restore.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -7,6 +8,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createAuthority } from '../../../operator/pki.ts';
 import { record } from '../lab/api.ts';
+import { until } from '../lab/commands.ts';
+import { PROJECT_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
 import { storageClass, volumesOf } from '../lab/volumes.ts';
 import { makeNamespace } from './cluster.ts';
@@ -22,7 +25,48 @@ const REPLACED: readonly (readonly [from: string | RegExp, to: string])[] = [
   [/^ {2}restore:\n(?: {4}.*\n)+/m, ''],
 ];
 
+const READY_MILLIS_MAX = 120_000;
+
+/** As `docker run IMAGE dev`: with the image's own user, entry point and folder. */
+const alone = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'alone', namespace: NAMESPACE },
+  spec: {
+    automountServiceAccountToken: false,
+    terminationGracePeriodSeconds: 5,
+    securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    containers: [
+      {
+        name: 'dev',
+        image: PROJECT_IMAGE,
+        imagePullPolicy: 'Never',
+        args: ['dev'],
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+      },
+    ],
+  },
+} as const;
+
 export function exampleCases(theLab: () => Lab): void {
+  test('the image alone is a cluster: dev', { timeout: 300_000 }, async () => {
+    const lab = theLab();
+    await makeNamespace(lab, NAMESPACE);
+    await lab.apply(alone);
+    const within = ['--namespace', NAMESPACE];
+    await until('it is ready', READY_MILLIS_MAX, async () =>
+      /^ready \S+$/m.test(await lab.kubectl([...within, 'logs', 'alone'])) ? true : undefined,
+    );
+    const journal = (args: readonly string[], input = ''): Promise<string> => {
+      const tool = ['exec', '--stdin', 'alone', '--', 'node', '/app/cli/journal.js'];
+      return lab.kubectl([...within, ...tool, ...args], { input });
+    };
+    await journal(['create', 'orders']);
+    assert.match(await journal(['append', 'orders'], 'one\ntwo\n'), /^1\t\S+\n2\t\S+\n$/);
+    assert.equal(await journal(['read', 'orders', '--raw']), 'one\ntwo\n');
+    await lab.kubectl([...within, 'delete', 'pod', 'alone']);
+  });
+
   test('with every field a cluster becomes whole', { timeout: 600_000 }, async () => {
     const subject = new Subject(theLab(), NAMESPACE, NAME);
     await makeWorld(subject);

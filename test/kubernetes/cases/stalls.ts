@@ -2,11 +2,13 @@
 // or is lost, and the cluster goes on as soon as the spec or the world is put right.
 
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { createAuthority } from '../../../operator/pki.ts';
 import { until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
-import { storageClass, volumesOf } from '../lab/volumes.ts';
+import { storageClass, volumePath, volumesOf } from '../lab/volumes.ts';
 import { conditionOf, type Spec } from './cluster.ts';
 import { CHANGE_MILLIS_MAX, Subject } from './subject.ts';
 
@@ -90,6 +92,25 @@ const STALLS: readonly Stall[] = [
     },
     says: /ObjectRefused: .*\/affinity-replica-1: 422 .*topologyKey: Invalid value: "!"/,
     cure: (subject) => subject.change({ podTemplate: null }),
+  },
+  {
+    what: 'a backup that is not there',
+    name: 'restore',
+    spec: { restore: { claimName: 'old', path: 'orders' } },
+    says: /PodNotRunning: Job restore-restore does not get on: .*"old" not found/,
+    cure: async (subject) => {
+      const { lab } = subject;
+      const size = { requests: { storage: '256Mi' } };
+      const spec = { accessModes: ['ReadWriteOnce'], resources: size };
+      const metadata = { name: 'old', namespace: NAMESPACE };
+      await lab.apply({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata, spec });
+      await subject.says('Stalled', 'True', /PodNotRunning: .*orders is no complete backup/);
+      const claim = await subject.object('', 'persistentvolumeclaims', 'old');
+      const volume = String(claim?.spec?.volumeName);
+      const folder = join(volumePath(lab.node(volume.split('-')[0] ?? ''), volume), 'orders');
+      mkdirSync(folder);
+      writeFileSync(join(folder, 'complete'), '0\n');
+    },
   },
   {
     what: 'the Secret of an issuer that is not there',
