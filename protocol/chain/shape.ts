@@ -20,6 +20,9 @@ export const EMPTY_SHAPE: LogShape = {
 export function epochAt(shape: LogShape, at: Lsn): Epoch | undefined {
   if (at === shape.baseLsn) return shape.baseEpoch;
   if (at < shape.baseLsn || at > shape.endLsn) return undefined;
+  // Most questions are about the end.
+  const last = shape.runs.at(-1);
+  if (last !== undefined && last.firstLsn <= at) return last.epoch;
   return shape.runs.findLast((run) => run.firstLsn <= at)?.epoch;
 }
 
