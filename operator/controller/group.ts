@@ -12,6 +12,7 @@ import {
   type AcceptorAnswer,
   type AcceptorRequest,
   type AcceptorSet,
+  type Ballot,
   majorityOf,
   type Seat,
 } from '../../protocol/paxos/messages.ts';
@@ -54,6 +55,8 @@ export interface GroupParts {
   readonly onFailed: (error: Error) => void;
   /** Told of each step of the acceptor. */
   readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
+  /** Told of each answer about a register: the newest ballot that it lets others know of. */
+  readonly answered?: ((key: string, accepted: Ballot) => void) | undefined;
 }
 
 /** A seat that carries floors and registers to others may be big: it gets more time. */
@@ -126,6 +129,7 @@ export class Group {
       metadata,
       logger,
       stepped: parts.stepped,
+      answered: parts.answered,
       onAccepted: (key) => parts.onHint(key),
       onPrepared: (key, proposer) => {
         if (proposer !== `${home.store}.${nonce}`) parts.onOther(key);

@@ -70,6 +70,7 @@ export function controllerProgram(
           together.stepped(actor, key, view);
           registers.stepped(id, actor, key, view);
         },
+        answered: (key, accepted) => registers.answered(id, actor, key, accepted),
       });
       controller.ended.catch(ended);
       return controller;

@@ -3,7 +3,7 @@
 // chosen is one history.
 //
 // Acceptors are seen as they are in memory, and one that starts again as its disk left it: what it
-// had promised and never answered may be gone. A register is left alone once its set of acceptors
+// had promised or accepted and never answered may be gone. A vote counts once it was answered. A register is left alone once its set of acceptors
 // was replaced, or two processes answer for one acceptor: no transcription is there for that.
 
 import type { AcceptorView } from '../../protocol/paxos/invariants.ts';
@@ -13,6 +13,7 @@ import { openRegisterSpec, REGISTER_ACTIONS, type RegisterSpec, type Vote } from
 
 const PREFIX = 'journal/';
 const NOTHING = '[]';
+const NONE: Vote = { round: 0, proposer: '' };
 
 interface Register {
   readonly spec: RegisterSpec;
@@ -20,6 +21,8 @@ interface Register {
   readonly names: string[];
   readonly processes: Map<string, object>;
   readonly proposed: Set<string>;
+  /** The newest ballot that an answer of each acceptor told of: its disk must have it. */
+  readonly answered: Map<string, Vote>;
   /** The newest value that a quorum accepted, and its ballot. */
   chosen: { readonly ballot: Vote; readonly value: string } | null;
   left: boolean;
@@ -48,11 +51,25 @@ export class RegisterWatch {
     if (register.processes.get(name) !== process) {
       register.processes.set(name, process);
       // Before this step it was what its disk held; nothing that it had answered may be missing.
-      const gone = compare(now.accepted, node.ab) < 0;
+      const told = register.answered.get(name) ?? NONE;
+      const gone = compare(now.accepted, told) < 0;
       if (gone) throw new SpecViolation(`Crash(${name})`, 'it forgets what it accepted');
+      if (compare(now.accepted, node.ab) < 0) takeBack(register, at, now);
       if (compare(now.promised, node.prom) < 0) node.prom = now.promised;
     }
     this.#step(register, at, now);
+  }
+
+  /** An acceptor, run by this process, has told of its vote in a ballot, or of an older one. */
+  answered(name: string, process: object, key: string, accepted: Vote): void {
+    const register = this.#registers.get(key);
+    if (register === undefined || register.left) return;
+    const at = register.names.indexOf(name);
+    // Of a process that another has followed: what it says is of a disk that is not its own.
+    if (at < 0 || register.processes.get(name) !== process) return;
+    if (compare(accepted, register.answered.get(name) ?? NONE) <= 0) return;
+    register.answered.set(name, accepted);
+    this.#choose(register, accepted);
   }
 
   #indexOf(register: Register, name: string, process: object): number {
@@ -78,17 +95,21 @@ export class RegisterWatch {
         this.#take('Propose', () => REGISTER_ACTIONS.Propose(spec, accepted, value));
       }
       this.#take('Accept', () => REGISTER_ACTIONS.Accept(spec, at, accepted, value));
-      this.#choose(register, accepted, value);
     }
     if (compare(promised, node.prom) !== 0) {
       this.#take('Promise', () => REGISTER_ACTIONS.Promise(spec, at, promised));
     }
   }
 
-  #choose(register: Register, ballot: Vote, value: string): void {
-    const { spec, chosen } = register;
-    const votes = spec.msgs.filter((m) => m.ty === '2b' && m.b === text(ballot)).length;
-    if (2 * votes <= spec.acceptors.length) return;
+  #choose(register: Register, ballot: Vote): void {
+    const { spec, chosen, answered, names } = register;
+    const voters = spec.msgs.flatMap((m) => (m.ty === '2b' && m.b === text(ballot) ? [m] : []));
+    const told = voters.filter(({ a }) => {
+      const newest = answered.get(names[a] ?? '') ?? NONE;
+      return compare(newest, ballot) >= 0;
+    });
+    const value = told[0]?.av;
+    if (value === undefined || 2 * told.length <= spec.acceptors.length) return;
     this.#take('Choose_', () => REGISTER_ACTIONS.Choose_(spec, ballot, value));
     const [older, newer] =
       chosen === null || compare(chosen.ballot, ballot) < 0
@@ -106,12 +127,24 @@ export class RegisterWatch {
   }
 }
 
+/** Its vote was never on its disk, and nobody has heard of it. */
+function takeBack({ spec }: Register, at: number, now: RegisterState): void {
+  const node = spec.acceptors[at];
+  if (node === undefined) return;
+  Object.assign(node, { ab: now.accepted, av: valueIn(now) });
+  const kept = spec.msgs.filter(
+    (m) => m.ty !== '2b' || m.a !== at || compare(m.ab, now.accepted) <= 0,
+  );
+  spec.msgs.splice(0, spec.msgs.length, ...kept);
+}
+
 function opened(seats: number): Register {
   return {
     spec: openRegisterSpec(seats, builds),
     names: [],
     processes: new Map(),
     proposed: new Set(),
+    answered: new Map(),
     chosen: null,
     left: false,
   };

@@ -136,11 +136,17 @@ class Acceptors {
     this.watch.stepped(name, process, 'journal/1', acceptor(state));
   }
 
+  /** It has said so to whoever asked. */
+  tell(name: string, accepted: RegisterState['accepted'], process = this.process): void {
+    this.watch.answered(name, process, 'journal/1', accepted);
+  }
+
   /** Two of three decide epoch 1 under ballot 1. */
   decided(): this {
     const accepted = { promised: ballot(1), accepted: ballot(1), value: value(1) };
     for (const name of ['x', 'y']) this.step(name, { promised: ballot(1) });
     for (const name of ['x', 'y']) this.step(name, accepted);
+    for (const name of ['x', 'y']) this.tell(name, ballot(1));
     return this;
   }
 }
@@ -169,6 +175,20 @@ test('a value that overwrites what was accepted, and a vote below a promise, are
   const low = new Acceptors().decided();
   low.step('z', { promised: ballot(3) });
   throws(() => low.step('z', { promised: ballot(3), ...before }), named('Accept'));
+});
+
+test('a vote that was never answered may be gone after a start, and counts for nothing', () => {
+  const acceptors = new Acceptors();
+  const accepted = { promised: ballot(1), accepted: ballot(1), value: value(1) };
+  for (const name of ['x', 'y']) acceptors.step(name, { promised: ballot(1) });
+  for (const name of ['x', 'y']) acceptors.step(name, accepted);
+  acceptors.tell('x', ballot(1));
+  ok(!acceptors.watch.taken.has('Choose_'));
+  const again = {};
+  doesNotThrow(() => acceptors.step('y', { promised: ballot(1) }, again));
+  doesNotThrow(() => acceptors.step('y', accepted, again));
+  acceptors.tell('y', ballot(1), again);
+  ok(acceptors.watch.taken.has('Choose_'));
 });
 
 test('an acceptor that forgets at a start what it accepted is refused', () => {

@@ -22,6 +22,7 @@ import type {
   AcceptorAnswer,
   AcceptorRequest,
   AcceptorSet,
+  Ballot,
   RegisterState,
 } from '../../../protocol/paxos/messages.ts';
 import { choice, fields, nullable, parse } from './decode.ts';
@@ -82,8 +83,17 @@ export interface AcceptorParts {
   readonly onPrepared: (key: string, proposer: string) => void;
   /** Told of each step, where somebody looks at all acceptors together. */
   readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
+  /** Told of each answer about a register: the newest ballot that it lets others know of. */
+  readonly answered?: ((key: string, accepted: Ballot) => void) | undefined;
   /** The disk gave up. */
   readonly onFailed: (error: Error) => void;
+}
+
+/** What an answer says of what was accepted: that must be on the disk. */
+function shown(body: AcceptorRequest, answer: AcceptorAnswer): Ballot | null {
+  if (answer.kind === 'promise') return answer.accepted;
+  if (answer.kind === 'state') return answer.state.accepted;
+  return answer.kind === 'accepted' && body.kind === 'accept' ? body.ballot : null;
 }
 
 export class Acceptor {
@@ -141,7 +151,12 @@ export class Acceptor {
     return new Promise((resolve, reject) => {
       this.#requests += 1;
       const request = this.#requests;
-      this.#waiting.set(request, resolve);
+      const { answered } = this.#parts;
+      this.#waiting.set(request, (answer) => {
+        const accepted = answered === undefined ? null : shown(body, answer);
+        if ('key' in body && accepted !== null) answered?.(body.key, accepted);
+        resolve(answer);
+      });
       this.#rejecting.set(request, reject);
       if (body.kind === 'prepare') this.#parts.onPrepared(body.key, body.ballot.proposer);
       const before = body.kind === 'accept' ? acceptedHere(this.#state, body.key) : null;
