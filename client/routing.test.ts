@@ -4,7 +4,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Configuration, DEFAULT_SETTINGS } from '../protocol/configuration.ts';
 import { epoch, FIRST_LSN, journalId, memberId, micros, storeId, zone } from '../protocol/types.ts';
-import { answered, candidates, failed, headAddress, hear, learn, openRouting } from './routing.ts';
+import {
+  answered,
+  candidates,
+  doubtful,
+  failed,
+  headAddress,
+  hear,
+  learn,
+  openRouting,
+} from './routing.ts';
 import { BACKOFF_MICROS_FIRST, BACKOFF_MICROS_MAX, backoffMicros } from './waiting.ts';
 
 function configuration(number: number, names: string, journal = '1'): Configuration {
@@ -86,6 +95,28 @@ test('a client whose endpoints are all gone asks the replicas that it has heard 
     Array.from({ length: 100 }, (_, at) => `m${at}:1`),
   );
   assert.ok(candidates(routing, null, 'nearest', now, 0).length < 50);
+});
+
+test('members that are slow to fail do not keep the endpoint from being asked', () => {
+  for (const preference of ['head', 'nearest'] as const) {
+    const routing = openRouting(['x:1'], null);
+    learn(routing, configuration(1, 'abc'));
+    let at = now;
+    const asked: string[] = [];
+    // As pods that are gone: three seconds until it is known, longer than any is avoided.
+    for (let turn = 0; turn < 8; turn += 1) {
+      const [address = ''] = candidates(routing, 'orders', preference, at, turn);
+      asked.push(address);
+      at = micros(at + 3_000_000);
+      if (address !== 'x:1') failed(routing, address, at);
+    }
+    assert.ok(asked.includes('x:1'), `${preference}: ${asked.join()}`);
+    assert.ok(doubtful(routing, 'a:1', at) && !doubtful(routing, 'x:1', at));
+    // Long afterwards they have their place again, and at once when they answer.
+    assert.ok(!doubtful(routing, 'a:1', micros(at + 60_000_000)));
+    answered(routing, 'a:1');
+    assert.ok(!doubtful(routing, 'a:1', at));
+  }
 });
 
 test('when all failed, the one that was quiet longest is asked first', () => {

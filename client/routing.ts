@@ -35,6 +35,11 @@ export interface Health {
 
 const AVOID_MICROS_FIRST = 100_000;
 const AVOID_MICROS_MAX = 2_000_000;
+/**
+ * An address that failed twice in a row comes after all that did not, for so long: to find out
+ * that nobody is there may take longer than it is avoided, and the rest would never be asked.
+ */
+const DOUBT_MICROS = 30_000_000;
 const JOURNALS_MAX = 10_000;
 const ADDRESSES_MAX = 1_000;
 const OTHERS_MAX = 32;
@@ -85,6 +90,12 @@ export function answered(routing: Routing, address: string): void {
   routing.health.delete(address);
 }
 
+/** Whether it failed more than once since it last answered, and not long ago. */
+export function doubtful({ health }: Routing, address: string, now: Micros): boolean {
+  const { failures, avoidUntil: until } = health.get(address) ?? { failures: 0, avoidUntil: 0 };
+  return failures > 1 && now < until + DOUBT_MICROS;
+}
+
 /** Where appends of the journal go; undefined where nobody knows yet, or it just failed. */
 export function headAddress(routing: Routing, journal: string, now: Micros): string | undefined {
   const configuration = routing.configurations.get(journal);
@@ -117,10 +128,12 @@ export function candidates(
     ...rotate([...routing.others], turn),
   ];
   const unique = [...new Set(ordered)];
-  const fine = unique.filter((address) => !avoided(routing, address, now));
+  const isFine = (address: string): boolean =>
+    !avoided(routing, address, now) && !doubtful(routing, address, now);
+  const fine = unique.filter(isFine);
   // The one that has been quiet longest goes first among those that failed.
   const poor = unique
-    .filter((address) => avoided(routing, address, now))
+    .filter((address) => !isFine(address))
     .sort((one, other) => avoidUntil(routing, one) - avoidUntil(routing, other));
   return [...fine, ...poor];
 }

@@ -21,7 +21,7 @@ import type {
 import { type AppendsEffect, type AppendsInput, stepAppends } from './appends.ts';
 import { hasWork, limitsOf, needsWriter, openAppends, type Submission } from './batching.ts';
 import { noteRefusal, type World } from './calls.ts';
-import { answered, candidates, headAddress, learn } from './routing.ts';
+import { answered, candidates, doubtful, headAddress, learn } from './routing.ts';
 import { asJournalError, backOff, type Deadline, moreTelling } from './waiting.ts';
 
 /** A probe: long enough for a far zone, short enough to be asked often. */
@@ -239,7 +239,8 @@ export class Session {
   async #prepare(attempt: number): Promise<string | undefined> {
     const { routing, clock } = this.#world;
     const known = headAddress(routing, this.#journal, clock.now());
-    if (known !== undefined && !needsWriter(this.#appends)) return known;
+    const sure = known !== undefined && !doubtful(routing, known, clock.now());
+    if (sure && !needsWriter(this.#appends)) return known;
     const opened = await this.#inquire(attempt);
     if (opened === undefined) return undefined;
     if (needsWriter(this.#appends)) {
