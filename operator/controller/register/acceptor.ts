@@ -1,14 +1,15 @@
 // The acceptor of this process: the pure machine, its disk, and its start.
 //
 // Many keys share a sync: whatever is saved while one runs goes with the next. After a save that
-// failed nothing is answered any more, and the process is told to end.
+// failed, and after a broken rule, nothing is answered any more, and the process is told to end.
 
 import type { Logger } from '../../../io/logger.ts';
 import type { Metadata } from '../../../log/metadata.ts';
-import { JournalError } from '../../../protocol/errors.ts';
+import { InvariantViolation, JournalError } from '../../../protocol/errors.ts';
 import {
   type AcceptorChange,
   type AcceptorEffect,
+  type AcceptorInput,
   type AcceptorState,
   acceptedHere,
   newestSet,
@@ -160,12 +161,22 @@ export class Acceptor {
       this.#rejecting.set(request, reject);
       if (body.kind === 'prepare') this.#parts.onPrepared(body.key, body.ballot.proposer);
       const before = body.kind === 'accept' ? acceptedHere(this.#state, body.key) : null;
-      this.#carryOut(stepAcceptor(this.#state, { kind: 'request', request, body }));
-      if ('key' in body) this.#parts.stepped?.(body.key, this.#state);
+      this.#step({ kind: 'request', request, body }, 'key' in body ? body.key : null);
+      if (this.#failed !== null) return;
       // A value confirmed as it is is no news: readers do that, and would wake each other.
       if (body.kind !== 'accept' || body.value === before) return;
       if (acceptedHere(this.#state, body.key) === body.value) this.#parts.onAccepted(body.key);
     });
+  }
+
+  /** A broken rule is not an answer to whoever asked: nothing is answered any more. */
+  #step(input: AcceptorInput, key: string | null = null): void {
+    try {
+      this.#carryOut(stepAcceptor(this.#state, input));
+      if (key !== null) this.#parts.stepped?.(key, this.#state);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #carryOut(effects: readonly AcceptorEffect[]): void {
@@ -194,18 +205,20 @@ export class Acceptor {
     const before = this.#durable;
     while (this.#saved.delete(this.#durable + 1)) this.#durable += 1;
     if (this.#durable === before || this.#failed !== null) return;
-    this.#carryOut(stepAcceptor(this.#state, { kind: 'saved', save: this.#durable }));
+    this.#step({ kind: 'saved', save: this.#durable });
   }
 
   #fail(cause: unknown): void {
     if (this.#failed !== null) return;
-    const message = `the disk of acceptor ${this.#parts.id} gave up: ${String(cause)}`;
+    const rule = cause instanceof InvariantViolation;
+    const what = rule ? 'a rule is broken at' : 'the disk gave up of';
+    const message = `${what} acceptor ${this.#parts.id}: ${String(cause)}`;
     const error = new JournalError('DAMAGED', message, {}, 'unknown', { cause });
     this.#failed = error;
-    this.#parts.logger.error({ error: String(cause) }, 'the acceptor cannot save any more');
+    this.#parts.logger.error({ error: String(cause) }, 'the acceptor cannot go on');
     for (const reject of this.#rejecting.values()) reject(error);
     this.#waiting.clear();
     this.#rejecting.clear();
-    this.#parts.onFailed(error);
+    this.#parts.onFailed(rule ? cause : error);
   }
 }

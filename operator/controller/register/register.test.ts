@@ -9,7 +9,7 @@ import { after, test } from 'node:test';
 import { silent } from '../../../io/logger.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../../../io/node.ts';
 import { type Metadata, openMetadata } from '../../../log/metadata.ts';
-import { JournalError } from '../../../protocol/errors.ts';
+import { InvariantViolation, JournalError } from '../../../protocol/errors.ts';
 import type {
   AcceptorAnswer,
   AcceptorRequest,
@@ -42,6 +42,8 @@ class World {
   /** Kinds of requests whose answers are lost. */
   readonly deaf = new Set<AcceptorRequest['kind']>();
   readonly #acceptors = new Map<string, { acceptor: Acceptor; metadata: Metadata }>();
+  /** Why acceptors asked for the end of their process. */
+  readonly ends: Error[] = [];
   #proposers = 0;
 
   constructor(ids: readonly string[]) {
@@ -65,9 +67,7 @@ class World {
       logger: silent,
       onAccepted: () => undefined,
       onPrepared: () => undefined,
-      onFailed: (error) => {
-        throw error;
-      },
+      onFailed: (error) => void this.ends.push(error),
     });
     acceptor.open();
     this.#acceptors.set(id, { acceptor, metadata });
@@ -82,6 +82,7 @@ class World {
 
   async close(): Promise<void> {
     for (const id of [...this.#acceptors.keys()]) await this.stop(id);
+    assert.deepEqual(this.ends, []);
   }
 
   acceptor(id: string): Acceptor {
@@ -261,4 +262,26 @@ test('a wiped acceptor is refused until the set gives its seat to the new store'
   assert.equal(await peer.book.take('a', 'B', 'A', ['a1']), false, 'the seat is of B');
   assert.equal(await peer.book.take('a', 'B', 'B', ['n1']), true);
   await peer.close();
+});
+
+test('an acceptor at which a rule is broken answers nothing any more, and wants to end', async () => {
+  const world = await open('a');
+  const acceptor = world.acceptor('a');
+  const { id, version } = world.set;
+  const accept = (value: string): AcceptorRequest => ({
+    kind: 'accept',
+    set: { id, version },
+    key: 'x',
+    ballot: { round: 1, proposer: 'p' },
+    value,
+  });
+  const [first] = await acceptor.answer([accept('one')]);
+  assert.equal(first?.kind, 'accepted');
+  const damaged = (error: unknown): boolean =>
+    error instanceof JournalError && error.code === 'DAMAGED';
+  await assert.rejects(acceptor.answer([accept('two')]), damaged, 'one ballot, two values');
+  await assert.rejects(acceptor.answer([accept('one')]), damaged);
+  const ended = world.ends.splice(0);
+  assert.equal(ended.length, 1);
+  assert.ok(ended[0] instanceof InvariantViolation, String(ended[0]));
 });
