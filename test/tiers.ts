@@ -140,7 +140,6 @@ export const tiers: readonly Tier[] = [
       tests('processes', 'test/processes/!(steady).test.ts').map((step) => ({
         ...step,
         fileMinutesMax: 8,
-        filesAtOnce: 1,
       })),
   },
   {
