@@ -264,7 +264,7 @@ test('a wiped acceptor is refused until the set gives its seat to the new store'
   await peer.close();
 });
 
-test('an acceptor at which a rule is broken answers nothing any more, and wants to end', async () => {
+test('an acceptor at which a rule is broken answers nothing any more, and ends', async () => {
   const world = await open('a');
   const acceptor = world.acceptor('a');
   const { id, version } = world.set;
