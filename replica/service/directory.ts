@@ -84,11 +84,17 @@ export class Directory {
   }
 
   async #find(name: string): Promise<Found> {
-    const now = this.#clock.now();
-    const known = this.#answers.get(name);
-    if (known !== undefined && now - known.at < REMEMBERED) return await known.found;
+    const asked = this.#clock.now();
+    for (;;) {
+      const known = this.#answers.get(name);
+      if (known === undefined || this.#clock.now() - known.at >= REMEMBERED) break;
+      const found = await known.found;
+      // That there is none is only told to who asked before: it may have been made since.
+      if (found.configuration !== null || known.at >= asked) return found;
+      if (this.#answers.get(name) === known) break;
+    }
     const found = this.#ask(name);
-    putLast(this.#answers, name, { at: now, found });
+    putLast(this.#answers, name, { at: this.#clock.now(), found });
     // A failure is not remembered.
     found.catch(() => this.forget(name));
     return await found;

@@ -65,6 +65,16 @@ describe('three replicas', () => {
     );
   });
 
+  test('a journal is there for who asks once it is made, whoever asked before', async () => {
+    const code = async (): Promise<string> => {
+      const error = await house.append(c, 'just-made', ['x']).catch((refusal: unknown) => refusal);
+      return error instanceof JournalError ? error.code : String(error);
+    };
+    assert.equal(await code(), 'NOT_FOUND');
+    await journal('just-made', {}, [a, b]);
+    assert.equal(await code(), 'NOT_HEAD');
+  });
+
   test('a subscriber at the tail gets everything once, over a change of epoch', async () => {
     const name = await journal('followers');
     const abort = new AbortController();
