@@ -52,6 +52,8 @@ export interface Configuration {
   readonly joining: Member | null;
   /** A tombstone: the journal is gone, and so will its data be. */
   readonly deleted: boolean;
+  /** Made the head by a person: while it is that, it is not handed over to spread heads. */
+  readonly chosenHead?: MemberId;
 }
 
 export const KIB = 1024;

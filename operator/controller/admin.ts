@@ -251,14 +251,15 @@ export class Admin {
       const allowed = latest.serving.map(({ id }) => id).join(', ');
       throw invalid(`member is ${request.member}, allowed are the serving ones: ${allowed}`);
     }
-    if (latest.serving[0] === to) {
+    const chosen = { ...latest, chosenHead: to.id };
+    if (latest.serving[0] === to && latest.chosenHead === to.id) {
       return { done: [`${to.id} is the head of ${latest.name} already`] };
     }
     const situation = reconfigurer.situation(reconfigurer.world(), latest);
     if (situation.members.get(to.store)?.verdict !== 'fine') {
       throw new JournalError('UNAVAILABLE', `${to.id} does not answer`);
     }
-    const next = following(latest, withHead(latest.serving, to), latest.joining);
+    const next = following(chosen, withHead(latest.serving, to), latest.joining);
     const won = await reconfigurer.propose(situation, next, 'handOver', 'asked for');
     if (!won) throw new JournalError('STALE_EPOCH', 'the configuration changed meanwhile');
     return { done: [`${to.id} is the head of ${latest.name} in epoch ${next.epoch}`] };

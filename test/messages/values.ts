@@ -83,16 +83,21 @@ export const settings = record<JournalSettings>(settingFields);
 export const someSettings: Any<Partial<JournalSettings>> = plain(settingFields, {
   requiredKeys: [],
 });
-export const configuration = record<Configuration>({
-  journal,
-  name: label,
-  settings,
-  lineage: number,
-  epoch: era,
-  mode: kind('chain'),
-  firstLsn: position,
-  serving: list(member, 1),
-  joining: orNull(member),
-  deleted: yes,
-});
+export const configuration: Any<Configuration> = fc
+  .tuple(
+    record<Omit<Configuration, 'chosenHead'>>({
+      journal,
+      name: label,
+      settings,
+      lineage: number,
+      epoch: era,
+      mode: kind('chain'),
+      firstLsn: position,
+      serving: list(member, 1),
+      joining: orNull(member),
+      deleted: yes,
+    }),
+    maybe(label.map(memberId)),
+  )
+  .map(([rest, chosenHead]) => (chosenHead === undefined ? rest : { ...rest, chosenHead }));
 export const cursor = record<CursorState>({ name: label, lsn: position, updatedAt: time });

@@ -41,11 +41,12 @@ export function configurationOut(configuration: Configuration): wire.Configurati
     settings: settingsOut(configuration.settings),
     serving: [...configuration.serving],
     joining: configuration.joining ?? undefined,
+    chosenHead: configuration.chosenHead ?? '',
   };
 }
 
 export function configurationIn(configuration: wire.Configuration): Configuration {
-  const { journal, name, lineage, deleted, joining } = configuration;
+  const { journal, name, lineage, deleted, joining, chosenHead } = configuration;
   const serving = configuration.serving.map(memberIn);
   if (serving.length === 0 && !deleted) {
     throw new RangeViolation('configuration.serving', 'empty', 'at least one member');
@@ -61,6 +62,7 @@ export function configurationIn(configuration: wire.Configuration): Configuratio
     serving,
     joining: joining === undefined ? null : memberIn(joining),
     deleted,
+    ...(chosenHead === '' ? {} : { chosenHead: memberId(chosenHead) }),
   };
 }
 

@@ -134,6 +134,8 @@ export interface Configuration {
   deleted: boolean;
   /** First position of the journal, 1 unless imported. */
   firstLsn: number;
+  /** The member that a person made the head last; empty for none. */
+  chosenHead: string;
 }
 
 export interface Cursor {
@@ -1011,6 +1013,7 @@ function createBaseConfiguration(): Configuration {
     joining: undefined,
     deleted: false,
     firstLsn: 0,
+    chosenHead: "",
   };
 }
 
@@ -1045,6 +1048,9 @@ export const Configuration: MessageFns<Configuration> = {
     }
     if (message.firstLsn !== 0) {
       writer.uint32(80).int64(message.firstLsn);
+    }
+    if (message.chosenHead !== "") {
+      writer.uint32(90).string(message.chosenHead);
     }
     return writer;
   },
@@ -1140,6 +1146,14 @@ export const Configuration: MessageFns<Configuration> = {
             }
 
             message.firstLsn = longToNumber(reader.int64());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.chosenHead = reader.string();
             continue;
           }
         }

@@ -210,6 +210,9 @@ test('heads move only where it makes them more even', () => {
   });
   const fit = new Set(LABELS.map(storeOf));
   assert.equal(spread([chain(['a', 'b']), chain(['b', 'a'])], fit), null);
+  const chosen = { ...chain(['a', 'b']), chosenHead: memberId('a') };
+  assert.equal(spread([chosen, chosen], fit), null, 'a person wants it so');
+  assert.notEqual(spread([{ ...chosen, chosenHead: memberId('b') }, chosen], fit), null);
   assert.equal(spread([chain(['a', 'b']), chain(['a', 'c']), chain(['b', 'a'])], new Set()), null);
   const move = spread([chain(['a', 'b']), chain(['a', 'c'])], fit);
   assert.equal(move?.configuration.serving[0]?.id, 'a');

@@ -48,7 +48,8 @@ export interface Spread {
 
 /**
  * A journal to hand over so that heads are spread more evenly: from a member that heads at least
- * two more than another of its journal's members. Null where they are spread.
+ * two more than another of its journal's members. What a person chose stays as it is. Null where
+ * they are spread.
  */
 export function spread(
   configurations: readonly Configuration[],
@@ -63,7 +64,7 @@ export function spread(
   let best: (Spread & { readonly gain: number }) | null = null;
   for (const configuration of configurations) {
     const [first, ...others] = configuration.serving;
-    if (first === undefined) continue;
+    if (first === undefined || configuration.chosenHead === first.id) continue;
     for (const head of others.filter(({ store }) => fit.has(store))) {
       const gain = count(first) - count(head);
       if (gain >= 2 && gain > (best?.gain ?? 0)) best = { configuration, head, gain };

@@ -105,6 +105,9 @@ export function decodeConfiguration(json: string): Configuration {
     serving: list('serving', all.serving, readMember),
     joining: nullable(all.joining, (value) => readMember('joining', value)),
     deleted: flag('deleted', all.deleted),
+    ...(all.chosenHead === undefined
+      ? {}
+      : { chosenHead: memberId(text('chosenHead', all.chosenHead)) }),
   };
 }
 
