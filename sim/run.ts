@@ -73,6 +73,8 @@ const WORK_IN_PEACE_MICROS: readonly [number, number] = [1_500_000, 30_000_000];
 const SUFFER_MICROS_MAX = 600_000_000;
 /** Clients end what they began; an idle cluster has a thousand events a second. */
 const AFTERMATH_MICROS = 300_000;
+/** Events that come at least once the work is over: the aftermath, and reading what there is. */
+const AFTERMATH_EVENTS = 300;
 
 /** Thrown by the parts of a run to end it with this failure. */
 class RunFailed extends Error {
@@ -267,7 +269,7 @@ class Life {
     const [short, long] = WORK_IN_PEACE_MICROS;
     const last = this.#world.now + long;
     const longEnough = (): boolean =>
-      this.#world.events >= this.#options.events || this.#world.now >= last;
+      this.#world.events >= this.#options.events - AFTERMATH_EVENTS || this.#world.now >= last;
     this.#world.schedule(short, null, 'world', 'work may end', () => {
       void this.#until(longEnough).then(() => {
         this.#over = true;
