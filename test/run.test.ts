@@ -73,6 +73,14 @@ test('a tier that ran no test fails', () => {
   assert.deepEqual(run(['crash'], {}), { code: 1, last: '0 passed, 1 failed, 0 skipped' });
 });
 
+test('`npm test -- TIER`, which comes as `all TIER`, runs that tier alone', () => {
+  const files = { 'test/crash/one.test.ts': passing };
+  assert.deepEqual(run(['all', 'crash'], files), {
+    code: 0,
+    last: '2 passed, 0 failed, 0 skipped',
+  });
+});
+
 test('a name that is no tier is refused', () => {
   assert.equal(run(['crush'], {}).code, 2);
 });

@@ -163,8 +163,10 @@ const summary = ({ passed, failed, skipped }: Counts): string =>
   `${passed} passed, ${failed} failed, ${skipped.length} skipped`;
 
 /** The tiers that the arguments name, with their steps; undefined, and said, if there is none. */
-function chosen(names: readonly string[]): (readonly [Tier, readonly Step[]])[] | undefined {
-  if (names.length === 0 || names.join() === 'all') {
+function chosen(given: readonly string[]): (readonly [Tier, readonly Step[]])[] | undefined {
+  // `npm test -- sim` comes as `all sim`.
+  const names = given[0] === 'all' ? given.slice(1) : given;
+  if (names.length === 0) {
     const all = tiers.map((tier) => [tier, tier.steps()] as const);
     const absent = all.filter(([, steps]) => steps.length === 0).map(([tier]) => tier.name);
     if (absent.length > 0) say(`Nothing is there yet to run for: ${absent.join(', ')}.`);
