@@ -120,11 +120,7 @@ function controlOf(mutants: readonly Mutant[]): Mutant {
 /** The code as it is goes by every method to its end: method by method, so that all may help. */
 function byMethod(one: Mutant, effort: Effort): readonly Mutant[] {
   if (one.edits.length > 0) return [one];
-  const { controlsAll } = effort;
-  const runs = one.by.filter((name) => {
-    const { tier, runs: runsOf } = METHODS[name];
-    return (controlsAll || !tier) && runsOf(effort, one, '.').length > 0;
-  });
+  const runs = one.by.filter((name) => METHODS[name].runs(effort, one, '.').length > 0);
   return runs.map((name) => ({ ...one, by: [name] }));
 }
 

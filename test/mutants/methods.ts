@@ -11,8 +11,6 @@ export interface Effort {
   readonly seedMinutes: number;
   /** Longest time of one command. */
   readonly secondsMax: number;
-  /** The code as it is goes by methods, too, that are whole tiers of `npm test`. */
-  readonly controlsAll: boolean;
 }
 
 export const FULL: Effort = {
@@ -22,7 +20,6 @@ export const FULL: Effort = {
   seeds: 40,
   seedMinutes: 8,
   secondsMax: 900,
-  controlsAll: true,
 };
 
 export const QUICK: Effort = {
@@ -32,7 +29,6 @@ export const QUICK: Effort = {
   seeds: 0,
   seedMinutes: 1,
   secondsMax: 120,
-  controlsAll: false,
 };
 
 /** One command: `node` with these arguments. */
@@ -44,8 +40,6 @@ export interface Run {
 interface Method {
   /** True where the tests were written by hand for the rule: no search, no chance. */
   readonly suite: boolean;
-  /** A tier of `npm test` runs the very same. */
-  readonly tier: boolean;
   readonly runs: (effort: Effort, mutant: Pick<Mutant, 'sim'>, root: string) => readonly Run[];
   /**
    * Where the code as it is may fail by chance too: the same run of it, and where to go on with the
@@ -68,7 +62,6 @@ const failed = (output: string): string =>
 function suite(...patterns: readonly string[]): Method {
   return {
     suite: true,
-    tier: true,
     runs: (_effort, _mutant, root) => [
       { args: ['--test', ...globSync([...patterns], { cwd: root }).sort()], env: {} },
     ],
@@ -79,7 +72,6 @@ function suite(...patterns: readonly string[]): Method {
 function search(...scopes: readonly string[]): Method {
   return {
     suite: false,
-    tier: false,
     runs: ({ searchSeconds }) =>
       scopes.map((scope) => ({
         args: ['sim/explore/main.ts', '--seconds', `${searchSeconds}`, '--found', scope],
@@ -106,14 +98,12 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
   'replica suite': suite('replica/**/*.test.ts', 'test/replica/*.test.ts'),
   'chain walks': {
     suite: false,
-    tier: false,
     runs: ({ walks }) => [{ args: ['sim/explore/chain.test.ts'], env: env('WALKS', walks) }],
     count: (output) =>
       found(output, /seed (\d+), step (\d+)/, ([seed, step]) => `${seed} walks, step ${step}`),
   },
   'register walks': {
     suite: false,
-    tier: false,
     runs: ({ registerWalks }) => [
       { args: ['protocol/paxos/random.test.ts'], env: env('SEEDS', registerWalks) },
       { args: ['sim/spec/spec.test.ts'], env: env('WALKS', registerWalks) },
@@ -126,7 +116,6 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
   'lease search': search('lease', 'lease-skew'),
   'crash points': {
     suite: false,
-    tier: true,
     runs: () => [
       { args: ['log/crash.test.ts'], env: {} },
       { args: ['test/crash/volume.test.ts'], env: {} },
@@ -135,7 +124,6 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
   },
   simulation: {
     suite: false,
-    tier: false,
     runs: ({ seeds, seedMinutes }, { sim = [] }) => {
       if (seeds === 0) return [];
       const flags = ['--seeds', `${seeds}`, '--from', '1', '--failures', '1'];
