@@ -50,10 +50,6 @@ type AdminOf<Kind extends AdminRequest['kind']> = Extract<AdminRequest, { kind: 
 const listOf = (given: string): readonly string[] =>
   given === '' ? [] : given.split(',').map((one) => one.trim());
 
-function goOn(signal: AbortSignal): void {
-  if (signal.aborted) throw new JournalError('CANCELLED', 'the caller left');
-}
-
 const invalid = (message: string): JournalError => new JournalError('INVALID_ARGUMENT', message);
 
 /** Orders that a grant remembers: so many later ones about its member still tell a late copy. */
@@ -163,7 +159,7 @@ export class Admin {
     const { register, catalog } = this.#parts;
     const key = memberKey(member);
     const changed = await register.change(key, (current) => {
-      goOn(signal);
+      signal.throwIfAborted();
       const before = current === null ? null : decodeGrant(current);
       const known = before?.orders ?? [];
       if (requestId !== undefined && known.includes(requestId)) return current;
@@ -215,7 +211,7 @@ export class Admin {
     };
     const key = journalKey(journal);
     const { value } = await register.change(key, (current) => {
-      goOn(signal);
+      signal.throwIfAborted();
       const known = current === null ? null : decodeConfiguration(current);
       return known !== null && compareConfigurations(known, latest) === 0 ? encode(next) : current;
     });
@@ -251,7 +247,6 @@ export class Admin {
       const allowed = latest.serving.map(({ id }) => id).join(', ');
       throw invalid(`member is ${request.member}, allowed are the serving ones: ${allowed}`);
     }
-    const chosen = { ...latest, chosenHead: to.id };
     if (latest.serving[0] === to && latest.chosenHead === to.id) {
       return { done: [`${to.id} is the head of ${latest.name} already`] };
     }
@@ -259,6 +254,7 @@ export class Admin {
     if (situation.members.get(to.store)?.verdict !== 'fine') {
       throw new JournalError('UNAVAILABLE', `${to.id} does not answer`);
     }
+    const chosen = { ...latest, chosenHead: to.id };
     const next = following(chosen, withHead(latest.serving, to), latest.joining);
     const won = await reconfigurer.propose(situation, next, 'handOver', 'asked for');
     if (!won) throw new JournalError('STALE_EPOCH', 'the configuration changed meanwhile');

@@ -332,7 +332,7 @@ export class Changes {
       return refused('NOT_FOUND', `journal ${name} was made anew: it is ${journal}, not ${meant}`);
     }
     const changed = await register.change(journalKey(journal), (current) => {
-      if (signal.aborted) throw new JournalError('CANCELLED', 'the caller left');
+      signal.throwIfAborted();
       if (current === null) return current;
       const before = decodeConfiguration(current);
       if (before.deleted) return current;

@@ -148,12 +148,10 @@ function stall(view: View): Decision | null {
     headReport.acked.find(({ store }) => store === member.store)?.durableLsn ?? 0;
   const lags = (standing: Standing): boolean => acked(standing) < headReport.durableLsn;
   const members = configuration.serving;
-  const least = Math.min(...serving.slice(1).map(acked));
-  const at = serving.findIndex(
-    (standing, index) => index > 0 && lags(standing) && acked(standing) === least,
-  );
-  const laggard = serving[at];
-  const before = serving[at - 1];
+  const behind = serving.slice(1).filter(lags);
+  const least = Math.min(...behind.map(acked));
+  const laggard = behind.find((standing) => acked(standing) === least);
+  const before = laggard === undefined ? undefined : serving[serving.indexOf(laggard) - 1];
   if (laggard === undefined || before === undefined) {
     if (joining === null || !lags(joining)) return null;
     const note = `appends wait for ${joining.member.id}, which joins`;

@@ -86,7 +86,7 @@ export interface AcceptorParts {
   readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
   /** Told of each answer about a register: the newest ballot that it lets others know of. */
   readonly answered?: ((key: string, accepted: Ballot) => void) | undefined;
-  /** The disk gave up. */
+  /** The disk gave up, or a rule is broken. */
   readonly onFailed: (error: Error) => void;
 }
 
@@ -152,10 +152,9 @@ export class Acceptor {
     return new Promise((resolve, reject) => {
       this.#requests += 1;
       const request = this.#requests;
-      const { answered } = this.#parts;
       this.#waiting.set(request, (answer) => {
-        const accepted = answered === undefined ? null : shown(body, answer);
-        if ('key' in body && accepted !== null) answered?.(body.key, accepted);
+        const accepted = shown(body, answer);
+        if ('key' in body && accepted !== null) this.#parts.answered?.(body.key, accepted);
         resolve(answer);
       });
       this.#rejecting.set(request, reject);
@@ -175,7 +174,7 @@ export class Acceptor {
       this.#carryOut(stepAcceptor(this.#state, input));
       if (key !== null) this.#parts.stepped?.(key, this.#state);
     } catch (error) {
-      this.#fail(error);
+      this.#fail('a rule is broken at', error);
     }
   }
 
@@ -197,7 +196,7 @@ export class Acceptor {
     try {
       await this.#parts.metadata.save(encodeChanges(changes));
     } catch (cause) {
-      this.#fail(cause);
+      this.#fail('the disk gave up of', cause);
       return;
     }
     // Saves end in order of their syncs; the machine is told of a save only with all before it.
@@ -208,10 +207,8 @@ export class Acceptor {
     this.#step({ kind: 'saved', save: this.#durable });
   }
 
-  #fail(cause: unknown): void {
+  #fail(what: string, cause: unknown): void {
     if (this.#failed !== null) return;
-    const rule = cause instanceof InvariantViolation;
-    const what = rule ? 'a rule is broken at' : 'the disk gave up of';
     const message = `${what} acceptor ${this.#parts.id}: ${String(cause)}`;
     const error = new JournalError('DAMAGED', message, {}, 'unknown', { cause });
     this.#failed = error;
@@ -219,6 +216,6 @@ export class Acceptor {
     for (const reject of this.#rejecting.values()) reject(error);
     this.#waiting.clear();
     this.#rejecting.clear();
-    this.#parts.onFailed(rule ? cause : error);
+    this.#parts.onFailed(cause instanceof InvariantViolation ? cause : error);
   }
 }
