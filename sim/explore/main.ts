@@ -1,12 +1,11 @@
 // Searches small worlds of the real machines exhaustively: `node sim/explore/main.ts [SCOPE …]`.
 //
 // Without a name: the scopes that complete in a few minutes, as many at a time as there are
-// processors. Each prints how many states there are,
-// how long it took, and "complete" or how far it came; every few seconds it says where it is, to
-// stderr. A violation prints its path. With --states, --seconds and --memory (MiB, of the table of
-// states) a search stops early, which is a failure unless --found asks for violations only. Exit
-// code 0: all that was asked for completed; 1: a violation, or a search that had to stop; 2: wrong
-// use.
+// processors. Each prints how many states there are, how long it took, and "complete" or how far it
+// came; every few seconds it says where it is, to stderr. A violation prints its path. With
+// --states, --seconds and --memory (MiB, of the table of states) a search stops early, which is a
+// failure unless --found asks for violations only. Exit code 0: all that was asked for completed;
+// 1: a violation, or a search that had to stop; 2: wrong use.
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';

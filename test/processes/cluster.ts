@@ -255,10 +255,7 @@ export class Cluster {
 
   /** The ends of the processes' logs, to be shown where a test fails. */
   logs(): string {
-    const names = [
-      ...Array.from({ length: this.members }, (_, at) => `replica-${at + 1}`),
-      ...Array.from({ length: this.controllers }, (_, at) => `controller-${at + 1}`),
-    ];
+    const names = [...this.#names('replica'), ...this.#names('controller')];
     return names.map((name) => `--- ${name}\n${this.logEnd(name)}`).join('\n');
   }
 
@@ -268,13 +265,17 @@ export class Cluster {
 
   /** What the controllers decided of a journal after an epoch, and why: lines of their logs. */
   decided(journal: string, after: number): readonly string[] {
-    const names = Array.from({ length: this.controllers }, (_, at) => `controller-${at + 1}`);
-    const lines = names.flatMap((name) => this.#log(name).split('\n'));
+    const lines = this.#names('controller').flatMap((name) => this.#log(name).split('\n'));
     return lines.filter((line) => {
       if (!line.includes('"msg":"decided"')) return false;
       const { name, epoch } = JSON.parse(line);
       return name === journal && epoch > after;
     });
+  }
+
+  #names(kind: 'replica' | 'controller'): readonly string[] {
+    const length = kind === 'replica' ? this.members : this.controllers;
+    return Array.from({ length }, (_, at) => `${kind}-${at + 1}`);
   }
 
   #log(name: string): string {

@@ -69,13 +69,13 @@ type Action = NonNullable<wire.AdminRequest['action']>;
 function actionOut(request: plain.AdminRequest): Action {
   switch (request.kind) {
     case 'memberAdd':
-      return { $case: 'memberAdd', value: { ...request, requestId: request.requestId ?? '' } };
+      return { $case: 'memberAdd', value: numberOut(request) };
     case 'memberRemove':
-      return { $case: 'memberRemove', value: { ...request, requestId: request.requestId ?? '' } };
+      return { $case: 'memberRemove', value: numberOut(request) };
     case 'memberReplace':
-      return { $case: 'memberReplace', value: { ...request, requestId: request.requestId ?? '' } };
+      return { $case: 'memberReplace', value: numberOut(request) };
     case 'forceLoss':
-      return { $case: 'forceLoss', value: { ...request, requestId: request.requestId ?? '' } };
+      return { $case: 'forceLoss', value: numberOut(request) };
     case 'moveHead':
       return { $case: 'moveHead', value: request };
     case 'controllerReplace':
@@ -85,6 +85,12 @@ function actionOut(request: plain.AdminRequest): Action {
 
 const REASON_MAX = 1_000;
 const ORDER_ID_MAX = 64;
+
+/** Empty on the wire where there is none. */
+const numberOut = <Order extends plain.Numbered>(order: Order) => ({
+  ...order,
+  requestId: order.requestId ?? '',
+});
 
 function numberIn(given: string): plain.Numbered {
   if (given === '') return {};
