@@ -6,6 +6,7 @@ import type { Disk, DiskFile } from '../io/disk.ts';
 import { DiskError } from '../io/disk.ts';
 import { silent } from '../io/logger.ts';
 import { nodeRandom } from '../io/node.ts';
+import { epochAt, filled } from '../protocol/chain/shape.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type Batch, type JournalId, journalId, lastLsn, lsn } from '../protocol/types.ts';
 import { append, readAll } from '../test/log/batches.ts';
@@ -121,8 +122,8 @@ for (const part of ['body', 'header', 'envelope'] as const) {
   }
 }
 
-test('what was bad where an epoch begins or ends is mended, and its epoch is known', async () => {
-  for (const at of [0, 3, 4, 7]) {
+test('the epoch of what was bad is known where it is mended, or lies within one', async () => {
+  for (const at of [0, 3, 4, 5, 7]) {
     await onDisk(async (disk, machine) => {
       const first = await open(disk);
       const written = first.create(ONE);
@@ -139,8 +140,15 @@ test('what was bad where an epoch begins or ends is mended, and its epoch is kno
       const volume = await open(disk);
       const log = found(volume, ONE);
       assert.equal(log.damages().length, 1);
+      const { firstLsn } = victim.header;
+      assert.equal(epochAt(log.shape(), firstLsn), at === 5 ? 2 : undefined, 'nothing is guessed');
+      for (const other of batches.filter((batch) => batch !== victim)) {
+        assert.equal(epochAt(log.shape(), lastLsn(other.header)), other.header.epoch);
+      }
+      const before = log.shape();
       await log.repair([victim]);
       assert.deepEqual(log.shape(), shape);
+      assert.deepEqual(filled(before, log.shape()), shape);
       append(log, 5, { recordBytes: 300, epoch: 4 });
       await volume.sync();
       assert.equal(log.shape().runs.length, 4);

@@ -110,6 +110,11 @@ export class Engine {
       metrics,
       store: home.store,
       find: (journal) => journals.repairable(journal),
+      mended: (journal) => {
+        const host = journals.find(journal);
+        if (host === undefined) return;
+        driver.post(host, { kind: 'based', shape: host.log.shape(), tables: null });
+      },
     });
     this.#room = new Room({
       ...world,

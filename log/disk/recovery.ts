@@ -140,7 +140,7 @@ async function assemble(
     state,
     stateSegment,
     runs,
-    epochs: epochsOf(runs),
+    epochs: epochsOf(base, runs),
     endLsn: end?.lastLsn ?? base.lsn,
     endCrc: end === undefined ? base.crc : await crcOfEnd(store, journal, end),
     damages,

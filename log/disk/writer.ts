@@ -308,10 +308,10 @@ export class VolumeWriter implements Writer {
       lastLsn: lastLsn(last.header),
     };
     log.runs = overlay(log.runs, run);
-    // Where the first batch of an epoch was bad, the log was opened as if the one before went on.
+    // Where what was bad lay between two epochs, the log was opened without knowing whose it was.
     const end = log.runs.at(-1)?.lastLsn ?? NO_LSN;
     const later = log.epochs.filter(({ firstLsn }) => firstLsn > end);
-    log.epochs = [...epochsOf(log.runs), ...later];
+    log.epochs = [...epochsOf(log.state.base, log.runs), ...later];
     log.bytes = log.runs.reduce((sum, one) => sum + runBytes(one), 0);
   }
 

@@ -3,7 +3,7 @@
 // A later segment wins over an earlier one (copies, repairs). What a cut made void is clipped away.
 
 import type { EpochRun } from '../../protocol/chain/messages.ts';
-import { after, higher, type Lsn, lower } from '../../protocol/types.ts';
+import { after, type Epoch, higher, type Lsn, lower, NO_EPOCH } from '../../protocol/types.ts';
 import type { Span } from './entries.ts';
 
 export interface Run {
@@ -68,19 +68,37 @@ export function runBytes({ span, firstLsn, lastLsn }: Run): number {
   return share >= 1 ? span.bytes : Math.round(span.bytes * share);
 }
 
-/** Which epochs wrote the positions of the runs. */
-export function epochsOf(runs: readonly Run[]): EpochRun[] {
+/**
+ * Which epochs wrote the positions above the base. What no run holds is of the epoch around it;
+ * between two epochs it is not known, and has `NO_EPOCH`.
+ */
+export function epochsOf(base: { lsn: Lsn; epoch: Epoch }, runs: readonly Run[]): EpochRun[] {
   const epochs: EpochRun[] = [];
-  for (const { span, firstLsn, lastLsn } of runs) {
-    for (const [place, run] of span.epochs.entries()) {
-      const next = span.epochs[place + 1]?.firstLsn ?? after(span.lastLsn, 1);
-      if (next <= firstLsn || run.firstLsn > lastLsn) continue;
-      if (epochs.at(-1)?.epoch === run.epoch) continue;
-      const from = higher(run.firstLsn, firstLsn);
-      epochs.push({ epoch: run.epoch, firstLsn: from });
+  let next = after(base.lsn, 1);
+  let before = base.epoch;
+  const add = (epoch: Epoch, firstLsn: Lsn): void => {
+    if (epochs.at(-1)?.epoch !== epoch) epochs.push({ epoch, firstLsn });
+  };
+  for (const run of runs) {
+    for (const { epoch, firstLsn, lastLsn } of epochsIn(run)) {
+      const missing = firstLsn > next;
+      if (missing && epoch !== before) add(NO_EPOCH, next);
+      add(epoch, missing && epoch === before ? next : firstLsn);
+      before = epoch;
+      next = after(lastLsn, 1);
     }
   }
   return epochs;
+}
+
+/** The parts of a run, each of one epoch. */
+function epochsIn({ span, firstLsn, lastLsn }: Run): (EpochRun & { readonly lastLsn: Lsn })[] {
+  return span.epochs.flatMap((part, place) => {
+    const end = after(span.epochs[place + 1]?.firstLsn ?? after(span.lastLsn, 1), -1);
+    const first = higher(part.firstLsn, firstLsn);
+    const last = lower(end, lastLsn);
+    return first > last ? [] : [{ epoch: part.epoch, firstLsn: first, lastLsn: last }];
+  });
 }
 
 /** Positions between `baseLsn` and the end of the runs that no run holds. */

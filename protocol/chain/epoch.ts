@@ -13,7 +13,7 @@ import type { Epoch, Lsn } from '../types.ts';
 import { higher, lower, micros, NO_LSN } from '../types.ts';
 import { refuseWaiting } from './commit.ts';
 import type { ChainEffect, ChainRecord, LogShape, TablesSnapshot } from './messages.ts';
-import { cutShape, EMPTY_SHAPE, rebased } from './shape.ts';
+import { cutShape, EMPTY_SHAPE, filled, rebased } from './shape.ts';
 import { type ChainState, isHead, place } from './state.ts';
 import { canCut, cutTables, emptyTables, openTables } from './tables.ts';
 
@@ -174,9 +174,10 @@ export function cut(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): voi
   effects.push({ kind: 'truncate', save: state.cutting, endLsn, refold });
 }
 
-/** The log starts later now: by its own trim, or because a source's base was installed. */
+/** The log starts later now, by its own trim or a source's base, or what was bad in it is mended. */
 export function rebase(state: ChainState, shape: LogShape, tables: TablesSnapshot | null): void {
   if (tables === null) {
+    state.shape = filled(state.shape, shape);
     if (shape.baseLsn > state.shape.baseLsn) {
       state.shape = rebased(state.shape, shape.baseLsn, shape.baseEpoch);
     }

@@ -45,16 +45,23 @@ function checkAgreement(members: readonly ChainState[]): void {
       if (sameRuns(one.shape, other.shape)) continue;
       const through = lower(one.committedLsn, other.committedLsn);
       for (const border of borders(one, other, through)) {
-        const mine = epochAt(one.shape, border);
-        const theirs = epochAt(other.shape, border);
         invariant(
-          mine === theirs,
+          sameEpoch(one.shape, other.shape, border),
           'one entry per committed position',
-          () => `${border} is of epoch ${mine} on ${one.me.store}, ${theirs} on ${other.me.store}`,
+          () =>
+            `${border} is of epoch ${epochAt(one.shape, border)} on ${one.me.store}, ` +
+            `${epochAt(other.shape, border)} on ${other.me.store}`,
         );
       }
     }
   }
+}
+
+/** Of a position that both logs hold: bad bytes whose epoch is not known contradict nothing. */
+function sameEpoch(one: LogShape, other: LogShape, at: Lsn): boolean {
+  const mine = epochAt(one, at);
+  const theirs = epochAt(other, at);
+  return mine === undefined || theirs === undefined || mine === theirs;
 }
 
 function sameRuns({ runs: mine }: LogShape, { runs: theirs }: LogShape): boolean {
@@ -87,7 +94,7 @@ function checkDurable({ members, latest }: ChainWorld): void {
       state.durableLsn >= through &&
       (through <= state.shape.baseLsn ||
         through <= committed.shape.baseLsn ||
-        epochAt(state.shape, through) === epochAt(committed.shape, through));
+        sameEpoch(state.shape, committed.shape, through));
     invariant(
       holds,
       'what is committed is on every serving member',

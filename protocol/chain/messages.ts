@@ -27,7 +27,8 @@ import type {
 
 /**
  * A run of entries of one epoch. `(lsn, epoch)` names an entry, since an epoch has one head and a
- * process never acts twice in one: two logs agree up to where their runs agree.
+ * process never acts twice in one: two logs agree up to where their runs agree. `NO_EPOCH` where
+ * the bytes are bad and lie between two epochs: whose entries they were is told by a peer.
  */
 export interface EpochRun {
   readonly epoch: Epoch;
@@ -227,7 +228,10 @@ export type ChainInput =
       readonly batches: readonly Batch[];
       readonly committedLsn: Lsn;
     }
-  /** A base was made durable and installed: the log now starts there (its own trim, or a source's). */
+  /**
+   * The log now starts there: its own trim, or, with tables, a source's base that was installed.
+   * Or bytes were mended, and it knows the epochs of all its runs.
+   */
   | { readonly kind: 'based'; readonly shape: LogShape; readonly tables: TablesSnapshot | null }
   /** Nobody waits for this request any more; what is in the log stays there. */
   | { readonly kind: 'cancel'; readonly request: RequestId }

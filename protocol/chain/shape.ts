@@ -7,7 +7,7 @@
 import { invariant } from '../errors.ts';
 import type { Epoch, Lsn } from '../types.ts';
 import { after, lower, NO_EPOCH, NO_LSN } from '../types.ts';
-import type { LogShape } from './messages.ts';
+import type { EpochRun, LogShape } from './messages.ts';
 
 export const EMPTY_SHAPE: LogShape = {
   baseLsn: NO_LSN,
@@ -16,14 +16,15 @@ export const EMPTY_SHAPE: LogShape = {
   runs: [],
 };
 
-/** Epoch of the entry at `at`; undefined below the base and above the end. */
+/** Epoch of the entry at `at`; undefined below the base, above the end and where it is not known. */
 export function epochAt(shape: LogShape, at: Lsn): Epoch | undefined {
   if (at === shape.baseLsn) return shape.baseEpoch;
   if (at < shape.baseLsn || at > shape.endLsn) return undefined;
   // Most questions are about the end.
   const last = shape.runs.at(-1);
   if (last !== undefined && last.firstLsn <= at) return last.epoch;
-  return shape.runs.findLast((run) => run.firstLsn <= at)?.epoch;
+  const epoch = runAt(shape, at)?.epoch;
+  return epoch === NO_EPOCH ? undefined : epoch;
 }
 
 /** Epoch of the last entry. */
@@ -75,6 +76,18 @@ export function matchPoint(mine: LogShape, theirs: LogShape): Lsn | null {
   return null;
 }
 
-function runAt(shape: LogShape, at: Lsn): { readonly firstLsn: Lsn } | undefined {
+/** The log with what `mended`, the same log once its bytes are whole, knows of its epochs. */
+export function filled(shape: LogShape, mended: LogShape): LogShape {
+  if (shape.runs.every(({ epoch }) => epoch !== NO_EPOCH)) return shape;
+  const runs = shape.runs.flatMap((run, at) => {
+    if (run.epoch !== NO_EPOCH) return [run];
+    const end = shape.runs[at + 1]?.firstLsn ?? after(shape.endLsn, 1);
+    const within = mended.runs.filter(({ firstLsn }) => firstLsn > run.firstLsn && firstLsn < end);
+    return [{ ...run, epoch: runAt(mended, run.firstLsn)?.epoch ?? NO_EPOCH }, ...within];
+  });
+  return { ...shape, runs: runs.filter(({ epoch }, at) => epoch !== runs[at - 1]?.epoch) };
+}
+
+function runAt(shape: LogShape, at: Lsn): EpochRun | undefined {
   return shape.runs.findLast((run) => run.firstLsn <= at);
 }

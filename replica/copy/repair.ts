@@ -25,6 +25,8 @@ export interface RepairParts {
   readonly metrics: ReplicaMetrics;
   readonly store: string;
   find(journal: JournalId): RepairTarget | undefined;
+  /** The log of a journal is better than before, and may know epochs that it did not. */
+  mended(journal: JournalId): void;
 }
 
 export class Repair {
@@ -79,6 +81,7 @@ export class Repair {
       if (member.store === this.#parts.store) continue;
       try {
         await log.repair(await this.#fetch(member, range));
+        this.#parts.mended(journal);
         return true;
       } catch (error) {
         this.#parts.logger.warn(
