@@ -1,6 +1,6 @@
 // `admin`: what only an operator does. The controllers carry it out and log it.
 
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { silent } from '../io/logger.ts';
 import { nodeClock, nodeRandom } from '../io/node.ts';
 import { journalName, memberId, zone } from '../protocol/types.ts';
@@ -8,12 +8,12 @@ import { grpcNetwork } from '../transport/grpc.ts';
 import type { AdminRequest } from '../transport/public.ts';
 import { addresses, type ConnectionFlags, connected, tlsOf, withClient } from './connection.ts';
 import { confirm } from './journals.ts';
-import { command } from './options.ts';
+import { command, commandGroup } from './options.ts';
 import { Output } from './output.ts';
 
 export function adminCommand(): Command {
-  return new Command('admin')
-    .description('What only an operator does; the controllers carry it out and log it.')
+  const about = 'What only an operator does; the controllers carry it out and log it.';
+  return commandGroup('admin', about, 'journal admin member replace replica-2')
     .addCommand(memberCommand())
     .addCommand(moveHeadCommand())
     .addCommand(controllerCommand())
@@ -58,8 +58,8 @@ function memberCommand(): Command {
   connected(replace).action((member: string, by: string | undefined, flags: ConnectionFlags) =>
     ask(flags, { kind: 'memberReplace', member: memberId(member), by: memberId(by ?? member) }),
   );
-  return new Command('member')
-    .description('Who may hold journals.')
+  const example = 'journal admin member add replica-4 --zone a';
+  return commandGroup('member', 'Who may hold journals.', example)
     .addCommand(add)
     .addCommand(remove)
     .addCommand(replace);
@@ -88,7 +88,8 @@ function controllerCommand(): Command {
   connected(made).action((remove: string, add: string, flags: ConnectionFlags) =>
     ask(flags, { kind: 'controllerReplace', remove, add }),
   );
-  return new Command('controller').description('Who keeps the registers.').addCommand(made);
+  const example = 'journal admin controller replace controller-2 controller-4=10.0.0.4:7404';
+  return commandGroup('controller', 'Who keeps the registers.', example).addCommand(made);
 }
 
 interface ForceLossFlags extends ConnectionFlags {

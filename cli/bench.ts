@@ -2,11 +2,11 @@
 
 import { randomFillSync } from 'node:crypto';
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { RECORD_BYTES_LIMIT } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
-import { command, wholeNumber } from './options.ts';
+import { command, commandGroup, wholeNumber } from './options.ts';
 import { progress } from './output.ts';
 
 interface BenchFlags extends ConnectionFlags {
@@ -38,7 +38,8 @@ export function benchCommand(): Command {
         else await at.output.write(resultText(result));
       }),
     );
-  return new Command('bench').description('Measures a running cluster.').addCommand(append);
+  const example = 'journal bench append --journal orders --seconds 10';
+  return commandGroup('bench', 'Measures a running cluster.', example).addCommand(append);
 }
 
 export interface BenchResult {

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { type Client, type ConnectOptions, connect } from '../client/index.ts';
-import { duration, jsonOption } from './options.ts';
+import { duration, jsonOption, readNamedFile } from './options.ts';
 import { AppendStopped, Interrupted, Output, UsageError } from './output.ts';
 
 export const DEFAULT_ENDPOINTS = '127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403';
@@ -128,6 +128,10 @@ export function tlsOf(flags: ConnectionFlags): ConnectOptions['tls'] {
   }
   if (tlsCa === undefined && tlsCert !== undefined) {
     throw new UsageError('--tls-cert is given and --tls-ca is not, allowed is both');
+  }
+  const named = { '--tls-ca': tlsCa, '--tls-cert': tlsCert, '--tls-key': tlsKey };
+  for (const [flag, path] of Object.entries(named)) {
+    if (path !== undefined) readNamedFile(flag, path);
   }
   return tlsCa === undefined ? undefined : { ca: tlsCa, cert: tlsCert, key: tlsKey, serverName };
 }

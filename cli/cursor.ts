@@ -1,14 +1,14 @@
 // What a journal remembers by name: `cursor`, positions that hold back its trims, and `key`, what
 // conditions and fences compare.
 
-import { Argument, Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { type Lsn, label } from '../protocol/types.ts';
 import { type ConnectionFlags, connected, withClient } from './connection.ts';
-import { command, formatTime, lsnOption } from './options.ts';
+import { command, commandGroup, formatTime, lsnOption } from './options.ts';
 
 export function cursorCommand(): Command {
-  return new Command('cursor')
-    .description('Positions that a journal remembers by name, and that hold back its trims.')
+  const about = 'Positions that a journal remembers by name, and that hold back its trims.';
+  return commandGroup('cursor', about, 'journal cursor list orders')
     .addCommand(listCommand())
     .addCommand(setCommand())
     .addCommand(deleteCommand());
@@ -70,8 +70,8 @@ function deleteCommand(): Command {
 // ── Keys ──────────────────────────────────────────────────────────────────────────────────────
 
 export function keyCommand(): Command {
-  return new Command('key')
-    .description('Keys of a journal: what --expect-key and --fence compare.')
+  const about = 'Keys of a journal: what --expect-key and --fence compare.';
+  return commandGroup('key', about, 'journal key show orders worker')
     .addCommand(showKeyCommand())
     .addCommand(forgetKeyCommand());
 }

@@ -62,7 +62,7 @@ export function createCommand(): Command {
       return withClient(flags, async ({ client, output, signal }) => {
         const made = await client.createJournal(name, { ifAbsent, settings, signal });
         const { journal } = made.configuration;
-        if (flags.json) await output.json({ journal: name, id: journal });
+        if (flags.json) await output.json({ journal: name, name, id: journal });
       });
     });
 }
@@ -100,7 +100,7 @@ export function listCommand(): Command {
       const journals = await client.listJournals({ signal });
       const sorted = [...journals].sort((one, other) => (one.name < other.name ? -1 : 1));
       for (const { name, id } of sorted) {
-        if (flags.json) await output.json({ journal: name, id });
+        if (flags.json) await output.json({ journal: name, name, id });
         else await output.line(name);
       }
     }),
@@ -116,7 +116,7 @@ export function describeCommand(): Command {
   return connected(made).action((name: string, flags: ConnectionFlags) =>
     withClient(flags, async ({ client, output, signal }) => {
       const description = await client.describeJournal(name, { signal });
-      if (flags.json) return output.json(description);
+      if (flags.json) return output.json({ name, ...description });
       await output.write(descriptionText(description));
     }),
   );
@@ -193,7 +193,7 @@ export function deleteCommand(): Command {
       await confirm(`Delete the journal ${name} with all its records?`, flags.yes ?? false);
       await withClient(flags, async ({ client, output, signal }) => {
         await client.deleteJournal(name, { signal });
-        if (flags.json) await output.json({ journal: name, deleted: true });
+        if (flags.json) await output.json({ journal: name, name, deleted: true });
       });
     });
 }

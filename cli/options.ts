@@ -182,6 +182,11 @@ export function command(nameAndArguments: string, about: string, ...examples: st
   return made;
 }
 
+/** A word that others follow: its help shows one of them at work. */
+export function commandGroup(name: string, about: string, example: string): Command {
+  return new Command(name).description(about).addHelpText('after', `\nExample:\n  ${example}`);
+}
+
 export const jsonOption = (): Option =>
   new Option('--json', 'JSON, one object a line; errors as JSON too');
 

@@ -1,11 +1,11 @@
 // `volume`: what the data directory of a replica holds, and whether it is whole. Reads only.
 
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { DiskError } from '../io/disk.ts';
 import { nodeClock, nodeDisk } from '../io/node.ts';
 import type { Inspection, Verification } from '../log/inspect.ts';
-import { command, jsonOption } from './options.ts';
+import { command, commandGroup, jsonOption } from './options.ts';
 import { EXIT, note, Output, UsageError } from './output.ts';
 
 interface VolumeFlags {
@@ -13,8 +13,8 @@ interface VolumeFlags {
 }
 
 export function volumeCommand(): Command {
-  return new Command('volume')
-    .description('What a data directory holds, and whether it is whole; offline, reads only.')
+  const about = 'What a data directory holds, and whether it is whole; offline, reads only.';
+  return commandGroup('volume', about, 'journal volume verify data/replicas/replica-1')
     .addCommand(inspectCommand())
     .addCommand(verifyCommand());
 }

@@ -6,7 +6,7 @@ import { silent } from '../io/logger.ts';
 import type { Network } from '../io/network.ts';
 import { nodeClock, nodeRandom } from '../io/node.ts';
 import { JournalError, type Outcome } from '../protocol/errors.ts';
-import { micros } from '../protocol/types.ts';
+import { lsn, micros, NO_LSN } from '../protocol/types.ts';
 import { journalMethods } from '../transport/methods.ts';
 import { ask, type World } from './calls.ts';
 import { openRouting } from './routing.ts';
@@ -73,6 +73,36 @@ test('time that is over is DEADLINE_EXCEEDED, the outcome unknown only for a wri
   assert.deepEqual(told(await failure(false)), ['DEADLINE_EXCEEDED', true, 'none']);
   assert.deepEqual(told(await failure(true)), ['DEADLINE_EXCEEDED', true, 'unknown']);
   clearInterval(hold);
+});
+
+test('every replica is asked before one is asked again', async () => {
+  const asked: string[] = [];
+  const tail = { tailLsn: NO_LSN, endLsn: NO_LSN, firstLsn: lsn(1), lineage: 1 };
+  // The last of four answers, whichever that is.
+  const silentButOne: Network = {
+    ...hanging,
+    call: async (address, method) => {
+      asked.push(address);
+      if (asked.length < 4) throw new JournalError('UNAVAILABLE', 'nobody is there');
+      return method.response.decode(journalMethods.tail.response.encode(tail));
+    },
+  };
+  const routing = openRouting(['a:1', 'b:1', 'c:1', 'd:1'], null);
+  const deadline = new Deadline(nodeClock, 10_000);
+  await ask(
+    { ...world, network: silentButOne, routing },
+    {
+      method: journalMethods.tail,
+      request: { journal: 'orders' },
+      journal: 'orders',
+      preference: 'nearest',
+      writes: false,
+      patience: micros(1_000_000),
+      deadline,
+    },
+  );
+  deadline.close();
+  assert.equal(new Set(asked).size, 4, asked.join());
 });
 
 test('a signal is CANCELLED', async () => {

@@ -61,11 +61,16 @@ async function askOn<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
   let last: JournalError | undefined;
   let unknown = false;
   let backOffs = 0;
+  // By address, since the order changes with every failure: a place in it would come back to
+  // replicas that are silent, and pass over the one that is not.
+  const asked = new Set<string>();
   for (let attempt = 0; ; attempt += 1) {
     if (deadline.over()) throw deadline.error(method.path, last, unknown ? 'unknown' : 'none');
     const order = candidates(routing, journal, question.preference, world.clock.now(), turn);
     // The head first; each refusal without news moves on to the next that might know better.
-    const address = order[Math.min(backOffs, attempt) % order.length] ?? '';
+    if (order.every((one) => asked.has(one))) asked.clear();
+    const address = order.find((one) => !asked.has(one)) ?? '';
+    asked.add(address);
     try {
       return await askAt(world, question, address, attempt);
     } catch (caught) {
@@ -74,7 +79,10 @@ async function askOn<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
       const cutOff = error.code === 'CANCELLED' && deadline.over();
       if (!error.retryable && !cutOff) throw withOutcome(error, outcomeOf(error, unknown));
       if (!cutOff) last = moreTelling(last, error);
-      if (noteRefusal(world, address, error, journal)) continue;
+      if (noteRefusal(world, address, error, journal)) {
+        asked.clear();
+        continue;
+      }
     }
     await backOff(world, backOffs, deadline.signal);
     backOffs += 1;

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -149,6 +150,9 @@ describe('TLS', () => {
       );
     };
     refused({ ca: missing }, /^tls \(.*missing\): ENOENT/);
+    const words = join(folder, 'words');
+    writeFileSync(words, 'no certificate\n');
+    refused({ ca: words }, /^tls \(.*words\): ca has 15 bytes .* allowed are certificates/);
     refused({ cert: missing }, /^tls: cert and key are given both or not at all/);
   });
 });

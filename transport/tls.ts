@@ -1,6 +1,7 @@
 // TLS from files that may change while the process runs: new connections use the new ones, servers
 // do not restart and open connections stay.
 
+import { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import {
   type ChannelCredentials,
@@ -113,15 +114,26 @@ const caOf = ({ ca }: Pems) => (ca === null ? null : { caCertificate: ca });
 const identityOf = ({ cert, key }: Pems) =>
   cert === null || key === null ? null : { certificate: cert, privateKey: key };
 
-/** Throws where the three do not fit together. */
+/** Throws where the three do not fit together, or nobody would be trusted. */
 function fitting(pems: Pems): Pems {
   const { ca, cert, key } = pems;
+  if (ca !== null) checkAuthority(ca);
   createSecureContext({
     ...(ca === null ? {} : { ca }),
     ...(cert === null ? {} : { cert }),
     ...(key === null ? {} : { key }),
   });
   return pems;
+}
+
+/** OpenSSL passes over what is no certificate: then everybody would be a stranger. */
+function checkAuthority(ca: Buffer): void {
+  try {
+    new X509Certificate(ca);
+  } catch {
+    const given = `${ca.length} bytes that do not begin with one`;
+    throw new Error(`ca has ${given}, allowed are certificates in PEM form`);
+  }
 }
 
 /** What channels and servers of one network prove themselves with. */

@@ -156,6 +156,12 @@ describe('wrong usage', () => {
 
   test('every command explains itself with an example', async () => {
     const commands = [
+      'admin',
+      'admin member',
+      'bench',
+      'cursor',
+      'key',
+      'volume',
       'append',
       'subscribe',
       'read',
