@@ -119,13 +119,13 @@ export function faultCases(theLab: () => Lab, names = Object.keys(faults)): void
       const lab = theLab();
       const victim = await victimOf(lab);
       const before = await claims(lab);
-      const zone = lab.nodes.find((node) => node !== victim.node)?.name ?? '';
+      const node = lab.nodes.find((other) => other !== victim.node)?.name ?? '';
       const journal = `fault-${at}`;
       const load = await PodLoad.start(lab, {
         namespace: NAMESPACE,
         cluster: CLUSTER,
         journal,
-        zone,
+        node,
       });
       const from = nowMicros();
       let gap: Gap;

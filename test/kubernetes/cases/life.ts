@@ -35,6 +35,7 @@ export function lifeCases(theSubject: () => Subject): void {
   brokenRoll(theSubject);
   certificates(theSubject);
   places(theSubject);
+  nodes(theSubject);
   growthCases(theSubject);
   fixedSize(theSubject);
   repairCases(theSubject);
@@ -176,6 +177,58 @@ function places(theSubject: () => Subject): void {
     assert.ok(!nodes.includes(from), `nobody runs on ${from}: ${nodes}`);
   });
 }
+
+function nodes(theSubject: () => Subject): void {
+  test('a member and a controller move to another node of their zone', TIMEOUT, async (context) => {
+    const { lab } = theSubject();
+    const subject = new Subject(lab, 'moved', 'moved');
+    const zones = ['a', 'b', 'c'];
+    await subject.make({ zones, storage: { size: '256Mi' }, deletionPolicy: 'Delete' });
+    await subject.wholeWith(3);
+    const from = 'node-c';
+    const to = await lab.addNode('c');
+    await lab.kubectl(['cordon', from]);
+    try {
+      const seen = await subject.underLoad('moved', async () => {
+        await subject.annotate('replace', 'replica-3,controller-3');
+        await until('both have successors', CHANGE_MILLIS_MAX, async () => {
+          const { status } = await subject.found();
+          const ids = JSON.stringify([status?.replicas, status?.controllers]);
+          return /(?:replica|controller)-3"/.test(ids) ? undefined : true;
+        });
+        await subject.wholeWith(3);
+        await lab.kubectl([...DRAIN, from]);
+      });
+      tell(context, seen);
+      const ran = await nodesOf(subject);
+      assert.deepEqual(ran.sort(), ['node-a', 'node-b', `node-${to.name}`]);
+      const { status } = await subject.found();
+      assert.match(JSON.stringify(status?.replicas), /"id":"replica-4"[^}]*"zone":"c"/);
+      assert.match(JSON.stringify(status?.controllers), /"id":"controller-4"[^}]*"zone":"c"/);
+    } finally {
+      await lab.kubectl(['uncordon', from]);
+    }
+    // As many as there are zones are in them already: the others are spread over their nodes.
+    await subject.kubectl('scale', 'journalcluster/moved', '--replicas=6');
+    await subject.wholeWith(6);
+    const inZone = (await nodesOf(subject)).filter((name) => name.startsWith('node-c'));
+    assert.deepEqual(inZone.sort(), [from, `node-${to.name}`]);
+    await subject.remove();
+    await lab.removeNode(to.name);
+  });
+}
+
+const DRAIN = [
+  'drain',
+  '--ignore-daemonsets',
+  '--delete-emptydir-data',
+  '--force',
+  '--timeout=60s',
+  '--pod-selector=journal.dev/cluster=moved',
+];
+
+const nodesOf = async (subject: Subject): Promise<string[]> =>
+  (await subject.pods()).map(({ spec }) => String(spec?.nodeName));
 
 export function growthCases(theSubject: () => Subject): void {
   test('volumes are expanded at the API, and the status says how far it is', TIMEOUT, async () => {

@@ -109,14 +109,14 @@ export class Subject {
     return runTool(lab, { namespace, cluster, role: 'operator' }, args);
   }
 
-  /** Runs `work` under load from a pod in a zone; judges the history and the pauses. */
+  /** Runs `work` under load from a pod on a node; judges the history and the pauses. */
   async underLoad(
     journal: string,
     work: () => Promise<void>,
-    zone = this.lab.state.nodes[0] ?? '',
+    node = this.lab.state.nodes[0] ?? '',
   ): Promise<Observed> {
     const { lab, namespace, name: cluster } = this;
-    const load = await PodLoad.start(lab, { namespace, cluster, journal, zone });
+    const load = await PodLoad.start(lab, { namespace, cluster, journal, node });
     const from = nowMicros();
     let gap: Gap;
     let history: History;

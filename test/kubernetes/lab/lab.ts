@@ -1,4 +1,5 @@
-// A real Kubernetes of three nodes in three zones on this machine, with the means to hurt it.
+// A real Kubernetes of three nodes in three zones on this machine, with the means to hurt it. A zone
+// may be given more nodes.
 
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -9,13 +10,13 @@ import { freeze, makeGroups } from './cgroups.ts';
 import { attempt, type Ended, type Running, run, until } from './commands.ts';
 import { ControlPlane, type ControlPlaneParts } from './control-plane.ts';
 import { pauseImage, type Say } from './images.ts';
-import { Network } from './network.ts';
+import { Network, numberOf } from './network.ts';
 import { LabNode } from './node.ts';
 import { installPackages } from './packages.ts';
-import { makePki } from './pki.ts';
+import { addNodePki, makePki } from './pki.ts';
 import { Processes } from './processes.ts';
-import { type LabState, newState, removeLab, removeStale } from './state.ts';
-import { storageClass, volumesOf } from './volumes.ts';
+import { changeNodes, type LabState, newState, removeLab, removeStale } from './state.ts';
+import { HOST_LABEL, storageClass, volumesOf } from './volumes.ts';
 
 export interface LabOptions {
   readonly say: Say;
@@ -42,24 +43,23 @@ export const TOOLS = [
 ];
 
 export class Lab {
-  readonly state: LabState;
   readonly network: Network;
   readonly processes: Processes;
-  readonly nodes: readonly LabNode[];
   readonly api: Api;
   readonly controlPlane: ControlPlane;
-  readonly #tools: ReadonlyMap<string, string>;
+  readonly #parts: ControlPlaneParts;
+  #state: LabState;
+  #nodes: readonly LabNode[];
 
   private constructor(state: LabState, tools: ReadonlyMap<string, string>) {
     const { lab, folder, nodes } = state;
-    this.state = state;
-    this.#tools = tools;
+    this.#state = state;
     this.network = new Network(lab, nodes);
     this.processes = new Processes(folder, makeGroups(lab, nodes));
     const { network, processes } = this;
-    const parts: ControlPlaneParts = { folder, tools, network, processes };
-    this.controlPlane = new ControlPlane(parts);
-    this.nodes = nodes.map((name, index) => new LabNode(lab, name, index, parts));
+    this.#parts = { folder, tools, network, processes };
+    this.controlPlane = new ControlPlane(this.#parts);
+    this.#nodes = nodes.map((name) => new LabNode(lab, name, this.#parts));
     this.api = new Api(join(folder, 'api.sock'));
   }
 
@@ -104,6 +104,51 @@ export class Lab {
     await this.ready();
   }
 
+  get state(): LabState {
+    return this.#state;
+  }
+
+  /** The first of each zone, then those that were added. */
+  get nodes(): readonly LabNode[] {
+    return this.#nodes;
+  }
+
+  /** One more node in a zone, with images as the others have them and volumes of its own. */
+  async addNode(zone: string, volumes = 8): Promise<LabNode> {
+    const there = this.nodes.filter((node) => node.zone === zone);
+    const [first] = there;
+    if (first === undefined) throw new Error(`no zone ${zone}; there are: ${ZONES}`);
+    const { lab, folder, nodes } = this.state;
+    const name = `${zone}${Math.max(...there.map((node) => numberOf(node.name))) + 1}`;
+    this.#state = changeNodes(this.state, [...nodes, name]);
+    const node = new LabNode(lab, name, this.#parts);
+    makeGroups(lab, [name]);
+    await Promise.all([this.network.add(name), addNodePki(join(folder, 'pki'), name)]);
+    await node.startRuntime();
+    await node.importImagesOf(first);
+    node.startKubelet();
+    node.startProxy();
+    this.#nodes = [...this.nodes, node];
+    await this.apply(...volumesOf(node, volumes, VOLUME_SIZE));
+    await this.ready();
+    return node;
+  }
+
+  /** Ends a node that was added, for good: its volumes go with it. */
+  async removeNode(name: string): Promise<void> {
+    const node = this.node(name);
+    if (numberOf(name) === 1) throw new Error(`node ${name} stays: it is the first of its zone`);
+    await node.remove();
+    this.#nodes = this.nodes.filter((other) => other !== node);
+    this.#state = changeNodes(
+      this.state,
+      this.state.nodes.filter((other) => other !== name),
+    );
+    await this.kubectl(['delete', 'node', `node-${name}`, '--wait=false']);
+    const ours = `--selector=${HOST_LABEL}=node-${name}`;
+    await this.kubectl(['delete', 'persistentvolumes', ours, '--wait=false']);
+  }
+
   /** Waits until every node says that it is ready. */
   async ready(): Promise<void> {
     await until('all nodes are ready', READY_MILLIS_MAX, async () => {
@@ -118,14 +163,15 @@ export class Lab {
   }
 
   tool(name: string): string {
-    const path = this.#tools.get(name);
+    const path = this.#parts.tools.get(name);
     if (path === undefined) throw new Error(`the program ${name} was not built`);
     return path;
   }
 
-  node(zone: string): LabNode {
-    const found = this.nodes.find(({ name }) => name === zone);
-    if (found === undefined) throw new Error(`no zone ${zone}; there are: ${this.state.nodes}`);
+  /** The first node of a zone has the zone's name. */
+  node(name: string): LabNode {
+    const found = this.nodes.find((node) => node.name === name);
+    if (found === undefined) throw new Error(`no node ${name}; there are: ${this.state.nodes}`);
     return found;
   }
 

@@ -8,6 +8,7 @@
 //   npm run cluster -- helm list -A             Helm, at its charts
 //   npm run cluster -- in COMMAND…              runs a command in its network
 //   npm run cluster -- cut|heal ZONE            pulls a zone's cable, puts it back
+//   npm run cluster -- add-node ZONE            one more node in a zone; remove-node NAME ends it
 //   npm run cluster -- stop-api | start-api     the API server and its etcd
 //   npm run cluster -- pause|resume POD [NAMESPACE]
 //   npm run cluster -- list                     what there is
@@ -129,6 +130,10 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
       return (await open()).network.cut(needed(first, 'the zone'));
     case 'heal':
       return (await open()).network.heal(needed(first, 'the zone'));
+    case 'add-node':
+      return say(`node-${(await (await open()).addNode(needed(first, 'the zone'))).name} is ready`);
+    case 'remove-node':
+      return (await open()).removeNode(needed(first, 'the name').replace(/^node-/, ''));
     case 'stop-api':
       return (await open()).controlPlane.stopApi();
     case 'start-api':
@@ -138,7 +143,9 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
       return (await open()).pause(second, needed(first, 'the pod'), verb === 'pause');
     default:
       say('up [bare] | down | list | prepare | renew | kubectl … | helm … | in … | cut ZONE |');
-      say('heal ZONE | stop-api | start-api | pause POD [NAMESPACE] | resume POD [NAMESPACE]');
+      say(
+        'heal ZONE | add-node ZONE | remove-node NAME | stop-api | start-api | pause POD [NAMESPACE] | resume POD [NAMESPACE]',
+      );
       process.exitCode = 2;
   }
 }

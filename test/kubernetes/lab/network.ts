@@ -3,6 +3,8 @@
 //   jl-ID      br0 10.99.0.1: API server, DNS, the tests' clients
 //   jl-ID-a …  eth0 10.99.0.11 …, joined by a cable to br0; pods have 10.98.1.0/24 …
 //
+// A node is called by its zone, one letter, and its number in it where it is not the first: b, b2.
+//
 // No packet leaves these namespaces, so two labs may use the same addresses side by side.
 
 import { existsSync } from 'node:fs';
@@ -13,12 +15,21 @@ export const SERVICES = '10.97.0.0/20';
 export const KUBERNETES_SERVICE = '10.97.0.1';
 export const PODS = '10.98.0.0/16';
 
-export const nodeAddress = (index: number): string => `10.99.0.${11 + index}`;
-export const podRange = (index: number): string => `10.98.${1 + index}.0/24`;
+/** Zones are the letters a, b and c. */
+const ZONES_MAX = 3;
+
+export const zoneOf = (node: string): string => node.slice(0, 1);
+export const numberOf = (node: string): number => Number(node.slice(1) || '1');
+/** The place of a node among all that there could be: the same whoever came and left meanwhile. */
+const placeOf = (node: string): number =>
+  (numberOf(node) - 1) * ZONES_MAX + node.charCodeAt(0) - 'a'.charCodeAt(0);
+
+export const nodeAddress = (node: string): string => `10.99.0.${11 + placeOf(node)}`;
+export const podRange = (node: string): string => `10.98.${1 + placeOf(node)}.0/24`;
 
 export class Network {
   readonly #lab: string;
-  readonly #nodes: readonly string[];
+  #nodes: readonly string[];
 
   constructor(lab: string, nodes: readonly string[]) {
     this.#lab = lab;
@@ -38,25 +49,44 @@ export class Network {
     await ip(...ns, 'addr', 'add', `${API_ADDRESS}/24`, 'dev', 'br0');
     await ip(...ns, 'link', 'set', 'br0', 'up');
     await this.#forward(undefined);
-    for (const [index, node] of this.#nodes.entries()) await this.#addNode(node, index);
+    for (const node of this.#nodes) await this.#join(node);
   }
 
-  async #addNode(node: string, index: number): Promise<void> {
+  /** Joins one more node to those that are there. */
+  async add(node: string): Promise<void> {
+    const before = this.#nodes;
+    this.#nodes = [...before, node];
+    await this.#join(node);
+    for (const other of before) await this.#route(other, node);
+  }
+
+  /** What is left of a node that has ended. */
+  async remove(node: string): Promise<void> {
+    this.#nodes = this.#nodes.filter((other) => other !== node);
+    for (const other of [undefined, ...this.#nodes]) {
+      await ip('-n', this.#name(other), 'route', 'delete', podRange(node));
+    }
+    await ip('netns', 'delete', this.#name(node));
+  }
+
+  async #join(node: string): Promise<void> {
     const name = this.#name(node);
     await ip('netns', 'add', name);
     const cable = ['-n', this.#lab, 'link', 'add', cableOf(node), 'type', 'veth'];
     await ip(...cable, 'peer', 'name', 'eth0', 'netns', name);
     await ip('-n', this.#lab, 'link', 'set', cableOf(node), 'master', 'br0', 'up');
     await ip('-n', name, 'link', 'set', 'lo', 'up');
-    await ip('-n', name, 'addr', 'add', `${nodeAddress(index)}/24`, 'dev', 'eth0');
+    await ip('-n', name, 'addr', 'add', `${nodeAddress(node)}/24`, 'dev', 'eth0');
     await ip('-n', name, 'link', 'set', 'eth0', 'up');
     await ip('-n', name, 'route', 'add', 'default', 'via', API_ADDRESS);
     await this.#forward(node);
-    await ip('-n', this.#lab, 'route', 'add', podRange(index), 'via', nodeAddress(index));
-    for (const other of this.#nodes.keys()) {
-      if (other === index) continue;
-      await ip('-n', name, 'route', 'add', podRange(other), 'via', nodeAddress(other));
-    }
+    await this.#route(undefined, node);
+    for (const other of this.#nodes) if (other !== node) await this.#route(node, other);
+  }
+
+  /** Leads what a node, or the switch, sends to pods of another one to that one. */
+  async #route(at: string | undefined, to: string): Promise<void> {
+    await ip('-n', this.#name(at), 'route', 'add', podRange(to), 'via', nodeAddress(to));
   }
 
   async #forward(node: string | undefined): Promise<void> {
@@ -73,8 +103,7 @@ export class Network {
    * The packets are dropped where they leave.
    */
   async cutOneWay(from: string, to: string): Promise<void> {
-    const index = this.#nodes.indexOf(to);
-    const there = `ip daddr { ${nodeAddress(index)}, ${podRange(index)} } drop`;
+    const there = `ip daddr { ${nodeAddress(to)}, ${podRange(to)} } drop`;
     const hook = (name: string): string =>
       `chain ${name} { type filter hook ${name} priority -300; ${there}; }`;
     const table = `table ip cut-${to} {\n${hook('output')}\n${hook('forward')}\n}`;

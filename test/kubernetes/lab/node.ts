@@ -1,11 +1,11 @@
 // One node of the lab: a mount namespace over its network namespace, containerd, kubelet, proxy.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pidsOf, signal } from './cgroups.ts';
 import { run, until } from './commands.ts';
 import type { ControlPlaneParts } from './control-plane.ts';
-import { API_ADDRESS, nodeAddress, PODS, podRange } from './network.ts';
+import { API_ADDRESS, nodeAddress, PODS, podRange, zoneOf } from './network.ts';
 
 const READY_MILLIS_MAX = 60_000;
 
@@ -15,18 +15,21 @@ const READY_MILLIS_MAX = 60_000;
  */
 const OWN = ['/run/netns', '/run/containerd', '/var/lib/cni', '/var/log/containers'];
 
+/** What runs on it, in the order in which it ends. */
+const PROGRAMS = ['kubelet', 'kube-proxy', 'containerd'];
+
 export class LabNode {
   readonly name: string;
+  readonly zone: string;
   readonly address: string;
-  readonly #index: number;
   readonly #lab: string;
   readonly #parts: ControlPlaneParts;
 
-  /** `name` is the last letter of the node's, of its zone and of its namespace alike. */
-  constructor(lab: string, name: string, index: number, parts: ControlPlaneParts) {
+  /** Kubernetes knows it as `node-` and its name. */
+  constructor(lab: string, name: string, parts: ControlPlaneParts) {
     this.name = name;
-    this.address = nodeAddress(index);
-    this.#index = index;
+    this.zone = zoneOf(name);
+    this.address = nodeAddress(name);
     this.#lab = lab;
     this.#parts = parts;
   }
@@ -98,9 +101,23 @@ export class LabNode {
     await this.ctr('images', 'import', '--snapshotter', 'overlayfs', archive);
   }
 
+  /** Brings all images that another node has, under the names that they have there. */
+  async importImagesOf(other: LabNode): Promise<void> {
+    const names = (await other.ctr('images', 'list', '--quiet'))
+      .split('\n')
+      .filter((name) => name !== '' && !name.startsWith('sha256:'));
+    const archive = this.#file('images.tar');
+    try {
+      await other.ctr('images', 'export', archive, ...names);
+      await this.importImage(archive);
+    } finally {
+      rmSync(archive, { force: true });
+    }
+  }
+
   startKubelet(): void {
     this.#write('kubelet.json', JSON.stringify(this.#kubeletSettings(), null, 1));
-    const zone = `topology.kubernetes.io/zone=${this.name}`;
+    const zone = `topology.kubernetes.io/zone=${this.zone}`;
     this.#startTool('kubelet', [
       `--config=${this.#file('kubelet.json')}`,
       `--kubeconfig=${this.#pki(`node-${this.name}.conf`)}`,
@@ -125,7 +142,7 @@ export class LabNode {
   async powerOff(): Promise<void> {
     const { processes, network } = this.#parts;
     await network.cut(this.name);
-    for (const name of ['kubelet', 'kube-proxy', 'containerd']) {
+    for (const name of PROGRAMS) {
       await processes.stop(this.#process(name), 'SIGKILL');
     }
     const containers = pidsOf(`${this.#lab}/${this.name}`);
@@ -134,6 +151,14 @@ export class LabNode {
       wordsOf(pid).includes(this.#socket),
     );
     for (const pid of [...shims, ...containers]) signal(pid, 'SIGKILL');
+  }
+
+  /** Ends it for good, with its mounts and its disks. */
+  async remove(): Promise<void> {
+    await this.powerOff();
+    await this.#parts.processes.stop(this.#process('holder'), 'SIGKILL');
+    await this.#parts.network.remove(this.name);
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
 
   async powerOn(): Promise<void> {
@@ -145,7 +170,7 @@ export class LabNode {
 
   /** Throws what a process of the node said where one has ended. */
   check(): void {
-    for (const name of ['containerd', 'kubelet', 'kube-proxy']) {
+    for (const name of PROGRAMS) {
       this.#parts.processes.check(this.#process(name));
     }
   }
@@ -184,7 +209,7 @@ export class LabNode {
     const ipam = {
       type: 'host-local',
       dataDir: this.#file('ipam'),
-      ranges: [[{ subnet: podRange(this.#index) }]],
+      ranges: [[{ subnet: podRange(this.name) }]],
       routes: [{ dst: '0.0.0.0/0' }],
     };
     const bridge = { type: 'bridge', bridge: 'cni0', isGateway: true, hairpinMode: true, ipam };

@@ -1,8 +1,8 @@
 // The certificates of one lab's Kubernetes, and a file for each of its users to log in with.
 
 import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { randomBytes, webcrypto } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 import { API_ADDRESS, KUBERNETES_SERVICE, nodeAddress } from './network.ts';
@@ -22,7 +22,7 @@ interface Subject {
 const provider = new x509.CryptoProvider();
 provider.set(webcrypto);
 
-/** Writes ca.crt, sa.key, sa.pub, and NAME.crt, NAME.key and NAME.conf of every user. */
+/** Writes ca.crt, ca.key, sa.key, sa.pub, and NAME.crt, NAME.key and NAME.conf of every user. */
 export async function makePki(folder: string, nodes: readonly string[]): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const keys = await newKeys();
@@ -38,43 +38,61 @@ export async function makePki(folder: string, nodes: readonly string[]): Promise
     webcrypto,
   );
   writeFileSync(join(folder, 'ca.crt'), root.toString('pem'));
+  writeFileSync(join(folder, 'ca.key'), await privatePem(keys), { mode: 0o600 });
   const accounts = await newKeys();
   writeFileSync(join(folder, 'sa.key'), await privatePem(accounts));
   writeFileSync(join(folder, 'sa.pub'), await publicPem(accounts));
-  let serial = 1;
-  for (const [user, subject] of Object.entries(subjects(nodes))) {
-    serial += 1;
-    const number = serial.toString(16).padStart(4, '0');
-    await issue(folder, user, subject, keys.privateKey, number);
-    const login = kubeconfig(user);
-    writeFileSync(join(folder, `${user}.conf`), login, { mode: 0o600 });
+  for (const [user, subject] of Object.entries({ ...SUBJECTS, ...subjectsOf(nodes) })) {
+    await enter(folder, user, subject, keys.privateKey);
   }
 }
 
-function subjects(nodes: readonly string[]): Readonly<Record<string, Subject>> {
-  const addresses = [API_ADDRESS, '127.0.0.1', KUBERNETES_SERVICE];
-  const service = ['kubernetes.default.svc', 'kubernetes.default', 'kubernetes'];
-  const ofNodes = nodes.map((node, index): [string, Subject] => {
-    const own = { addresses: [nodeAddress(index)], names: [`node-${node}`] };
-    return [`node-${node}`, { name: `system:node:node-${node}`, group: 'system:nodes', ...own }];
-  });
-  return {
-    api: { name: 'kube-apiserver', addresses, names: service },
-    admin: { name: 'admin', group: 'system:masters' },
-    dns: { name: 'dns', group: 'system:masters' },
-    'controller-manager': { name: 'system:kube-controller-manager' },
-    scheduler: { name: 'system:kube-scheduler' },
-    proxy: { name: 'system:kube-proxy' },
-    ...Object.fromEntries(ofNodes),
-  };
+/** The same for one more node. */
+export async function addNodePki(folder: string, node: string): Promise<void> {
+  const text = readFileSync(join(folder, 'ca.key'), 'utf8').replace(/-----[^-]+-----|\s/g, '');
+  const der = Buffer.from(text, 'base64');
+  const key = await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign']);
+  for (const [user, subject] of Object.entries(subjectsOf([node]))) {
+    await enter(folder, user, subject, key);
+  }
 }
+
+async function enter(
+  folder: string,
+  user: string,
+  subject: Subject,
+  signingKey: webcrypto.CryptoKey,
+): Promise<void> {
+  await issue(folder, user, subject, signingKey);
+  writeFileSync(join(folder, `${user}.conf`), kubeconfig(user), { mode: 0o600 });
+}
+
+const SUBJECTS: Readonly<Record<string, Subject>> = {
+  api: {
+    name: 'kube-apiserver',
+    addresses: [API_ADDRESS, '127.0.0.1', KUBERNETES_SERVICE],
+    names: ['kubernetes.default.svc', 'kubernetes.default', 'kubernetes'],
+  },
+  admin: { name: 'admin', group: 'system:masters' },
+  dns: { name: 'dns', group: 'system:masters' },
+  'controller-manager': { name: 'system:kube-controller-manager' },
+  scheduler: { name: 'system:kube-scheduler' },
+  proxy: { name: 'system:kube-proxy' },
+};
+
+const subjectsOf = (nodes: readonly string[]): Readonly<Record<string, Subject>> =>
+  Object.fromEntries(
+    nodes.map((node): [string, Subject] => {
+      const own = { addresses: [nodeAddress(node)], names: [`node-${node}`] };
+      return [`node-${node}`, { name: `system:node:node-${node}`, group: 'system:nodes', ...own }];
+    }),
+  );
 
 async function issue(
   folder: string,
   user: string,
   { name, group, addresses = [], names = [] }: Subject,
   signingKey: webcrypto.CryptoKey,
-  serialNumber: string,
 ): Promise<void> {
   const own = await newKeys();
   const alternatives = [
@@ -85,7 +103,7 @@ async function issue(
     {
       subject: [...(group === undefined ? [] : [{ O: [group] }]), { CN: [name] }],
       issuer: 'CN=lab',
-      serialNumber,
+      serialNumber: `01${randomBytes(15).toString('hex')}`,
       publicKey: own.publicKey,
       signingKey,
       signingAlgorithm: ALGORITHM,

@@ -1,7 +1,15 @@
 // Where labs keep themselves, whose they are, and the removal of those that nobody owns any more.
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { record } from './api.ts';
@@ -31,6 +39,15 @@ export function newState(nodes: readonly string[], kept: boolean): LabState {
   const state = { lab: `jl-${id}`, folder, nodes, owner, boot: bootId() };
   mkdirSync(folder, { mode: 0o755 });
   writeFileSync(join(folder, 'lab.json'), JSON.stringify(state));
+  return state;
+}
+
+/** With other nodes: written before they are made and after they are gone, so that none is left. */
+export function changeNodes(before: LabState, nodes: readonly string[]): LabState {
+  const state = { ...before, nodes };
+  const path = join(state.folder, 'lab.json');
+  writeFileSync(`${path}.made`, JSON.stringify(state));
+  renameSync(`${path}.made`, path);
   return state;
 }
 

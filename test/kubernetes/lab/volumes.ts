@@ -10,6 +10,7 @@ import { run } from './commands.ts';
 import type { LabNode } from './node.ts';
 
 export const STORAGE_CLASS = 'zonal';
+export const HOST_LABEL = 'kubernetes.io/hostname';
 
 export const storageClass = {
   apiVersion: 'storage.k8s.io/v1',
@@ -66,12 +67,15 @@ function volume(
   size: string,
   className: string = STORAGE_CLASS,
 ): unknown {
-  const zone = { key: 'topology.kubernetes.io/zone', operator: 'In', values: [node.name] };
-  const host = { key: 'kubernetes.io/hostname', operator: 'In', values: [`node-${node.name}`] };
+  const zone = { key: 'topology.kubernetes.io/zone', operator: 'In', values: [node.zone] };
+  const host = { key: HOST_LABEL, operator: 'In', values: [`node-${node.name}`] };
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolume',
-    metadata: { name, labels: { 'topology.kubernetes.io/zone': node.name } },
+    metadata: {
+      name,
+      labels: { 'topology.kubernetes.io/zone': node.zone, [HOST_LABEL]: `node-${node.name}` },
+    },
     spec: {
       capacity: { storage: size },
       accessModes: ['ReadWriteOnce'],

@@ -9,6 +9,7 @@ import { record } from '../lab/api.ts';
 import { until } from '../lab/commands.ts';
 import { PROJECT_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
+import { HOST_LABEL } from '../lab/volumes.ts';
 
 const START_MILLIS_MAX = 60_000;
 const END_MILLIS_MAX = 120_000;
@@ -19,8 +20,8 @@ export interface LoadOptions {
   /** Name of the JournalCluster, which is that of its Service. */
   readonly cluster: string;
   readonly journal: string;
-  /** Where the pod runs: a zone that the test leaves alone. */
-  readonly zone: string;
+  /** Name of the node that the pod runs on: one that the test leaves alone. */
+  readonly node: string;
   readonly writers?: number;
   readonly subscribers?: number;
 }
@@ -56,10 +57,10 @@ export class PodLoad {
   static async start(lab: Lab, options: LoadOptions): Promise<PodLoad> {
     const load = new PodLoad(lab, options);
     await lab.apply(...load.#objects());
-    const { namespace, zone } = options;
+    const { namespace, node } = options;
     const { metadata } = await lab.pod(namespace, load.#name);
     const volume = 'volumes/kubernetes.io~empty-dir/out';
-    load.#out = join(lab.node(zone).folder, 'kubelet', 'pods', metadata.uid ?? '', volume);
+    load.#out = join(lab.node(node).folder, 'kubelet', 'pods', metadata.uid ?? '', volume);
     await until(`the load ${load.#name} appends`, START_MILLIS_MAX, async () => {
       load.#complain();
       return load.acknowledged().length > 10 ? true : undefined;
@@ -68,7 +69,7 @@ export class PodLoad {
   }
 
   #objects(): readonly unknown[] {
-    const { namespace, cluster, zone, writers = 4, subscribers = 2 } = this.#options;
+    const { namespace, cluster, node, writers = 4, subscribers = 2 } = this.#options;
     const program = readFileSync(join(import.meta.dirname, 'main.ts'), 'utf8');
     const metadata = { name: this.#name, namespace };
     const settings = {
@@ -102,7 +103,7 @@ export class PodLoad {
         kind: 'Pod',
         metadata,
         spec: {
-          nodeSelector: { 'topology.kubernetes.io/zone': zone },
+          nodeSelector: { [HOST_LABEL]: `node-${node}` },
           automountServiceAccountToken: false,
           restartPolicy: 'Never',
           terminationGracePeriodSeconds: 1,
