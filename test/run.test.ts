@@ -81,6 +81,15 @@ test('`npm test -- TIER`, which comes as `all TIER`, runs that tier alone', () =
   });
 });
 
+test('a tier beside another one counts as well, whether it passes or fails', () => {
+  const soak = "process.stdout.write('1 passed, 0 failed\\n');\n";
+  const files = { 'bench/soak/main.ts': soak, 'test/foreign/one.test.ts': passing };
+  const tiers = ['soak', 'foreign'];
+  assert.deepEqual(run(tiers, files), { code: 0, last: '3 passed, 0 failed, 0 skipped' });
+  const bad = { ...files, 'test/foreign/two.test.ts': failing };
+  assert.deepEqual(run(tiers, bad), { code: 1, last: '4 passed, 1 failed, 0 skipped' });
+});
+
 test('a name that is no tier is refused', () => {
   assert.equal(run(['crush'], {}).code, 2);
 });

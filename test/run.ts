@@ -1,4 +1,5 @@
-// Runs the tests tier by tier, from cheap to dear, and ends with one line that sums them up.
+// Runs the tests tier by tier, from cheap to dear, and ends with one line that sums them up. Tiers
+// that wait more than they work run beside another one.
 //
 //   node test/run.ts [all | TIER…]
 //
@@ -26,21 +27,24 @@ const DRAIN_SECONDS = 2;
 
 const none: Counts = { passed: 0, failed: 0, skipped: [] };
 const inCi = process.env.CI === 'true';
-let running: ChildProcess | undefined;
+const running = new Set<ChildProcess>();
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+/** Where a tier writes: straight to the terminal, or to what is shown once the tier has ended. */
+type Out = (text: string) => void;
+const show: Out = (text) => void process.stdout.write(text);
+const say = (line: string, out: Out = show): void => out(`${line}\n`);
 
 /** Runs a command in a process group of its own, so that nothing it started outlives it. */
-function execute(command: readonly string[], until: number): Promise<Ending> {
+function execute(command: readonly string[], until: number, out: Out): Promise<Ending> {
   const [file = '', ...args] = command;
   const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit'];
   const env = process.stdout.isTTY ? { ...process.env, FORCE_COLOR: '1' } : process.env;
   const child = spawn(file, args, { cwd: root, env, detached: true, stdio });
-  running = child;
+  running.add(child);
   let output = '';
   let timedOut = false;
   child.stdout.on('data', (piece: Buffer) => {
-    process.stdout.write(piece);
+    out(piece.toString('utf8'));
     output = (output + piece.toString('utf8')).slice(-4096);
   });
   const timer = setTimeout(() => {
@@ -54,10 +58,11 @@ function execute(command: readonly string[], until: number): Promise<Ending> {
     const end = (): void => {
       clearTimeout(timer);
       clearTimeout(drain);
+      running.delete(child);
       resolve({ code, output, timedOut });
     };
     child.on('error', (error) => {
-      say(`${file}: ${error.message}`);
+      say(`${file}: ${error.message}`, out);
       end();
     });
     child.on('exit', (exitCode) => {
@@ -79,8 +84,12 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-async function runProgram(command: readonly string[], until: number): Promise<[Counts, Ending]> {
-  const ending = await execute(command, until);
+async function runProgram(
+  command: readonly string[],
+  until: number,
+  out: Out,
+): Promise<[Counts, Ending]> {
+  const ending = await execute(command, until, out);
   const own = /^(\d+) passed, (\d+) failed/m.exec(ending.output);
   const failed = Number(own?.[2] ?? 0);
   const passed = own === null ? Number(ending.code === 0) : Number(own[1]);
@@ -93,6 +102,7 @@ async function runProgram(command: readonly string[], until: number): Promise<[C
 async function runTests(
   { files, fileMinutesMax = TEST_MINUTES_MAX, filesAtOnce = 2 }: Extract<Step, { kind: 'tests' }>,
   until: number,
+  out: Out,
 ): Promise<[Counts, Ending]> {
   const folder = mkdtempSync(join(tmpdir(), 'journal-tests-'));
   const tap = join(folder, 'tap');
@@ -101,7 +111,7 @@ async function runTests(
   command.push('--test-reporter=spec', '--test-reporter-destination=stdout');
   command.push('--test-reporter=tap', `--test-reporter-destination=${tap}`);
   try {
-    const ending = await execute([...command, ...files], until);
+    const ending = await execute([...command, ...files], until, out);
     return [readTap(readFileSync(tap, 'utf8'), ending), ending];
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -123,17 +133,17 @@ function readTap(tap: string, ending: Ending): Counts {
   };
 }
 
-async function runTier(tier: Tier, steps: readonly Step[]): Promise<Counts> {
-  say(
-    `\n=== ${tier.name}: ${tier.about} (installs ${tier.installs}; ${tier.minutesMax} min at most)`,
-  );
+async function runTier(tier: Tier, steps: readonly Step[], out: Out): Promise<Counts> {
+  const { name, about, installs, minutesMax } = tier;
+  say(`\n=== ${name}: ${about} (installs ${installs}; ${minutesMax} min at most)`, out);
   const begun = Date.now();
-  const until = begun + tier.minutesMax * 60_000;
+  const until = begun + minutesMax * 60_000;
   let total = none;
   for (const step of steps) {
-    say(`--- ${step.name}`);
+    say(`--- ${step.name}`, out);
     const stepBegun = Date.now();
-    const run = step.kind === 'tests' ? runTests(step, until) : runProgram(step.command, until);
+    const isProgram = step.kind === 'program';
+    const run = isProgram ? runProgram(step.command, until, out) : runTests(step, until, out);
     const [counts, ending] = await run;
     total = add(total, counts);
     const seconds = ((Date.now() - stepBegun) / 1000).toFixed(1);
@@ -142,14 +152,44 @@ async function runTier(tier: Tier, steps: readonly Step[]): Promise<Counts> {
       : counts.failed > 0
         ? 'FAILED'
         : 'ok';
-    say(`--- ${step.name}: ${outcome} (${seconds} s)`);
+    say(`--- ${step.name}: ${outcome} (${seconds} s)`, out);
   }
   if (total.passed + total.failed === 0) {
-    say(`${tier.name} ran no test, which counts as a failure.`);
+    say(`${name} ran no test, which counts as a failure.`, out);
     total = { ...total, failed: 1 };
   }
-  for (const line of total.skipped) say(`skipped: ${line}`);
-  say(`=== ${tier.name}: ${summary(total)} (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
+  for (const line of total.skipped) say(`skipped: ${line}`, out);
+  say(`=== ${name}: ${summary(total)} (${((Date.now() - begun) / 1000).toFixed(1)} s)`, out);
+  return total;
+}
+
+type Planned = readonly [Tier, readonly Step[]];
+
+/** One tier after another; each with those that may run beside it, shown when they have ended. */
+async function runAll(plan: readonly Planned[]): Promise<Counts> {
+  const main = plan.filter(([{ beside }]) => !plan.some(([{ name }]) => name === beside));
+  let total = none;
+  for (const [tier, steps] of main) {
+    const others = plan.filter(([{ beside }]) => beside === tier.name);
+    if (others.length > 0) {
+      say(`\nBeside the next, shown when it has ended: ${others.map(([{ name }]) => name)}.`);
+    }
+    const counts = await Promise.all([runTier(tier, steps, show), runBehind(others)]);
+    total = counts.reduce(add, total);
+  }
+  return total;
+}
+
+async function runBehind(plan: readonly Planned[]): Promise<Counts> {
+  let total = none;
+  for (const [tier, steps] of plan) {
+    let shown = '';
+    const keep: Out = (text) => {
+      shown += text;
+    };
+    total = add(total, await runTier(tier, steps, keep));
+    show(shown);
+  }
   return total;
 }
 
@@ -163,7 +203,7 @@ const summary = ({ passed, failed, skipped }: Counts): string =>
   `${passed} passed, ${failed} failed, ${skipped.length} skipped`;
 
 /** The tiers that the arguments name, with their steps; undefined, and said, if there is none. */
-function chosen(given: readonly string[]): (readonly [Tier, readonly Step[]])[] | undefined {
+function chosen(given: readonly string[]): readonly Planned[] | undefined {
   // `npm test -- sim` comes as `all sim`.
   const names = given[0] === 'all' ? given.slice(1) : given;
   if (names.length === 0) {
@@ -172,7 +212,7 @@ function chosen(given: readonly string[]): (readonly [Tier, readonly Step[]])[] 
     if (absent.length > 0) say(`Nothing is there yet to run for: ${absent.join(', ')}.`);
     return all.filter(([, steps]) => steps.length > 0);
   }
-  const found: (readonly [Tier, readonly Step[]])[] = [];
+  const found: Planned[] = [];
   for (const name of names) {
     const tier = [...tiers, ...asked].find((candidate) => candidate.name === name);
     if (tier === undefined) {
@@ -187,15 +227,14 @@ function chosen(given: readonly string[]): (readonly [Tier, readonly Step[]])[] 
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
-    if (running !== undefined) killGroup(running, 'SIGKILL');
+    for (const child of running) killGroup(child, 'SIGKILL');
     process.exit(1);
   });
 }
 
 const plan = chosen(process.argv.slice(2));
 if (plan === undefined) process.exit(2);
-let total = none;
-for (const [tier, steps] of plan) total = add(total, await runTier(tier, steps));
+let total = await runAll(plan);
 if (inCi && total.skipped.length > 0) {
   say(`\nCI=true, so the ${total.skipped.length} skipped above count as failed.`);
   total = { ...total, failed: total.failed + total.skipped.length, skipped: [] };

@@ -24,6 +24,8 @@ export type Tier = {
   /** What it installs or builds before its tests, said to the user before it happens. */
   readonly installs: string;
   readonly minutesMax: number;
+  /** The tier beside which it runs where both do: together they keep two processors busy. */
+  readonly beside?: string;
   /** Empty when the part of the house that it tests is not there. */
   readonly steps: () => readonly Step[];
 };
@@ -129,6 +131,7 @@ export const tiers: readonly Tier[] = [
     about: 'a real disk cut off at every write and sync',
     installs: 'nothing',
     minutesMax: 10,
+    beside: 'kubernetes',
     steps: () => tests('crash points', 'test/crash/**/*.test.ts'),
   },
   {
@@ -140,6 +143,7 @@ export const tiers: readonly Tier[] = [
       tests('processes', 'test/processes/!(steady).test.ts').map((step) => ({
         ...step,
         fileMinutesMax: 8,
+        filesAtOnce: 3,
       })),
   },
   {
@@ -158,6 +162,7 @@ export const tiers: readonly Tier[] = [
     about: 'the console in a real browser, on a cluster of processes',
     installs: 'chromium-headless-shell of Debian by apt-get, where it lacks and root runs this',
     minutesMax: 10,
+    beside: 'soak',
     steps: () => [
       program('the browser is made ready', process.execPath, 'test/browser/prepare.ts'),
       ...tests('browser', 'test/browser/*.test.ts'),
@@ -170,6 +175,7 @@ export const tiers: readonly Tier[] = [
       'gRPC for Python from PyPI and the packed client, in temporary folders; Porcupine built ' +
       'from Go modules into ~/.cache/journal',
     minutesMax: 15,
+    beside: 'soak',
     steps: () => tests('foreign clients', 'test/foreign/**/*.test.ts'),
   },
   {
