@@ -85,7 +85,8 @@ export function aboveFloor(site: Pick<Site, 'state' | 'floor' | 'record'>): bool
   const { state, floor } = site;
   if (state === null || isDamaged(state)) return false;
   if (floor === null) return true;
-  if ((state.record?.epoch ?? 0) > floor.epoch) return true;
+  const since = state.record?.epoch ?? 0;
+  if (since !== floor.epoch) return since > floor.epoch;
   if (state.shape.baseLsn > floor.lsn) return true;
   return state.durableLsn >= floor.lsn && epochAt(state.shape, floor.lsn) === floor.entryEpoch;
 }
