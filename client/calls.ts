@@ -8,7 +8,16 @@ import { head } from '../protocol/configuration.ts';
 import type { JournalError } from '../protocol/errors.ts';
 import { type Micros, micros } from '../protocol/types.ts';
 import { withOutcome } from './appends.ts';
-import { answered, candidates, failed, learn, type Preference, type Routing } from './routing.ts';
+import {
+  answered,
+  candidates,
+  doubtful,
+  failed,
+  isFront,
+  learn,
+  type Preference,
+  type Routing,
+} from './routing.ts';
 import { asJournalError, backOff, type Deadline, moreTelling } from './waiting.ts';
 
 /** What a client is made of: the seams, and what it believes. */
@@ -114,7 +123,7 @@ export function noteRefusal(
   error: JournalError,
   journal: string | null,
 ): boolean {
-  const { routing, clock } = world;
+  const { routing, clock, network } = world;
   if (learn(routing, error.details.configuration)) return true;
   const silent = error.code === 'UNAVAILABLE' || error.code === 'DEADLINE_EXCEEDED';
   // It says that it is not the head, but not who is: somebody else may know.
@@ -124,5 +133,9 @@ export function noteRefusal(
     known !== undefined &&
     head(known)?.address === address;
   if (silent || deposed) failed(routing, address, clock.now());
+  // A connection stays with one of those behind it: who cannot help would be asked for ever.
+  if (silent && isFront(routing, address) && doubtful(routing, address, clock.now())) {
+    network.forget(address);
+  }
   return false;
 }

@@ -11,6 +11,7 @@ import {
   failed,
   headAddress,
   hear,
+  isFront,
   learn,
   openRouting,
 } from './routing.ts';
@@ -117,6 +118,13 @@ test('members that are slow to fail do not keep the endpoint from being asked', 
     answered(routing, 'a:1');
     assert.ok(!doubtful(routing, 'a:1', at));
   }
+});
+
+test('an endpoint that no replica is called by may have several behind it', () => {
+  const routing = openRouting(['x:1', 'a:1'], null);
+  learn(routing, configuration(1, 'ab'));
+  const fronts = ['x:1', 'a:1', 'b:1'].filter((address) => isFront(routing, address));
+  assert.deepEqual(fronts, ['x:1']);
 });
 
 test('when all failed, the one that was quiet longest is asked first', () => {

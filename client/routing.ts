@@ -96,6 +96,13 @@ export function doubtful({ health }: Routing, address: string, now: Micros): boo
   return failures > 1 && now < until + DOUBT_MICROS;
 }
 
+/**
+ * Whether several replicas may be behind an address, as behind a Service: the user gave it, and no
+ * replica calls itself so.
+ */
+export const isFront = ({ endpoints, others }: Routing, address: string): boolean =>
+  endpoints.includes(address) && !others.has(address);
+
 /** Where appends of the journal go; undefined where nobody knows yet, or it just failed. */
 export function headAddress(routing: Routing, journal: string, now: Micros): string | undefined {
   const configuration = routing.configurations.get(journal);

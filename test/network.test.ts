@@ -34,6 +34,22 @@ async function open(): Promise<NetworkPair> {
 
 networkContract('gRPC', open);
 
+test('not every new connection to a name of three addresses begins with the first', async () => {
+  const pair = await open();
+  const answers = ['one', 'two', 'three'].map((word) => unary(ASK, async () => word));
+  const listeners = await Promise.all(
+    answers.map((answer) => pair.server.serve(pair.address, [answer])),
+  );
+  const name = `ipv4:${listeners.map(({ address }) => address).join()}`;
+  const seen = new Set<string>();
+  for (let turn = 0; turn < 64 && seen.size < 2; turn += 1) {
+    seen.add(await pair.caller.call(name, ASK, '', LATER));
+    pair.caller.forget(name);
+  }
+  await pair.close();
+  assert.ok(seen.size >= 2, [...seen].join());
+});
+
 describe('a connection that is cut', () => {
   const ask = unary(ASK, async (_request, { signal }) => {
     await aborted(signal);

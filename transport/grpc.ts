@@ -247,6 +247,10 @@ interface Channel {
   readonly open: Set<Outgoing>;
 }
 
+const ANY_ADDRESS = JSON.stringify({
+  loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }],
+});
+
 function channelOptions(limits: NetworkLimits): ChannelOptions {
   const millis = (value: Micros): number => Math.ceil(value / 1000);
   return {
@@ -262,6 +266,9 @@ function channelOptions(limits: NetworkLimits): ChannelOptions {
     // Who retries is the caller, who knows what may be sent twice.
     'grpc.enable_retries': 0,
     'grpc.service_config_disable_resolution': 1,
+    // A name may have many addresses: not every new connection begins with the first. (grpc-js
+    // 1.14 never swaps the first two, so this needs three; with fewer the resolver's order counts.)
+    'grpc.service_config': ANY_ADDRESS,
     // Processes of a cluster and their clients speak to each other directly.
     'grpc.enable_http_proxy': 0,
     'grpc.use_local_subchannel_pool': 1,
