@@ -53,8 +53,13 @@ export interface JournalClusterSpec {
     readonly schedule: string;
     readonly claimName: string;
     readonly keep?: number;
+    readonly resources?: Resources;
   };
-  readonly restore?: { readonly claimName: string; readonly path: string };
+  readonly restore?: {
+    readonly claimName: string;
+    readonly path: string;
+    readonly resources?: Resources;
+  };
 }
 
 export interface VolumeSpec {
@@ -75,13 +80,16 @@ export interface Affinity {
   readonly podAntiAffinity?: Readonly<Record<string, unknown>>;
 }
 
+/** CPU, memory and more of one process, as in a container of a pod. */
+export interface Resources {
+  readonly requests?: Readonly<Record<string, string>>;
+  readonly limits?: Readonly<Record<string, string>>;
+}
+
 export interface PodTemplate {
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
-  readonly resources?: {
-    readonly requests?: Readonly<Record<string, string>>;
-    readonly limits?: Readonly<Record<string, string>>;
-  };
+  readonly resources?: Resources;
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly affinity?: Affinity;
   readonly tolerations?: readonly Toleration[];
@@ -168,10 +176,12 @@ export type Shape<Type> = [Type] extends [string]
 
 const volume: Shape<VolumeSpec> = { size: 'string', className: 'string' };
 
+const resources: Shape<Resources> = { requests: 'map', limits: 'map' };
+
 const podTemplate: Shape<PodTemplate> = {
   labels: 'map',
   annotations: 'map',
-  resources: { requests: 'map', limits: 'map' },
+  resources,
   nodeSelector: 'map',
   affinity: { nodeAffinity: 'map', podAffinity: 'map', podAntiAffinity: 'map' },
   tolerations: [
@@ -214,8 +224,8 @@ export const SPEC_SHAPE: Shape<JournalClusterSpec> = {
   hibernate: 'boolean',
   deletionPolicy: 'string',
   progressDeadlineSeconds: 'integer',
-  backup: { schedule: 'string', claimName: 'string', keep: 'integer' },
-  restore: { claimName: 'string', path: 'string' },
+  backup: { schedule: 'string', claimName: 'string', keep: 'integer', resources },
+  restore: { claimName: 'string', path: 'string', resources },
 };
 
 const processState: Shape<ProcessState> = {

@@ -7,11 +7,11 @@ import { type KubeObject, pathOf, RESOURCES } from '../../operator/kube/api.ts';
 import { listAt, textAt } from '../../operator/kube/fields.ts';
 import { deleteObject, getObject } from '../../operator/kube/objects.ts';
 import { namesOf } from '../../operator/manifests/common.ts';
-import { containerSecurity } from '../../operator/manifests/pod.ts';
+import { containerSecurity, resourcesOf } from '../../operator/manifests/pod.ts';
 import { RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { micros } from '../../protocol/types.ts';
-import { interruptible } from '../connection.ts';
+import { interruptible } from '../line.ts';
 import { wholeNumber } from '../options.ts';
 import { note, Output, progress } from '../output.ts';
 import { sleep } from '../status.ts';
@@ -160,6 +160,7 @@ function benchPod(cluster: KubeObject, journal: string, flags: BenchFlags): Kube
             ...tls,
             ...(json ? ['--json'] : []),
           ],
+          resources: resourcesOf({}),
           securityContext: containerSecurity,
           volumeMounts: plain ? [] : [{ name: 'tls', mountPath: '/tls', readOnly: true }],
         },

@@ -1,8 +1,8 @@
 // `kubectl journal console`: the page of a cluster, served from this machine.
 
 import type { Command } from 'commander';
-import { interruptible } from '../connection.ts';
 import { portOption, servePage } from '../console/console.ts';
+import { interruptible } from '../line.ts';
 import { clusterOf, kubeCommand, type PlaceFlags, placeOf } from './place.ts';
 import { reached } from './reach.ts';
 

@@ -6,7 +6,7 @@ import { type Command, Option } from 'commander';
 import type { KubeObject } from '../../operator/kube/api.ts';
 import { labelsOf } from '../../operator/kube/fields.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL } from '../../operator/manifests/common.ts';
-import { interruptible } from '../connection.ts';
+import { interruptible } from '../line.ts';
 import { duration, wholeNumber } from '../options.ts';
 import { Interrupted, Output, UsageError } from '../output.ts';
 import { clusterOf, kubeCommand, type PlaceFlags, placeOf, podsOf } from './place.ts';

@@ -1,7 +1,7 @@
 // The plugin `kubectl journal`: bin/kubectl-journal, which kubectl finds on the PATH, starts it by
 // way of kubectl-journal.js.
 
-import { run } from '../program.ts';
+import { run } from '../line.ts';
 import { buildPlugin } from './program.ts';
 
 // Whatever still holds the event loop (a tunnel that lingers) is no longer of use.

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { memberId } from '../../protocol/types.ts';
 import type { JournalStatus } from '../../transport/public.ts';
-import { interruptible } from '../connection.ts';
+import { interruptible } from '../line.ts';
 import { Output, UsageError } from '../output.ts';
 import { clusterOf, kubeCommand, type PlaceFlags, placeOf } from './place.ts';
 import { reached } from './reach.ts';

@@ -7,8 +7,8 @@ import { at, listAt, numberAt, textAt } from '../../operator/kube/fields.ts';
 import { listObjects } from '../../operator/kube/objects.ts';
 import { MEMBER_LABEL } from '../../operator/manifests/common.ts';
 import type { ClusterStatus } from '../../transport/public.ts';
-import { interruptible } from '../connection.ts';
 import { descriptionText } from '../journals.ts';
+import { interruptible } from '../line.ts';
 import { Output } from '../output.ts';
 import { journalText, statusJson, table } from '../status.ts';
 import {

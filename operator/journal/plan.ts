@@ -201,6 +201,9 @@ function notFormatted(world: World, ids: readonly string[]): string {
   return '';
 }
 
+/** What a Job was made for. */
+const inputs = (job: KubeObject) => textAt(job, 'metadata', 'annotations', INPUTS_ANNOTATION);
+
 function formatStep(
   world: World,
   ledger: Ledger,
@@ -211,7 +214,6 @@ function formatStep(
   const wanted = formatJob(settled, ledger, entry);
   if (job === undefined) return ensure(world, wanted);
   if (job.metadata.deletionTimestamp !== undefined) return [];
-  const inputs = (one: KubeObject) => textAt(one, 'metadata', 'annotations', INPUTS_ANNOTATION);
   const failed = (numberAt(job, 'status', 'failed') ?? 0) > 20;
   if (inputs(job) === inputs(wanted) && !failed) return [];
   return [{ kind: 'delete', object: job, why: `${entry.id} is to be formatted by another pod` }];
@@ -296,13 +298,19 @@ function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
   if (wish === undefined || ledger.restored) return null;
   const job = find(world, 'Job', namesOf(settled.name).restore);
   const progress = working('Restoring', `importing ${wish.path} of claim ${wish.claimName}`);
-  if (job === undefined) return { actions: ensure(world, restoreJob(settled, wish)), progress };
+  const wanted = restoreJob(settled, wish);
+  if (job === undefined) return { actions: ensure(world, wanted), progress };
   if ((numberAt(job, 'status', 'succeeded') ?? 0) > 0) {
     const why = `restored ${wish.path}`;
     const done: Action = { kind: 'ledger', ledger: { ...ledger, restored: true }, why };
     return { actions: [done, { kind: 'delete', object: job, why }], progress };
   }
   const { name } = job.metadata;
+  if (inputs(job) !== undefined && inputs(job) !== inputs(wanted)) {
+    const why = 'it is to be imported by another pod';
+    const going = job.metadata.deletionTimestamp !== undefined;
+    return { actions: going ? [] : [{ kind: 'delete', object: job, why }], progress };
+  }
   if (conditionOf(job, 'Failed') !== 'True') {
     const stuck = notRestored(world);
     if (stuck === '') return { actions: [], progress };

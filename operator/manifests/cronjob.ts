@@ -2,10 +2,12 @@
 //
 // Both are clients like any other, with the certificate of clients.
 
+import type { Resources } from '../crd.ts';
 import { CLIENT_PORT, type Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { COMPONENT_LABEL, labelsFor, made, namesOf } from './common.ts';
-import { containerSecurity, podBase } from './pod.ts';
+import { INPUTS_ANNOTATION } from './job.ts';
+import { containerSecurity, podBase, resourcesOf } from './pod.ts';
 
 const FOLDER = '/backups';
 const TLS = '/etc/journal/tls';
@@ -14,9 +16,17 @@ export interface Backup {
   readonly schedule: string;
   readonly claimName: string;
   readonly keep: number;
+  readonly resources?: Resources;
 }
 
-export function backupJob(settled: Settled, { schedule, claimName, keep }: Backup): KubeObject {
+export interface Restore {
+  readonly claimName: string;
+  readonly path: string;
+  readonly resources?: Resources;
+}
+
+export function backupJob(settled: Settled, backup: Backup): KubeObject {
+  const { schedule, keep } = backup;
   const args = ['backup', `${FOLDER}/${settled.name}`, '--keep', String(keep)];
   const spec = {
     schedule,
@@ -27,29 +37,27 @@ export function backupJob(settled: Settled, { schedule, claimName, keep }: Backu
     failedJobsHistoryLimit: 3,
     suspend: settled.hibernate,
     jobTemplate: {
-      spec: { backoffLimit: 3, template: template(settled, 'backup', claimName, args, false) },
+      spec: { backoffLimit: 3, template: template(settled, 'backup', backup, args) },
     },
   };
   return made(settled, 'CronJob', namesOf(settled.name).backup, { spec });
 }
 
 /** Never again once it succeeded: the ledger remembers. */
-export function restoreJob(
-  settled: Settled,
-  { claimName, path }: { readonly claimName: string; readonly path: string },
-): KubeObject {
-  const args = ['restore', `${FOLDER}/${path}`];
-  const spec = { backoffLimit: 10, template: template(settled, 'restore', claimName, args, true) };
-  return made(settled, 'Job', namesOf(settled.name).restore, { spec });
+export function restoreJob(settled: Settled, restore: Restore): KubeObject {
+  const args = ['restore', `${FOLDER}/${restore.path}`];
+  const spec = { backoffLimit: 10, template: template(settled, 'restore', restore, args) };
+  const annotations = { [INPUTS_ANNOTATION]: JSON.stringify(spec.template) };
+  return made(settled, 'Job', namesOf(settled.name).restore, { spec }, { annotations });
 }
 
 function template(
   settled: Settled,
   component: 'backup' | 'restore',
-  claimName: string,
+  { claimName, resources }: { readonly claimName: string; readonly resources?: Resources },
   args: readonly string[],
-  readOnly: boolean,
 ) {
+  const readOnly = component === 'restore';
   const endpoints = `${settled.name}.${settled.namespace}.svc:${CLIENT_PORT}`;
   const secure = settled.tls.enabled;
   const files = ['--tls-ca', `${TLS}/ca.crt`, '--tls-cert', `${TLS}/tls.crt`];
@@ -66,6 +74,7 @@ function template(
           image: settled.image,
           imagePullPolicy: settled.imagePullPolicy,
           args: [...args, '--endpoints', endpoints, '--timeout', '60s', ...tls],
+          resources: resourcesOf({ resources }),
           // What it said last is told in the status of the JournalCluster.
           terminationMessagePolicy: 'FallbackToLogsOnError',
           securityContext: containerSecurity,

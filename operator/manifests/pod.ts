@@ -4,7 +4,7 @@
 // from its flags and its volume. Nothing here depends on how many members or controllers there are,
 // so that scaling restarts nobody.
 
-import type { Affinity, PodTemplate } from '../crd.ts';
+import type { Affinity, PodTemplate, Resources } from '../crd.ts';
 import { CLIENT_PORT, CONTROLLER_PORT, PROBE_PORT, type Settled } from '../journal/settle.ts';
 import { at, isObject, listAt } from '../kube/fields.ts';
 import {
@@ -105,7 +105,11 @@ export function podBase(settled: Settled, template: PodTemplate): Record<string,
 /** A process without a request gets what others leave, and a log that waits for time is a fault. */
 const REQUESTS = { cpu: '100m', memory: '256Mi' } as const;
 
-export const resourcesOf = ({ resources }: PodTemplate): Record<string, unknown> =>
+export const resourcesOf = ({
+  resources,
+}: {
+  readonly resources?: Resources | undefined;
+}): Record<string, unknown> =>
   resources === undefined ? { requests: REQUESTS } : { ...resources };
 
 export const containerSecurity = {

@@ -190,6 +190,14 @@ const FIELDS: readonly (readonly [field: string, spec: Spec, says: RegExp])[] = 
   ['retainSeconds', { storage, journals: [{ name: 'a', retainSeconds: -1 }] }, /equal to 0/],
   ['schedule', backup({ schedule: 'every night' }), /backup\.schedule: .*five fields of cron/],
   ['an hour', backup({ schedule: '0 24 * * *' }), /backup\.schedule: .*five fields of cron/],
+  ['a month', backup({ schedule: '0 3 * ABC *' }), /backup\.schedule: .*five fields of cron/],
+  ['a step', backup({ schedule: '*/0 3 * * *' }), /backup\.schedule: .*five fields of cron/],
+  ['a word for a time', backup({ schedule: '@nightly' }), /backup\.schedule: .*such as @daily/],
+  [
+    'a request of a backup',
+    backup({ resources: { requests: { cpu: 'lots' } } }),
+    /backup\.resources\.requests\.cpu: Invalid value: "lots"/,
+  ],
   ['claimName', backup({ claimName: 'A b' }), /spec\.backup\.claimName: Invalid value: "A b"/],
   ['keep', backup({ keep: 0 }), /spec\.backup\.keep: .*equal to 1/],
   [
@@ -204,9 +212,17 @@ const FIELDS: readonly (readonly [field: string, spec: Spec, says: RegExp])[] = 
   ],
 ];
 
+/** All of them, as a CronJob takes them too. */
+const SCHEDULES = [
+  ...['*/15 0-6,22-23/2 1,15 jan-jun MON-FRI', '0 0 ? * Sun,wed', '0 3 * * *'],
+  ...['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly'],
+  '@every 6h30m',
+];
+
 /** What looks odd and is right. */
 const RIGHT: readonly Spec[] = [
-  { storage, backup: { schedule: '*/15 0-6,22-23/2 1,15 jan-jun MON-FRI', claimName: 'x' } },
+  ...SCHEDULES.map((schedule) => backup({ schedule })),
+  { storage, restore: { claimName: 'x', path: 'a', resources: { limits: { memory: '1Gi' } } } },
   { storage, networkPolicy: { clientNamespaces: ['*'] } },
   {
     storage,
@@ -263,6 +279,19 @@ export function manifestCases(theLab: () => Lab): void {
   test('what looks odd and is right is accepted', async () => {
     for (const spec of RIGHT) {
       const input = JSON.stringify(journalCluster(NAMESPACE, 'orders', spec));
+      await theLab().kubectl(dryRun, { input });
+    }
+  });
+
+  test('a schedule that is accepted is one that a CronJob may have', async () => {
+    const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'a', image: 'a' }] } };
+    for (const schedule of SCHEDULES) {
+      const input = JSON.stringify({
+        apiVersion: 'batch/v1',
+        kind: 'CronJob',
+        metadata: { name: 'a', namespace: NAMESPACE },
+        spec: { schedule, jobTemplate: { spec: { template } } },
+      });
       await theLab().kubectl(dryRun, { input });
     }
   });
