@@ -7,6 +7,10 @@ import { basename, join } from 'node:path';
 const asked = process.argv.slice(2);
 const all = globSync('*.bench.ts', { cwd: import.meta.dirname }).sort();
 const nameOf = (file: string): string => basename(file, '.bench.ts');
+if (asked.includes('--help') || asked.includes('-h')) {
+  process.stdout.write(`npm run bench [-- NAME…]   all, or these: ${all.map(nameOf).join(', ')}\n`);
+  process.exit(0);
+}
 const unknown = asked.find((name) => !all.some((file) => nameOf(file) === name));
 if (unknown !== undefined) {
   const names = all.map(nameOf).join(', ');

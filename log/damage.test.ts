@@ -133,24 +133,21 @@ test('the epoch of what was bad is known where it is mended, or lies within one'
         await first.sync();
       }
       const shape = written.shape();
-      assert.equal(shape.runs.length, 3);
       const victim = batches[at];
       assert.ok(victim);
       await flip(machine, victim, 'header');
       const volume = await open(disk);
       const log = found(volume, ONE);
       assert.equal(log.damages().length, 1);
-      const { firstLsn } = victim.header;
-      assert.equal(epochAt(log.shape(), firstLsn), at === 5 ? 2 : undefined, 'nothing is guessed');
+      const guess = epochAt(log.shape(), victim.header.firstLsn);
+      assert.equal(guess, at === 5 ? 2 : undefined, 'nothing is guessed');
       for (const other of batches.filter((batch) => batch !== victim)) {
         assert.equal(epochAt(log.shape(), lastLsn(other.header)), other.header.epoch);
       }
       const before = log.shape();
       await log.repair([victim]);
-      assert.deepEqual(log.shape(), shape);
-      assert.deepEqual(filled(before, log.shape()), shape);
+      assert.deepEqual([log.shape(), filled(before, log.shape())], [shape, shape]);
       append(log, 5, { recordBytes: 300, epoch: 4 });
-      await volume.sync();
       assert.equal(log.shape().runs.length, 4);
       await volume.close();
     });

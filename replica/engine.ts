@@ -5,7 +5,7 @@ import type { JournalLog, Volume } from '../log/log.ts';
 import type { Metadata } from '../log/metadata.ts';
 import type { Configuration, Member } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { type Micros, micros } from '../protocol/types.ts';
+import { type JournalId, type Micros, micros } from '../protocol/types.ts';
 import type { ReplicaHello } from '../transport/control.ts';
 import type { PeerHello } from '../transport/link.ts';
 import { controllerMethods } from '../transport/methods.ts';
@@ -110,11 +110,7 @@ export class Engine {
       metrics,
       store: home.store,
       find: (journal) => journals.repairable(journal),
-      mended: (journal) => {
-        const host = journals.find(journal);
-        if (host === undefined) return;
-        driver.post(host, { kind: 'based', shape: host.log.shape(), tables: null });
-      },
+      mended: (journal) => this.#mended(journal),
     });
     this.#room = new Room({
       ...world,
@@ -252,6 +248,13 @@ export class Engine {
     const made = new Outbox(source, to, this.#links);
     host.outboxes.set(to.store, made);
     return made;
+  }
+
+  /** Bytes of the log are good again: its machine may learn of which epochs they are. */
+  #mended(journal: JournalId): void {
+    const host = this.journals.find(journal);
+    if (host === undefined) return;
+    this.driver.post(host, { kind: 'based', shape: host.log.shape(), tables: null });
   }
 
   /** A peer is in a newer epoch: the controllers say what is true. */

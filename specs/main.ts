@@ -20,6 +20,13 @@ const COMPLETE: readonly string[] = ['LeaseKey_three', 'LeaseKey_skew', 'LeaseKe
 const root = join(import.meta.dirname, '..');
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
+/** Every configuration of every model. */
+function allNames(): string[] {
+  return globSync('*.cfg', { cwd: import.meta.dirname })
+    .map((file) => basename(file, '.cfg'))
+    .sort();
+}
+
 /** The jar: the user's own, the one fetched before, or one fetched now. */
 function jar(): string {
   const own = process.env.TLA2TOOLS;
@@ -80,10 +87,21 @@ function check(name: string, tlc: string): boolean {
 }
 
 const prefixes = process.argv.slice(2);
-const names = globSync('*.cfg', { cwd: import.meta.dirname })
-  .map((file) => basename(file, '.cfg'))
-  .filter((name) => prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix)))
-  .sort();
+if (prefixes.includes('--help') || prefixes.includes('-h')) {
+  say('npm run specs [-- PREFIX…]   the configurations whose names begin so, or all:');
+  say(allNames().join(', '));
+  process.exit(0);
+}
+const strange = prefixes.find((prefix) => !allNames().some((name) => name.startsWith(prefix)));
+if (strange !== undefined) {
+  process.stderr.write(
+    `no configuration begins with "${strange}"; there are: ${allNames().join(', ')}\n`,
+  );
+  process.exit(2);
+}
+const names = allNames().filter(
+  (name) => prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix)),
+);
 const tlc = jar();
 const good = names.filter((name) => check(name, tlc)).length;
 say(`\n${good} passed, ${names.length - good} failed`);

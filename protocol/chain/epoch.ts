@@ -174,7 +174,7 @@ export function cut(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): voi
   effects.push({ kind: 'truncate', save: state.cutting, endLsn, refold });
 }
 
-/** The log starts later now, by its own trim or a source's base, or what was bad in it is mended. */
+/** The log starts later now, by its own trim or a source's base; or what was bad is mended. */
 export function rebase(state: ChainState, shape: LogShape, tables: TablesSnapshot | null): void {
   if (tables === null) {
     state.shape = filled(state.shape, shape);

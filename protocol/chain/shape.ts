@@ -16,7 +16,7 @@ export const EMPTY_SHAPE: LogShape = {
   runs: [],
 };
 
-/** Epoch of the entry at `at`; undefined below the base, above the end and where it is not known. */
+/** Epoch of the entry at `at`; undefined below the base, above the end, and if not known. */
 export function epochAt(shape: LogShape, at: Lsn): Epoch | undefined {
   if (at === shape.baseLsn) return shape.baseEpoch;
   if (at < shape.baseLsn || at > shape.endLsn) return undefined;

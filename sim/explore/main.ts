@@ -198,6 +198,20 @@ function wholeNumber(name: string, given: string): number {
   return process.exit(2);
 }
 
+const USAGE = `npm run explore [-- SCOPE …]   all orders of everything in small worlds
+
+Without a SCOPE: those marked with *, which complete in a few minutes.
+--states N    stop after so many states (100000000)
+--seconds N   stop after so long (900)
+--memory MIB  stop when the table of states is so big (2048)
+--found       only a violation is a failure, not a search that had to stop
+`;
+
+const scopes = (): string =>
+  Object.entries(ENTRIES)
+    .map(([name, { what, small }]) => `${small ? '*' : ' '} ${name}: ${what}\n`)
+    .join('');
+
 interface Asked {
   readonly states: string;
   readonly seconds: string;
@@ -215,8 +229,13 @@ function asked(): Asked {
         seconds: { type: 'string', default: '900' },
         memory: { type: 'string', default: '2048' },
         found: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     });
+    if (values.help) {
+      process.stdout.write(`${USAGE}\n${scopes()}`);
+      return process.exit(0);
+    }
     return { ...values, names: positionals };
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
@@ -255,8 +274,7 @@ async function main(): Promise<void> {
   const names = values.names.length > 0 ? values.names : small;
   const unknown = names.find((name) => ENTRIES[name] === undefined);
   if (unknown !== undefined) {
-    const known = Object.entries(ENTRIES).map(([scope, { what }]) => `  ${scope}: ${what}`);
-    process.stderr.write(`no scope ${unknown}; there are\n${known.join('\n')}\n`);
+    process.stderr.write(`no scope ${unknown}; there are\n${scopes()}`);
     process.exit(2);
   }
   const passed = await searchAll(names, limits);

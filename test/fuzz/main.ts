@@ -1,8 +1,5 @@
 // Fuzzes every decoder: no crash, no hang, no unbounded allocation, whatever the bytes.
 //
-//   npm run fuzz [-- --inputs N] [--seconds S] [--seed N] [--keep] [DECODER…]
-//
-// A DECODER is a name or the beginning of one. --keep writes what was learned into the corpus.
 // Exit code 0: all read or refused what they were given; 1: a fault; 2: wrong use.
 
 import { parseArgs } from 'node:util';
@@ -11,6 +8,14 @@ import { DECODERS } from './decoders.ts';
 import { fuzz } from './fuzz.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const USAGE = `npm run fuzz [-- FLAG… DECODER…]   all, or what begins with a DECODER
+
+--inputs N    inputs for each decoder (1000000)
+--seconds N   at most so long for each
+--seed N      another order of mutations (1)
+--keep        write what was learned into the corpus
+`;
 
 class WrongUse extends Error {}
 
@@ -36,11 +41,16 @@ const parseFlags = () =>
       seconds: { type: 'string', default: '100000' },
       seed: { type: 'string', default: '1' },
       keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   });
 
 async function main(): Promise<number> {
   const { values, positionals } = parsed();
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   const inputs = whole('inputs', values.inputs);
   const secondsMax = whole('seconds', values.seconds);
   const seed = whole('seed', values.seed);

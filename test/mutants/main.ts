@@ -1,11 +1,5 @@
 // Breaks the code on purpose, one rule at a time, and shows which method notices.
 //
-//   npm run mutants [-- NAME…]        all mutants, or these; `control` is the code as it is
-//   npm run mutants -- --quick        the ones that are caught in seconds, as CI runs them
-//   npm run mutants -- --search       without the tests that were written for a rule by hand
-//   npm run mutants -- --by 'chain walks' …   by this method alone
-//   npm run mutants -- --list         what there is
-//
 // Exit code 0: every mutant was caught and the code as it is was not; 1: a hole; 2: wrong use.
 
 import { availableParallelism } from 'node:os';
@@ -15,6 +9,13 @@ import { type Effort, FULL, METHODS, QUICK, type Run } from './methods.ts';
 import { METHOD_NAMES, type MethodName, type Mutant } from './mutant.ts';
 import { MUTANTS } from './table.ts';
 import { type Outcome, Tree } from './tree.ts';
+
+const USAGE = `npm run mutants [-- NAME…]        all mutants, or these; control is the code as it is
+npm run mutants -- --quick        the ones that are caught in seconds, as CI runs them
+npm run mutants -- --search       without the tests that were written for a rule by hand
+npm run mutants -- --by 'chain walks' …   by this method alone
+npm run mutants -- --list         what there is
+`;
 
 /** What a patch that does not even run looks like: that is nobody's success. */
 const BROKEN = /\b(?:SyntaxError|ReferenceError|ERR_MODULE_NOT_FOUND|ERR_INVALID_TYPESCRIPT)\b/;
@@ -136,8 +137,13 @@ function plan(args: readonly string[]): Plan | null | undefined {
       search: { type: 'boolean', default: false },
       by: { type: 'string', multiple: true, default: [] },
       list: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
     },
   });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return null;
+  }
   if (values.list) {
     for (const { name, about, quick } of MUTANTS)
       say(`${name}${quick ? ' (quick)' : ''}: ${about}`);
