@@ -2,8 +2,9 @@
 
 import { type Command, Option } from 'commander';
 import { type Client, type ConnectOptions, connect } from '../client/index.ts';
+import { interruptible } from './line.ts';
 import { duration, jsonOption, readNamedFile } from './options.ts';
-import { AppendStopped, Interrupted, Output, UsageError } from './output.ts';
+import { Output, UsageError } from './output.ts';
 
 export const DEFAULT_ENDPOINTS = '127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403';
 export const TIMEOUT_MILLIS = 10_000;
@@ -90,30 +91,6 @@ export async function withClient<Result>(
     return await interruptible((signal) => work({ client, output, signal }));
   } finally {
     await output.flush();
-  }
-}
-
-/** Runs `work` with a signal that ^C and SIGTERM abort. */
-export async function interruptible<Result>(
-  work: (signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const controller = new AbortController();
-  const stop = (signal: 'SIGINT' | 'SIGTERM'): void => {
-    if (controller.signal.aborted) process.exit(new Interrupted(signal).exitCode);
-    controller.abort(new Interrupted(signal));
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  try {
-    return await work(controller.signal);
-  } catch (error) {
-    // A request that was cut off by ^C fails with an error of its own: why it failed counts.
-    if (controller.signal.aborted && !(error instanceof AppendStopped))
-      throw controller.signal.reason;
-    throw error;
-  } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
   }
 }
 

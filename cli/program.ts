@@ -1,6 +1,6 @@
-// The command tree, in the order in which --help lists it, and how one command line is run.
+// The command tree, in the order in which --help lists it.
 
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { packageVersion } from '../io/node-process.ts';
 import { adminCommand } from './admin.ts';
 import { appendCommand } from './append.ts';
@@ -20,10 +20,9 @@ import {
   trimCommand,
 } from './journals.ts';
 import { leadCommand } from './lead.ts';
-import { EXIT, failureOf, Interrupted, reportFailure } from './output.ts';
 import { statusCommand, versionCommand } from './status.ts';
 import { readCommand, subscribeCommand, tailCommand } from './subscribe.ts';
-import { volumeCommand } from './volume.ts';
+import { volumeCommand } from './volume/volume.ts';
 
 const EXIT_CODES = `
 Exit codes:
@@ -75,43 +74,4 @@ export function buildProgram(): Command {
     for (const one of commands) program.addCommand(one.helpGroup(heading));
   }
   return program;
-}
-
-/** Errors come out as exceptions, so that one place writes them; help goes to stdout. */
-function settle(command: Command): void {
-  command.exitOverride();
-  command.configureOutput({ outputError: () => {} });
-  command.helpCommand(command.commands.length > 0);
-  for (const below of command.commands) settle(below);
-}
-
-/** Whether errors are wanted as JSON: asked before the command line is known to be right. */
-function wantsJson(args: readonly string[]): boolean {
-  const end = args.indexOf('--');
-  return (end < 0 ? args : args.slice(0, end)).includes('--json');
-}
-
-/** Runs one command line of the tool, or of another tree; resolves with the exit code. */
-export async function run(args: readonly string[], build = buildProgram): Promise<number> {
-  // A log reader or `head` that goes away on stderr is no reason to end.
-  process.stderr.on('error', () => {});
-  const program = build();
-  settle(program);
-  if (args.length === 0) {
-    process.stderr.write(program.helpInformation());
-    return EXIT.usage;
-  }
-  try {
-    await program.parseAsync(args, { from: 'user' });
-    return Number(process.exitCode ?? EXIT.done);
-  } catch (error) {
-    if (error instanceof Interrupted) return error.exitCode;
-    // Help and version are answers, not failures.
-    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done;
-    // A command that needs another word has shown which ones there are.
-    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
-    const failure = failureOf(error);
-    reportFailure(failure, wantsJson(args));
-    return failure.exitCode;
-  }
 }

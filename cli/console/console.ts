@@ -1,6 +1,5 @@
 // `journal console`: the page of the cluster, served from this machine with this user's own rights.
 
-import { createServer } from 'node:http';
 import { type Command, Option } from 'commander';
 import type { Client } from '../../client/index.ts';
 import { nodeClock } from '../../io/node.ts';
@@ -44,6 +43,8 @@ export async function servePage(
   options: { readonly port: number; readonly signal: AbortSignal; readonly json: boolean },
 ): Promise<void> {
   const { port, signal, json } = options;
+  // Loaded only here: with it comes a web client, 70 ms of a core for every other command.
+  const { createServer } = await import('node:http');
   const pages = consolePages(new Console(nodeClock, sourceOf(client)));
   const server = createServer(PATIENCE, (request, response) => {
     const known = ['GET', 'HEAD'].includes(request.method ?? '')

@@ -12,15 +12,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { type Command, Option } from 'commander';
-import { connect } from '../../client/index.ts';
+import { Command, Option } from 'commander';
 import { DiskError } from '../../io/disk.ts';
 import { nodeDisk, nodeRandom } from '../../io/node.ts';
 import { zone } from '../../protocol/types.ts';
-import { interruptible } from '../connection.ts';
+import { interruptible } from '../line.ts';
 import { command, wholeNumber } from '../options.ts';
 import { Interrupted, note, UsageError } from '../output.ts';
-import { readyStatus, sleep } from '../status.ts';
 import {
   type DevFlags,
   type DevPlan,
@@ -34,6 +32,10 @@ import { Supervised } from './supervise.ts';
 
 const READY_MILLIS_MAX = 600_000;
 const PORT_MAX = 65_000;
+
+/** The tool with this command alone. */
+export const devProgram = (): Command =>
+  new Command('journal').enablePositionalOptions().addCommand(devCommand());
 
 export function devCommand(): Command {
   return command(
@@ -206,6 +208,9 @@ async function run(plan: DevPlan, restart: boolean): Promise<void> {
 /** Prints the one line on stdout once the controllers say that appends are accepted. */
 async function announce(plan: DevPlan, signal: AbortSignal): Promise<void> {
   const endpoints = plan.replicas.map(({ address }) => address);
+  // Only now: the processes start meanwhile.
+  const { connect } = await import('../../client/index.ts');
+  const { readyStatus } = await import('../status.ts');
   await using client = connect({ endpoints });
   const slow = setTimeout(() => {
     note('journal dev: not ready after 15 s, see `journal status` and the logs');
@@ -217,5 +222,5 @@ async function announce(plan: DevPlan, signal: AbortSignal): Promise<void> {
   } finally {
     clearTimeout(slow);
   }
-  await sleep(0, signal);
+  signal.throwIfAborted();
 }

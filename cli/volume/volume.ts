@@ -2,11 +2,11 @@
 
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { DiskError } from '../io/disk.ts';
-import { nodeClock, nodeDisk } from '../io/node.ts';
-import type { Inspection, Verification } from '../log/inspect.ts';
-import { command, commandGroup, jsonOption } from './options.ts';
-import { EXIT, note, Output, UsageError } from './output.ts';
+import { DiskError } from '../../io/disk.ts';
+import { nodeClock, nodeDisk } from '../../io/node.ts';
+import type { Inspection, Verification } from '../../log/inspect.ts';
+import { command, commandGroup, jsonOption } from '../options.ts';
+import { EXIT, note, Output, UsageError } from '../output.ts';
 
 interface VolumeFlags {
   readonly json?: boolean;
@@ -28,7 +28,7 @@ function inspectCommand(): Command {
     .addOption(jsonOption())
     .action(async (directory: string, { json }: VolumeFlags) => {
       if (await inUse(directory)) note(`${directory} is in use: what is shown may be in motion`);
-      const { inspectVolume } = await import('../log/inspect.ts');
+      const { inspectVolume } = await import('../../log/inspect.ts');
       const parts = { disk: nodeDisk, clock: nodeClock, directory: resolve(directory) };
       await show(await inspectVolume(parts), json ?? false);
     });
@@ -48,7 +48,7 @@ function verifyCommand(): Command {
             'since what it is just writing cannot be told from damage',
         );
       }
-      const { verifyVolume } = await import('../log/inspect.ts');
+      const { verifyVolume } = await import('../../log/inspect.ts');
       const parts = { disk: nodeDisk, clock: nodeClock, directory: resolve(directory) };
       const found = await verifyVolume(parts);
       await show(found, json ?? false);
