@@ -119,9 +119,11 @@ function controlOf(mutants: readonly Mutant[]): Mutant {
 }
 
 /** The code as it is goes by every method to its end: method by method, so that all may help. */
-function byMethod(one: Mutant, effort: Effort): readonly Mutant[] {
+function byMethod(one: Mutant, effort: Effort, methods: readonly MethodName[]): readonly Mutant[] {
   if (one.edits.length > 0) return [one];
-  const runs = one.by.filter((name) => METHODS[name].runs(effort, one, '.').length > 0);
+  const runs = one.by.filter(
+    (name) => methods.includes(name) && METHODS[name].runs(effort, one, '.').length > 0,
+  );
   return runs.map((name) => ({ ...one, by: [name] }));
 }
 
@@ -170,10 +172,12 @@ function plan(args: readonly string[]): Plan | null | undefined {
       ? positionals.flatMap((name) => known.filter((mutant) => mutant.name === name))
       : MUTANTS.filter(({ quick }) => quick === true || !values.quick);
   const all = positionals.length > 0 ? asked : [controlOf(asked), ...asked];
-  const methods =
-    by.length > 0 ? by : METHOD_NAMES.filter((name) => !values.search || !isSuite(name));
   const effort = values.quick ? QUICK : FULL;
-  return { mutants: all.flatMap((one) => byMethod(one, effort)), effort, methods };
+  const fit = METHOD_NAMES.filter(
+    (name) => !effort.without.includes(name) && !(values.search && isSuite(name)),
+  );
+  const methods = by.length > 0 ? by : fit;
+  return { mutants: all.flatMap((one) => byMethod(one, effort, methods)), effort, methods };
 }
 
 async function main(): Promise<number> {

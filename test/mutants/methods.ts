@@ -11,6 +11,8 @@ export interface Effort {
   readonly seedMinutes: number;
   /** Longest time of one command. */
   readonly secondsMax: number;
+  /** Methods that take too long for what they add. */
+  readonly without: readonly MethodName[];
 }
 
 export const FULL: Effort = {
@@ -20,6 +22,7 @@ export const FULL: Effort = {
   seeds: 40,
   seedMinutes: 8,
   secondsMax: 900,
+  without: [],
 };
 
 export const QUICK: Effort = {
@@ -29,6 +32,7 @@ export const QUICK: Effort = {
   seeds: 0,
   seedMinutes: 1,
   secondsMax: 120,
+  without: ['client suite'],
 };
 
 /** One command: `node` with these arguments. */
@@ -59,12 +63,15 @@ const found = (output: string, pattern: RegExp, words: (groups: readonly string[
 const failed = (output: string): string =>
   found(output, /^\s*✖ (.*?) \([\d.]+ms\)/m, ([name = '']) => `“${name}”`);
 
-function suite(...patterns: readonly string[]): Method {
+/** Tests of a part of the house, in turn; what runs in moments comes first. */
+function suite(...parts: readonly (readonly string[])[]): Method {
   return {
     suite: true,
-    runs: (_effort, _mutant, root) => [
-      { args: ['--test', ...globSync([...patterns], { cwd: root }).sort()], env: {} },
-    ],
+    runs: (_effort, _mutant, root) =>
+      parts.map((patterns) => {
+        const files = globSync([...patterns], { cwd: root }).sort();
+        return { args: ['--test', ...files], env: {} };
+      }),
     count: failed,
   };
 }
@@ -91,11 +98,14 @@ const replaced = (args: readonly string[], name: string, value: string): readonl
   args.map((word, at) => (args[at - 1] === name ? value : word));
 
 export const METHODS: Readonly<Record<MethodName, Method>> = {
-  'protocol suite': suite('test/chain/*.test.ts', 'protocol/**/!(random).test.ts'),
-  'log suite': suite('log/!(crash).test.ts'),
-  'controller suite': suite('operator/controller/**/*.test.ts'),
-  'client suite': suite('client/*.test.ts', 'test/client/*.test.ts'),
-  'replica suite': suite('replica/**/*.test.ts', 'test/replica/*.test.ts'),
+  'protocol suite': suite(['test/chain/*.test.ts', 'protocol/**/!(random).test.ts']),
+  'log suite': suite(['log/!(crash).test.ts']),
+  'controller suite': suite(
+    ['operator/controller/decide.test.ts', 'operator/controller/decide/*.test.ts'],
+    ['operator/controller/!(decide).test.ts', 'operator/controller/!(decide)/**/*.test.ts'],
+  ),
+  'client suite': suite(['client/*.test.ts', 'test/client/*.test.ts']),
+  'replica suite': suite(['replica/**/*.test.ts', 'test/replica/*.test.ts']),
   'chain walks': {
     suite: false,
     runs: ({ walks }) => [{ args: ['sim/explore/chain.test.ts'], env: env('WALKS', walks) }],
