@@ -112,6 +112,7 @@ describe('a promotion', () => {
     assert.throws(() => promotable([whole], 'r9', undefined), /does not serve any journal.*r1, r2/);
     assert.throws(() => promotable([whole, other], 'r1', 'o'), /r1 does not serve journal o/);
     assert.throws(() => promotable([whole], 'r1', 'x'), /--journal is "x", allowed is w/);
+    assert.throws(() => promotable([], 'r1', undefined), /there is no journal/);
   });
 });
 

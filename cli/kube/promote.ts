@@ -53,6 +53,7 @@ export function promotable(
     const names = journals.map(({ name }) => name).join(', ') || 'none: there is no journal';
     throw new UsageError(`--journal is ${JSON.stringify(only)}, allowed is ${names}`);
   }
+  if (asked.length === 0) throw new UsageError('there is no journal, so there is nothing to head');
   const serving = asked.filter(({ members }) =>
     members.some(
       ({ id, role, live, synced }) => id === member && isServing(role) && live && synced,

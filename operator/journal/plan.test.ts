@@ -19,7 +19,7 @@ import { join } from 'node:path';
 import { runTranscripts, type Scenario } from '../../test/transcript.ts';
 import type { JournalCluster } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { listAt, textAt } from '../kube/fields.ts';
+import { listAt, numberAt, textAt } from '../kube/fields.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
 import { found } from './found.ts';
 import { type Ledger, readLedger } from './ledger.ts';
@@ -175,10 +175,7 @@ class Scene {
   }
 }
 
-const replicasOf = (set: KubeObject): unknown => {
-  const spec = set.spec;
-  return typeof spec === 'object' && spec !== null && 'replicas' in spec ? spec.replicas : 1;
-};
+const replicasOf = (set: KubeObject): unknown => numberAt(set, 'spec', 'replicas') ?? 1;
 
 const revisionOf = (set: KubeObject): string => {
   const spec = set.spec;
@@ -314,10 +311,10 @@ function open(): Scenario {
       case 'run':
         return run(scene, Number(first));
       case 'format':
-        for (const job of scene.objects.values()) {
-          if (job.kind === 'Job')
-            scene.objects.set(`Job/${job.metadata.name}`, { ...job, status: { succeeded: 1 } });
-        }
+        look(scene, ['Job'], { succeeded: 1 });
+        return [];
+      case 'refuse':
+        look(scene, ['Job', 'StatefulSet'], { startTime: '2026-01-01T00:00:00Z', replicas: 0 });
         return [];
       case 'start':
         return start(scene, args);
@@ -349,6 +346,12 @@ function open(): Scenario {
         throw new Error(`no command ${line}`);
     }
   };
+}
+
+/** What Kubernetes says of all that makes pods. */
+function look({ objects }: Scene, kinds: readonly string[], status: unknown): void {
+  for (const [key, one] of objects)
+    if (kinds.includes(one.kind)) objects.set(key, { ...one, status });
 }
 
 function run(scene: Scene, passes: number): readonly string[] {

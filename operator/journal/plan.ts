@@ -21,7 +21,7 @@ import { statefulSet } from '../manifests/statefulset.ts';
 import { letGo, letIn } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { recovering } from './recovery.ts';
-import { isOld, notBack, restartIdle, roll } from './roll.ts';
+import { isOld, notBack, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
 import { type Action, ensure, type Plan, type Progress, waiting, working } from './steps.ts';
 import {
@@ -30,9 +30,12 @@ import {
   find,
   giveUp,
   isFine,
+  isWithoutPod,
   podsOf,
+  podTrouble,
   refusedVolume,
   troubleOf,
+  unmade,
   type World,
 } from './world.ts';
 
@@ -198,11 +201,20 @@ function notFormatted(world: World, ids: readonly string[]): string {
     const trouble = formats ? troubleOf(world, id, pod) : '';
     if (trouble !== '' && isOld(world, pod)) return `${id} is not formatted: ${trouble}`;
   }
+  for (const id of ids) {
+    const none = withoutPod(world, namesOf(world.cluster.metadata.name).format(id));
+    if (none !== '') return `${id} is not formatted: ${none}`;
+  }
   return '';
 }
 
 /** What a Job was made for. */
 const inputs = (job: KubeObject) => textAt(job, 'metadata', 'annotations', INPUTS_ANNOTATION);
+
+function withoutPod(world: World, name: string): string {
+  const job = find(world, 'Job', name);
+  return job !== undefined && isWithoutPod(world, job, PATIENCE_MILLIS) ? unmade(job) : '';
+}
 
 function formatStep(
   world: World,
@@ -234,8 +246,14 @@ function silent(world: World, ledger: Ledger): Plan | null {
   if (gone.length * 2 > ledger.controllers.length) return majorityLost(gone.map(({ id }) => id));
   const stuck = notBack(world, ledger);
   if (stuck?.progress.kind === 'stalled') return stuck;
-  const message = `the controllers cannot be asked: ${world.chain.reason}`;
+  const message = `the controllers cannot be asked: ${world.chain.reason}${unmadeOf(world, ledger)}`;
   return { actions: [], progress: waiting('ControllersUnreachable', message) };
+}
+
+/** What keeps a controller's pod from running; empty while nothing does. */
+function unmadeOf(world: World, { controllers }: Ledger): string {
+  const found = controllers.find(({ id }) => podTrouble(world, id) !== '');
+  return found === undefined ? '' : `; ${podTrouble(world, found.id)}`;
 }
 
 /** Until a replica is known to them. */
@@ -328,7 +346,7 @@ function notRestored(world: World): string {
     const trouble = imports && isOld(world, pod) ? troubleOf(world, '', pod) : '';
     if (trouble !== '') return trouble;
   }
-  return '';
+  return withoutPod(world, namesOf(world.cluster.metadata.name).restore);
 }
 
 function journals(world: World, settled: Settled): Plan | null {

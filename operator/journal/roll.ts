@@ -22,7 +22,7 @@ import {
   type World,
 } from './world.ts';
 
-const PATIENCE_MILLIS = 20_000;
+export const PATIENCE_MILLIS = 20_000;
 
 export function roll(world: World, ledger: Ledger): Plan | null {
   const stuck = notBack(world, ledger);

@@ -136,8 +136,25 @@ export function askedFor(world: World, id: string): boolean {
 /** Why the pod of a process does not run, as Kubernetes says it; empty while it merely starts. */
 export function podTrouble(world: World, id: string): string {
   const pod = podOf(world, id);
-  return pod === undefined ? '' : troubleOf(world, id, pod);
+  if (pod !== undefined) return troubleOf(world, id, pod);
+  const set = find(world, 'StatefulSet', namesOf(world.cluster.metadata.name).process(id));
+  const asked = (numberAt(set, 'spec', 'replicas') ?? 1) > 0;
+  const none = numberAt(set, 'status', 'replicas') === 0;
+  return set !== undefined && asked && none ? unmade(set) : '';
 }
+
+/** Whether Kubernetes has taken the Job up for a while and has made no pod of it. */
+export function isWithoutPod({ nowMillis }: World, job: KubeObject, patienceMillis: number) {
+  const begun = Date.parse(textAt(job, 'status', 'startTime') ?? '');
+  const counts = ['active', 'succeeded', 'failed'] as const;
+  const none = counts.every((count) => (numberAt(job, 'status', count) ?? 0) === 0);
+  return none && nowMillis - begun > patienceMillis;
+}
+
+/** Whatever refuses a pod says so in an event, which the operator has no right to read. */
+export const unmade = ({ kind, metadata: { name } }: KubeObject): string =>
+  `no Pod of ${kind} ${name} is made: kubectl describe ${kind.toLowerCase()} ${name} says why, ` +
+  'such as a quota or a policy';
 
 /** The same of any pod that is made for a process: that which formats, too. */
 export function troubleOf(world: World, id: string, pod: KubeObject): string {
