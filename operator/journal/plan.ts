@@ -246,7 +246,8 @@ function silent(world: World, ledger: Ledger): Plan | null {
   if (gone.length * 2 > ledger.controllers.length) return majorityLost(gone.map(({ id }) => id));
   const stuck = notBack(world, ledger);
   if (stuck?.progress.kind === 'stalled') return stuck;
-  const message = `the controllers cannot be asked: ${world.chain.reason}${unmadeOf(world, ledger)}`;
+  const why = `${world.chain.reason}${unmadeOf(world, ledger)}`;
+  const message = `the controllers cannot be asked: ${why}`;
   return { actions: [], progress: waiting('ControllersUnreachable', message) };
 }
 
