@@ -314,7 +314,8 @@ function open(): Scenario {
         look(scene, ['Job'], { succeeded: 1 });
         return [];
       case 'refuse':
-        look(scene, ['Job', 'StatefulSet'], { startTime: '2026-01-01T00:00:00Z', replicas: 0 });
+        look(scene, ['Job'], { startTime: '2026-01-01T00:00:00Z' });
+        look(scene, ['StatefulSet'], { observedGeneration: 1, replicas: 0 });
         return [];
       case 'start':
         return start(scene, args);

@@ -139,7 +139,8 @@ export function podTrouble(world: World, id: string): string {
   if (pod !== undefined) return troubleOf(world, id, pod);
   const set = find(world, 'StatefulSet', namesOf(world.cluster.metadata.name).process(id));
   const asked = (numberAt(set, 'spec', 'replicas') ?? 1) > 0;
-  const none = numberAt(set, 'status', 'replicas') === 0;
+  const seen = numberAt(set, 'status', 'observedGeneration') === set?.metadata.generation;
+  const none = seen && numberAt(set, 'status', 'replicas') === 0;
   return set !== undefined && asked && none ? unmade(set) : '';
 }
 

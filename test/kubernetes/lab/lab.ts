@@ -1,5 +1,5 @@
-// A real Kubernetes of three nodes in three zones on this machine, with the means to hurt it. A zone
-// may be given more nodes.
+// A real Kubernetes of three nodes in three zones on this machine, with the means to hurt it.
+// A zone may be given more nodes.
 
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -143,9 +143,8 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
       return (await open()).pause(second, needed(first, 'the pod'), verb === 'pause');
     default:
       say('up [bare] | down | list | prepare | renew | kubectl … | helm … | in … | cut ZONE |');
-      say(
-        'heal ZONE | add-node ZONE | remove-node NAME | stop-api | start-api | pause POD [NAMESPACE] | resume POD [NAMESPACE]',
-      );
+      say('heal ZONE | add-node ZONE | remove-node NAME | stop-api | start-api |');
+      say('pause POD [NAMESPACE] | resume POD [NAMESPACE]');
       process.exitCode = 2;
   }
 }
