@@ -37,7 +37,7 @@ function inspectCommand(): Command {
 function verifyCommand(): Command {
   return command(
     'verify <directory>',
-    `Reads every byte and checks it. Ends with ${EXIT.damaged} where something is damaged.`,
+    `Reads every batch and base and checks it. Ends with ${EXIT.damaged} where something is damaged.`,
     'journal volume verify data/replicas/replica-1',
   )
     .addOption(jsonOption())
