@@ -166,3 +166,15 @@ test('a copy put back is what was there when it was taken', async () => {
     assert.deepEqual(await files.list('/'), []);
   });
 });
+
+test('a sync that is held on a slow disk ends when it is let go', async () => {
+  const { world, disk, files, run } = bench('held');
+  await run(async () => {
+    const file = await files.create('/f');
+    disk.faults.slowFactor = 100;
+    disk.faults.syncsHeldUntil = world.now + 1_000_000;
+    await file.sync();
+    assert.ok(world.now >= disk.faults.syncsHeldUntil);
+    assert.ok(world.now < disk.faults.syncsHeldUntil + 1_000_000, `${world.now}`);
+  });
+});

@@ -117,7 +117,8 @@ export class SimulatedDisk {
 
   async #syncDirectory(actor: Actor, path: string): Promise<void> {
     const covered = this.image.unsynced(path);
-    await this.#after(actor, SYNC, `syncDirectory ${path}`, () => undefined, this.#held());
+    const held = this.faults.syncsHeldUntil;
+    await this.#after(actor, SYNC, `syncDirectory ${path}`, () => undefined, held);
     this.image.synced(path, covered);
   }
 
@@ -142,14 +143,9 @@ export class SimulatedDisk {
     [least, greatest]: readonly [number, number],
     label: string,
     act: () => Result,
-    extra = 0,
+    notBefore = 0,
   ): Promise<Result> {
-    return this.settle(actor, label, this.#dice.between(least, greatest) + extra, act, 0);
-  }
-
-  /** As long as the faults say that no sync completes. */
-  #held(): number {
-    return Math.max(0, this.faults.syncsHeldUntil - this.#world.now);
+    return this.settle(actor, label, this.#dice.between(least, greatest), act, notBefore);
   }
 
   settle<Result>(
@@ -205,8 +201,7 @@ export class SimulatedDisk {
 
   durations(kind: 'read' | 'write' | 'sync', bytes: number): number {
     const [least, greatest] = kind === 'read' ? READ : kind === 'write' ? WRITE : SYNC;
-    const held = kind === 'sync' ? this.#held() : 0;
-    return this.#dice.between(least, greatest) + held + bytes / BYTES_PER_MICRO;
+    return this.#dice.between(least, greatest) + bytes / BYTES_PER_MICRO;
   }
 
   finishSync(file: FileImage, path: string, covered: ReadonlySet<FileOperation>): void {
@@ -277,7 +272,8 @@ class SimulatedFile implements DiskFile {
   async sync(): Promise<void> {
     const covered = this.#file.resolved();
     const length = this.#disk.durations('sync', 0);
-    await this.#settle(`sync ${this.path}`, length, () => undefined);
+    const held = this.#disk.faults.syncsHeldUntil;
+    await this.#settle(`sync ${this.path}`, length, () => undefined, held);
     this.#disk.finishSync(this.#file, this.path, covered);
   }
 
@@ -287,11 +283,17 @@ class SimulatedFile implements DiskFile {
     this.#closed = true;
   }
 
-  #settle<Result>(label: string, micros: number, act: () => Result): Promise<Result> {
+  #settle<Result>(
+    label: string,
+    micros: number,
+    act: () => Result,
+    notBefore = 0,
+  ): Promise<Result> {
     if (this.#closed) return Promise.reject(new DiskError('EBADF', this.path));
-    const settled = this.#disk.settle(this.#actor, label, micros, act, this.#busyUntil + 1);
+    const least = Math.max(this.#busyUntil + 1, notBefore);
+    const settled = this.#disk.settle(this.#actor, label, micros, act, least);
     const after = this.#disk.now() + Math.ceil(micros * this.#disk.faults.slowFactor);
-    this.#busyUntil = Math.max(this.#busyUntil + 1, after);
+    this.#busyUntil = Math.max(least, after);
     return settled;
   }
 }
