@@ -12,7 +12,6 @@ import { type Batch, type JournalId, journalId, lastLsn, lsn } from '../protocol
 import { append, readAll } from '../test/log/batches.ts';
 import { DIRECTORY, stillClock } from '../test/log/life.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
-import { verifyVolume } from './inspect.ts';
 import type { JournalLog, Volume } from './log.ts';
 import { openVolume, type VolumeOptions } from './volume.ts';
 
@@ -239,24 +238,6 @@ test('the scrub finds what no read has met', async () => {
     assert.deepEqual(seen, [[ONE, 36, 40]]);
     assert.equal(volume.damages().length, 1);
     await volume.close();
-  });
-});
-
-test('verify names the damage and changes nothing', async () => {
-  await onDisk(async (disk, machine) => {
-    const volume = await open(disk);
-    const batches = await fill(volume);
-    await volume.close();
-    const parts = { disk, clock: stillClock, directory: DIRECTORY };
-    const whole = await verifyVolume(parts);
-    assert.deepEqual([whole.whole, whole.batches, whole.journals.length], [true, 80, 2]);
-    const victim = batches[30];
-    assert.ok(victim);
-    await flip(machine, victim, 'body');
-    const before = machine.calls;
-    const bad = await verifyVolume(parts);
-    assert.equal(machine.calls, before, 'no call that changes the disk');
-    assert.deepEqual([bad.whole, bad.damages.map((one) => one.firstLsn)], [false, [151]]);
   });
 });
 

@@ -17,7 +17,7 @@ import { VolumeWriter } from './disk/writer.ts';
 import { hasCode } from './files.ts';
 import { VOLUME_DIRECTORY, VolumeLayout } from './layout.ts';
 import type { Damage } from './log.ts';
-import { recoverSegments } from './segments/recover.ts';
+import { type Manner, recoverSegments } from './segments/recover.ts';
 import { SegmentStore } from './segments/store.ts';
 
 export interface InspectParts {
@@ -71,14 +71,14 @@ interface Opened {
 }
 
 export async function inspectVolume(parts: InspectParts): Promise<Inspection> {
-  const { store, inspection } = await open(parts);
+  const { store, inspection } = await open(parts, 'look');
   await store.close();
   return inspection;
 }
 
 /** Rejects with NOT_FOUND where the directory holds no volume. */
 export async function verifyVolume(parts: InspectParts): Promise<Verification> {
-  const { store, logs, inspection } = await open(parts);
+  const { store, logs, inspection } = await open(parts, 'scan');
   try {
     let batches = 0;
     let bytes = 0;
@@ -130,7 +130,7 @@ async function verifyLog(
   return { batches, bytes, damages };
 }
 
-async function open(parts: InspectParts): Promise<Opened> {
+async function open(parts: InspectParts, manner: Manner): Promise<Opened> {
   const { disk, clock } = parts;
   const layout = await findVolume(parts);
   const store = new SegmentStore({
@@ -142,7 +142,7 @@ async function open(parts: InspectParts): Promise<Opened> {
     segmentBytes: 0,
     placeBytesMax: 64 * READ_BYTES,
   });
-  const lost = await recoverSegments(store, true);
+  const lost = await recoverSegments(store, manner);
   const found = await recoverLogs(store);
   const limits = { reserveBytes: 0, groupBytes: 0, cacheBytes: 0 };
   const writer = new VolumeWriter({ store, clock, ...limits, written: () => undefined });

@@ -37,7 +37,7 @@ function inspectCommand(): Command {
 function verifyCommand(): Command {
   return command(
     'verify <directory>',
-    `Reads and checks every batch and base. Ends with ${EXIT.damaged} where one is damaged.`,
+    `Reads and checks every frame and base. Ends with ${EXIT.damaged} where one is damaged.`,
     'journal volume verify data/replicas/replica-1',
   )
     .addOption(jsonOption())

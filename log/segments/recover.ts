@@ -22,14 +22,20 @@ export interface LostSegment {
 
 /** Frames that are copied at once, in bytes. */
 const COPY_BYTES = 4 * 1024 * 1024;
-/** Fills the store. With `readOnly` nothing on the disk is changed. */
+/**
+ * `mend` puts right what a crash left; `look` changes nothing on the disk; `scan` neither, and reads
+ * every frame instead of believing the index files.
+ */
+export type Manner = 'mend' | 'look' | 'scan';
+
+/** Fills the store. */
 export async function recoverSegments(
   store: SegmentStore,
-  readOnly = false,
+  manner: Manner = 'mend',
 ): Promise<LostSegment[]> {
   const { disk, layout } = store.options;
   const names = await listOrNone(disk, layout.segments);
-  if (!readOnly) {
+  if (manner === 'mend') {
     for (const name of names) {
       if (segmentNumber(name) === undefined && !name.endsWith('.index')) {
         await disk.remove(`${layout.segments}/${name}`);
@@ -42,12 +48,12 @@ export async function recoverSegments(
   for (const number of numbers) {
     const header = await readHeader(disk, layout.segment(number), number);
     if (header !== null) headers.push(header);
-    else await unusable(store, number, number === numbers.at(-1), readOnly, lost);
+    else await unusable(store, number, number === numbers.at(-1), manner, lost);
   }
   for (const [place, header] of headers.entries()) {
     const next = headers[place + 1];
-    if (next === undefined) await openLast(store, header, readOnly);
-    else await openClosed(store, header, next, readOnly);
+    if (next === undefined) await openLast(store, header, manner);
+    else await openClosed(store, header, next, manner);
   }
   for (const number of numbers) store.skipNumber(number);
   return lost;
@@ -71,14 +77,14 @@ async function unusable(
   store: SegmentStore,
   number: number,
   last: boolean,
-  readOnly: boolean,
+  manner: Manner,
   lost: LostSegment[],
 ): Promise<void> {
   const { disk, layout, logger } = store.options;
   const path = layout.segment(number);
   if (last && !(await provesFrames(disk, path))) {
     logger.info({ segment: path }, 'a segment that was being made is dropped');
-    if (!readOnly) await disk.remove(path);
+    if (manner === 'mend') await disk.remove(path);
     return;
   }
   lost.push({ file: path, what: 'neither copy of its header is good' });
@@ -120,9 +126,9 @@ async function openClosed(
   store: SegmentStore,
   header: SegmentHeader,
   next: SegmentHeader,
-  readOnly: boolean,
+  manner: Manner,
 ): Promise<void> {
-  const known = await store.readIndex(header.number, header.id, false);
+  const known = manner === 'scan' ? null : await store.readIndex(header.number, header.id, false);
   if (known !== null) {
     open(store, header, known.index, known.end);
     return;
@@ -137,25 +143,21 @@ async function openClosed(
   const scan = await store.scan(probe, knownEnd);
   await probe.close();
   const segment = open(store, header, indexOf(scan), scan.end);
-  if (readOnly) return;
+  if (manner !== 'mend') return;
   if (!scan.closed) await store.writeEnd(segment);
   await store.saveIndex(segment);
 }
 
-async function openLast(
-  store: SegmentStore,
-  header: SegmentHeader,
-  readOnly: boolean,
-): Promise<void> {
+async function openLast(store: SegmentStore, header: SegmentHeader, manner: Manner): Promise<void> {
   const { disk, layout, logger } = store.options;
-  const known = await store.readIndex(header.number, header.id, false);
+  const known = manner === 'scan' ? null : await store.readIndex(header.number, header.id, false);
   if (known !== null) {
     open(store, header, known.index, known.end);
     return;
   }
   const probe = new Segment(disk, layout.segment(header.number), header, new SegmentIndex(), 0);
   const scan = await store.scan(probe, null);
-  if (readOnly) {
+  if (manner !== 'mend') {
     await probe.close();
     open(store, header, indexOf(scan), scan.end);
     return;
