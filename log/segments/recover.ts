@@ -23,8 +23,8 @@ export interface LostSegment {
 /** Frames that are copied at once, in bytes. */
 const COPY_BYTES = 4 * 1024 * 1024;
 /**
- * `mend` puts right what a crash left; `look` changes nothing on the disk; `scan` neither, and reads
- * every frame instead of believing the index files.
+ * `mend` puts right what a crash left; `look` changes nothing on the disk; nor does `scan`, which
+ * reads every frame instead of believing the index files.
  */
 export type Manner = 'mend' | 'look' | 'scan';
 
