@@ -195,7 +195,13 @@ export class Admin {
     if (await this.#wasForced(latest, requestId)) {
       return { done: [`journal ${latest.name} went on from ${member} already`] };
     }
-    const facts = this.#processOf(latest, member);
+    const members = this.#membersOf(latest);
+    if (isServed(latest, members)) {
+      const names = latest.serving.map(({ id }) => id).join(', ');
+      const message = `journal ${latest.name} has lost nothing: ${names} serve all of it`;
+      throw new JournalError('CONDITION_FAILED', message);
+    }
+    const facts = holderOf(members, member);
     const { journal } = latest;
     const lineage = latest.lineage + 1;
     const order = requestId === undefined ? {} : { order: requestId };
@@ -316,16 +322,28 @@ export class Admin {
     return latest;
   }
 
-  /** The process of a member that answers now and holds something of the journal. */
-  #processOf(latest: Configuration, member: string): MemberFacts {
+  #membersOf(latest: Configuration): readonly MemberFacts[] {
     const { reconfigurer } = this.#parts;
-    const { members } = reconfigurer.situation(reconfigurer.world(), latest);
-    const found = [...members.values()].filter(
-      ({ id, verdict, incarnation }) => id === member && verdict === 'fine' && incarnation > 0,
-    );
-    const holder = found.find(({ report }) => report !== null);
-    if (holder !== undefined) return holder;
-    const why = found.length > 0 ? 'has nothing of the journal' : 'does not answer';
-    throw new JournalError('UNAVAILABLE', `${member} ${why}`);
+    return [...reconfigurer.situation(reconfigurer.world(), latest).members.values()];
   }
+}
+
+/** Whether all who serve do so in the newest epoch, with the whole log. */
+function isServed({ lineage, epoch, serving }: Configuration, members: readonly MemberFacts[]) {
+  return serving.every(({ store }) => {
+    const { report = null, verdict } = members.find((one) => one.store === store) ?? {};
+    if (verdict !== 'fine' || report?.live !== true || !report.synced) return false;
+    return report.lineage === lineage && report.epoch === epoch;
+  });
+}
+
+/** The process of a member that answers now and holds something of the journal. */
+function holderOf(members: readonly MemberFacts[], member: string): MemberFacts {
+  const found = members.filter(
+    ({ id, verdict, incarnation }) => id === member && verdict === 'fine' && incarnation > 0,
+  );
+  const holder = found.find(({ report }) => report !== null);
+  if (holder !== undefined) return holder;
+  const why = found.length > 0 ? 'has nothing of the journal' : 'does not answer';
+  throw new JournalError('UNAVAILABLE', `${member} ${why}`);
 }
