@@ -183,6 +183,7 @@ export const tiers: readonly Tier[] = [
     about: 'wrong versions of the code, each of which some method must notice',
     installs: 'nothing',
     minutesMax: 10,
+    beside: 'kubernetes',
     steps: () => [program('mutants', process.execPath, 'test/mutants/main.ts', '--quick')],
   },
   {
