@@ -31,7 +31,7 @@ export const QUICK: Effort = {
   searchSeconds: 6,
   seeds: 0,
   seedMinutes: 1,
-  secondsMax: 120,
+  secondsMax: 300,
   without: ['client suite'],
 };
 
