@@ -132,6 +132,7 @@ test('the epoch of what was bad is known where it is mended, or lies within one'
         await first.sync();
       }
       const shape = written.shape();
+      assert.equal(shape.runs.length, 3);
       const victim = batches[at];
       assert.ok(victim);
       await flip(machine, victim, 'header');
@@ -147,6 +148,7 @@ test('the epoch of what was bad is known where it is mended, or lies within one'
       await log.repair([victim]);
       assert.deepEqual([log.shape(), filled(before, log.shape())], [shape, shape]);
       append(log, 5, { recordBytes: 300, epoch: 4 });
+      await volume.sync();
       assert.equal(log.shape().runs.length, 4);
       await volume.close();
     });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { silent } from '../io/logger.ts';
 import { nodeRandom } from '../io/node.ts';
-import { journalId } from '../protocol/types.ts';
+import { type Batch, journalId } from '../protocol/types.ts';
 import { append } from '../test/log/batches.ts';
 import { DIRECTORY, stillClock } from '../test/log/life.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
@@ -28,8 +28,9 @@ test('verify sees any flipped bit of a frame, and changes nothing', async () => 
       options: { segmentBytes: 65_536, reserveBytes: 0, cacheBytes: 0, placeBytes: 0 },
     });
     const logs = JOURNALS.map((journal) => volume.create(journal));
+    const written: Batch[] = [];
     for (let round = 0; round < 8; round += 1) {
-      for (const log of logs) append(log, 3, { recordBytes: 60 });
+      for (const log of logs) written.push(append(log, 3, { recordBytes: 60 }));
       await volume.sync();
     }
     await volume.close();
@@ -57,6 +58,16 @@ test('verify sees any flipped bit of a frame, and changes nothing', async () => 
       `${[...named]}`,
     );
     assert.ok((await verifyVolume(parts)).whole);
+    for (const { bytes, header } of written) {
+      const body = Buffer.from(file.read(0, file.size)).indexOf(Buffer.from(bytes)) + 90;
+      assert.ok(file.rot(body, 3));
+      const { damages } = await verifyVolume(parts);
+      assert.deepEqual(
+        damages.map(({ journal, firstLsn }) => [journal, firstLsn]),
+        [[header.journal, header.firstLsn]],
+      );
+      file.rot(body, 3);
+    }
     assert.equal(machine.calls, calls, 'no call that changes the disk');
   });
 });
