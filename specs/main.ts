@@ -21,11 +21,9 @@ const root = join(import.meta.dirname, '..');
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Every configuration of every model. */
-function allNames(): string[] {
-  return globSync('*.cfg', { cwd: import.meta.dirname })
-    .map((file) => basename(file, '.cfg'))
-    .sort();
-}
+const ALL = globSync('*.cfg', { cwd: import.meta.dirname })
+  .map((file) => basename(file, '.cfg'))
+  .sort();
 
 /** The jar: the user's own, the one fetched before, or one fetched now. */
 function jar(): string {
@@ -89,17 +87,15 @@ function check(name: string, tlc: string): boolean {
 const prefixes = process.argv.slice(2);
 if (prefixes.includes('--help') || prefixes.includes('-h')) {
   say('npm run specs [-- PREFIX…]   the configurations whose names begin so, or all:');
-  say(allNames().join(', '));
+  say(ALL.join(', '));
   process.exit(0);
 }
-const strange = prefixes.find((prefix) => !allNames().some((name) => name.startsWith(prefix)));
+const strange = prefixes.find((prefix) => !ALL.some((name) => name.startsWith(prefix)));
 if (strange !== undefined) {
-  process.stderr.write(
-    `no configuration begins with "${strange}"; there are: ${allNames().join(', ')}\n`,
-  );
+  process.stderr.write(`no configuration begins with "${strange}"; there are: ${ALL.join(', ')}\n`);
   process.exit(2);
 }
-const names = allNames().filter(
+const names = ALL.filter(
   (name) => prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix)),
 );
 const tlc = jar();

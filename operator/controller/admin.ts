@@ -329,11 +329,11 @@ export class Admin {
 }
 
 /** Whether all who serve do so in the newest epoch, with the whole log. */
-function isServed({ lineage, epoch, serving }: Configuration, members: readonly MemberFacts[]) {
-  return serving.every(({ store }) => {
+function isServed(latest: Configuration, members: readonly MemberFacts[]): boolean {
+  return latest.serving.every(({ store }) => {
     const { report = null, verdict } = members.find((one) => one.store === store) ?? {};
     if (verdict !== 'fine' || report?.live !== true || !report.synced) return false;
-    return report.lineage === lineage && report.epoch === epoch;
+    return compareConfigurations(report, latest) === 0;
   });
 }
 
