@@ -9,8 +9,13 @@ import { test } from 'node:test';
 
 type Outcome = { readonly code: number | null; readonly last: string };
 
+const run = (...args: Parameters<typeof outputOf>): Outcome => {
+  const { code, stdout } = outputOf(...args);
+  return { code, last: stdout.trimEnd().split('\n').at(-1) ?? '' };
+};
+
 /** Runs tiers over the given files, in a folder with a copy of the runner. */
-function run(tiers: readonly string[], files: Record<string, string>, ci = 'false'): Outcome {
+function outputOf(tiers: readonly string[], files: Record<string, string>, ci = 'false') {
   const folder = mkdtempSync(join(tmpdir(), 'journal-run-'));
   try {
     mkdirSync(join(folder, 'test'));
@@ -28,7 +33,7 @@ function run(tiers: readonly string[], files: Record<string, string>, ci = 'fals
       encoding: 'utf8',
       env: { ...env, CI: ci },
     });
-    return { code: status, last: stdout.trimEnd().split('\n').at(-1) ?? '' };
+    return { code: status, stdout };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -58,6 +63,16 @@ test('fails when a program ends badly, whatever it counted', () => {
   const sim = "process.stdout.write('7 passed, 0 failed\\n');\nprocess.exitCode = 3;\n";
   const wanted = { code: 1, last: '14 passed, 2 failed, 0 skipped' };
   assert.deepEqual(run(['sim'], { 'sim/main.ts': sim }), wanted);
+});
+
+test('the end tells again what failed', () => {
+  const sim = "console.log('seed 42 went wrong'); process.exitCode = 1;\n";
+  const files = { 'test/crash/a.test.ts': failing, 'sim/main.ts': sim };
+  const { stdout } = outputOf(['sim', 'crash'], files);
+  const end = stdout.slice(stdout.indexOf('failed: '));
+  assert.match(end, /^failed: sim, simulation: new seeds\nseed 42 went wrong$/m);
+  assert.match(end, /^failed: crash, crash points\ntest at test.crash.a\.test\.ts:3:1\n✖ b/m);
+  assert.match(end, /Error: no\n/);
 });
 
 test('a skip passes for a person and fails in continuous integration', () => {

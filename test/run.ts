@@ -17,6 +17,8 @@ type Counts = {
   readonly failed: number;
   /** One sentence each: the test and the reason. */
   readonly skipped: readonly string[];
+  /** What failing steps said last, told again at the end of the run. */
+  readonly told: readonly string[];
 };
 
 type Ending = { readonly code: number; readonly output: string; readonly timedOut: boolean };
@@ -24,8 +26,11 @@ type Ending = { readonly code: number; readonly output: string; readonly timedOu
 const TEST_MINUTES_MAX = 5;
 const KILL_SECONDS = 5;
 const DRAIN_SECONDS = 2;
+/** Kept of the end of what a step says. */
+const KEPT_CHARS = 32_768;
+const TOLD_LINES_MAX = 60;
 
-const none: Counts = { passed: 0, failed: 0, skipped: [] };
+const none: Counts = { passed: 0, failed: 0, skipped: [], told: [] };
 const inCi = process.env.CI === 'true';
 const running = new Set<ChildProcess>();
 
@@ -45,7 +50,7 @@ function execute(command: readonly string[], until: number, out: Out): Promise<E
   let timedOut = false;
   child.stdout.on('data', (piece: Buffer) => {
     out(piece.toString('utf8'));
-    output = (output + piece.toString('utf8')).slice(-4096);
+    output = (output + piece.toString('utf8')).slice(-KEPT_CHARS);
   });
   const timer = setTimeout(() => {
     timedOut = true;
@@ -93,10 +98,8 @@ async function runProgram(
   const own = /^(\d+) passed, (\d+) failed/m.exec(ending.output);
   const failed = Number(own?.[2] ?? 0);
   const passed = own === null ? Number(ending.code === 0) : Number(own[1]);
-  return [
-    { passed, failed: ending.code === 0 ? failed : Math.max(1, failed), skipped: [] },
-    ending,
-  ];
+  const counts = { passed, failed: ending.code === 0 ? failed : Math.max(1, failed) };
+  return [{ ...none, ...counts }, ending];
 }
 
 async function runTests(
@@ -127,10 +130,19 @@ function readTap(tap: string, ending: Ending): Counts {
   );
   const failed = count('fail') + count('cancelled');
   return {
+    ...none,
     passed: count('pass'),
     failed: ending.code === 0 ? failed : Math.max(1, failed),
     skipped,
   };
+}
+
+/** Of a test run its own list of what failed, of a program its last lines. */
+function lastWords(output: string): string {
+  const list = output.lastIndexOf('failing tests:');
+  const lines = (list < 0 ? output : output.slice(list)).trim().split('\n');
+  const kept = list < 0 ? lines.slice(-TOLD_LINES_MAX) : lines.slice(1, TOLD_LINES_MAX);
+  return kept.join('\n').trim();
 }
 
 async function runTier(tier: Tier, steps: readonly Step[], out: Out): Promise<Counts> {
@@ -146,6 +158,10 @@ async function runTier(tier: Tier, steps: readonly Step[], out: Out): Promise<Co
     const run = isProgram ? runProgram(step.command, until, out) : runTests(step, until, out);
     const [counts, ending] = await run;
     total = add(total, counts);
+    if (counts.failed > 0) {
+      const words = `failed: ${name}, ${step.name}\n${lastWords(ending.output)}`;
+      total = { ...total, told: [...total.told, words] };
+    }
     const seconds = ((Date.now() - stepBegun) / 1000).toFixed(1);
     const outcome = ending.timedOut
       ? 'stopped at the time limit'
@@ -156,7 +172,7 @@ async function runTier(tier: Tier, steps: readonly Step[], out: Out): Promise<Co
   }
   if (total.passed + total.failed === 0) {
     say(`${name} ran no test, which counts as a failure.`, out);
-    total = { ...total, failed: 1 };
+    total = { ...total, failed: 1, told: [`failed: ${name} ran no test`] };
   }
   for (const line of total.skipped) say(`skipped: ${line}`, out);
   say(`=== ${name}: ${summary(total)} (${((Date.now() - begun) / 1000).toFixed(1)} s)`, out);
@@ -197,6 +213,7 @@ const add = (a: Counts, b: Counts): Counts => ({
   passed: a.passed + b.passed,
   failed: a.failed + b.failed,
   skipped: [...a.skipped, ...b.skipped],
+  told: [...a.told, ...b.told],
 });
 
 const summary = ({ passed, failed, skipped }: Counts): string =>
@@ -235,6 +252,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 const plan = chosen(process.argv.slice(2));
 if (plan === undefined) process.exit(2);
 let total = await runAll(plan);
+// Whoever reads a long log begins at its end.
+for (const words of total.told) say(`\n${words}`);
 if (inCi && total.skipped.length > 0) {
   say(`\nCI=true, so the ${total.skipped.length} skipped above count as failed.`);
   total = { ...total, failed: total.failed + total.skipped.length, skipped: [] };

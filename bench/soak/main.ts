@@ -1,12 +1,14 @@
 // Real processes under faults: every history is checked, and a page is left.
 //
 //   npm run soak [-- --rounds N] [--calm MINUTES] | [-- --minutes N]
-//                [--writers N] [--subscribers N] [--seed N] [--report FILE] [--proxies]
+//                [--writers N] [--subscribers N] [--seed N] [--only WORDS] [--report FILE]
+//                [--proxies]
 //
 // With nothing said it is the whole soak, about half an hour: each fault 50 times (--rounds), on a
 // chain that is whole, then as many faults at random moments, then ten minutes (--calm) at full
 // load without a fault, in which nothing may be reconfigured. With --minutes faults are drawn for
-// that long, each on a whole chain.
+// that long, each on a whole chain. What the controllers decided after a fault whose pause was
+// longer than a second is shown.
 //
 // Faults: kill -9, SIGSTOP, a disk that holds every sync, links cut one way, both ways and to
 // everybody. Each process has a network namespace of its own, made and removed here, which needs
@@ -38,6 +40,8 @@ import {
 const SAMPLE_MILLIS = 500;
 const QUIET_MILLIS = 500;
 const PAUSE_MILLIS_MAX = 10_000;
+/** Longer ones are told of, with what was decided. */
+const PAUSE_MILLIS_AIM = 1_000;
 const CALM_RETAINED = 64 * 1024 * 1024;
 /** Between two faults at random moments at most. */
 const RANDOM_MILLIS = 1_000;
@@ -46,7 +50,8 @@ const FAULTS: readonly Fault[] = [...processFaults, ...linkFaults];
 const USAGE = `npm run soak [-- --rounds N] [--calm MINUTES]   each fault N times, then N at random
                                                moments, then full load without a fault
 npm run soak -- --minutes N                    faults drawn for that long
-Both: --writers N --subscribers N --seed N --report FILE --proxies`;
+Both: --writers N --subscribers N --seed N --report FILE --proxies
+      --only WORDS    the faults whose names contain the words: ${FAULTS.map(({ name }) => name).join(', ')}`;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -62,6 +67,7 @@ interface Plan {
   readonly seed: number;
   readonly report: string;
   readonly proxies: boolean;
+  readonly faults: readonly Fault[];
 }
 
 function number(flag: string, text: string, least: number): number {
@@ -78,6 +84,7 @@ function parsed(args: readonly string[]): Plan {
     writers: { type: 'string', default: '8' },
     subscribers: { type: 'string', default: '3' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    only: { type: 'string', default: '' },
     report: { type: 'string', default: join(tmpdir(), 'journal-soak.html') },
     proxies: { type: 'boolean', default: false },
   } as const;
@@ -93,7 +100,13 @@ function parsed(args: readonly string[]): Plan {
       '--minutes draws faults for that long: --rounds and --calm do not go with it',
     );
   }
+  const faults = FAULTS.filter(({ name }) => name.includes(values.only));
+  if (faults.length === 0) {
+    const all = FAULTS.map(({ name }) => name).join(', ');
+    throw new WrongUse(`--only is "${values.only}", which is in none of: ${all}`);
+  }
   return {
+    faults,
     minutes: minutes === undefined ? null : number('minutes', minutes, 0.1),
     rounds: number('rounds', rounds ?? '50', 0),
     calm: number('calm', calm ?? '10', 0),
@@ -128,18 +141,23 @@ class Soak {
     return (performance.now() - this.#began) / 1_000;
   }
 
+  #drawn(): Fault | undefined {
+    const { faults } = this.#plan;
+    return faults[this.#draw(faults.length)];
+  }
+
   async run(): Promise<SoakResult> {
     const { minutes, rounds, calm, seed } = this.#plan;
     const said = minutes === null ? `--rounds ${rounds} --calm ${calm}` : `--minutes ${minutes}`;
     if (minutes !== null) {
       await this.#loaded('soak', async (load, journal) => {
         while (this.#seconds() < minutes * 60) {
-          const fault = FAULTS[this.#draw(FAULTS.length)];
+          const fault = this.#drawn();
           if (fault !== undefined) await this.#suffer(load, journal, fault, this.#draw(99));
         }
       });
     } else {
-      for (const [at, fault] of FAULTS.entries()) {
+      for (const [at, fault] of this.#plan.faults.entries()) {
         await this.#loaded(`soak-${at}`, async (load, journal) => {
           for (let round = 0; round < rounds; round += 1) {
             await this.#suffer(load, journal, fault, round);
@@ -211,12 +229,13 @@ class Soak {
   /** One fault on a whole chain, at a place of it, until it is whole again. */
   async #suffer(load: Load, journal: string, fault: Fault, place: number): Promise<void> {
     const cluster = this.#cluster;
-    const { members } = await cluster.whole(journal);
+    const { members, epoch } = await cluster.whole(journal);
     await pause(QUIET_MILLIS + this.#draw(QUIET_MILLIS));
     const member = members[place % members.length]?.id ?? '';
     const next = members[(place + 1) % members.length]?.id ?? '';
     load.mark();
     const from = this.#seconds();
+    const began = new Date().toISOString();
     const end = await fault.begin(cluster, member, next);
     await pause(fault.millis);
     end();
@@ -224,6 +243,12 @@ class Soak {
     await cluster.whole(journal);
     const gapMillis = load.longestGapMillis;
     this.#faults.push({ name: fault.name, member, from, until, gapMillis });
+    if (gapMillis > PAUSE_MILLIS_AIM) {
+      const text = `a pause of ${gapMillis.toFixed(0)} ms after ${fault.name} at ${member}`;
+      say(
+        [`${text} at ${began}, what was decided:`, ...cluster.decided(journal, epoch)].join('\n'),
+      );
+    }
     if (gapMillis > PAUSE_MILLIS_MAX) {
       const bound = `allowed are ${PAUSE_MILLIS_MAX}`;
       const pauseText = `${gapMillis.toFixed(0)} ms, ${bound}`;
@@ -252,7 +277,7 @@ class Soak {
     };
     const under: Promise<void>[] = [];
     for (let round = 0; round < count; round += 1) {
-      const fault = FAULTS[this.#draw(FAULTS.length)];
+      const fault = this.#drawn();
       // A process that another fault holds tells nobody its number.
       if (fault !== undefined) under.push(one(fault).catch(() => {}));
       await pause(this.#draw(RANDOM_MILLIS));
