@@ -26,8 +26,10 @@ import { asJournalError, backOff, type Deadline, moreTelling } from './waiting.t
 
 /** A probe: long enough for a far zone, short enough to be asked often. */
 const PROBE_MICROS = micros(400_000);
-/** An append unanswered for this long makes the session look around. */
+/** An append unanswered for this long makes the session look around, and again as often. */
 const WATCH_MICROS = 250_000;
+/** From here on each look waits twice as long: the chain takes longer than a fault should. */
+const LOOKS_EAGER = 8;
 const WATCH_MICROS_MAX = 1_000_000;
 /** Until the first answer on a stream; it is opened only when something is to be sent. */
 const STREAM_MICROS = micros(60_000_000);
@@ -53,6 +55,8 @@ interface Stream {
   readonly address: string;
   readonly duplex: Duplex<AppendCall, AppendStreamAnswer>;
   readonly sentAt: Map<number, number>;
+  /** Probes in a row that the head did not answer. */
+  misses: number;
 }
 
 interface Waiter {
@@ -295,7 +299,7 @@ export class Session {
     this.#drop(new JournalError('UNAVAILABLE', `the head moved to ${address}`));
     const options = { timeout: STREAM_MICROS, signal: this.#closing.signal };
     const duplex = this.#world.network.duplex(address, journalMethods.appendStream, options);
-    const stream: Stream = { address, duplex, sentAt: new Map() };
+    const stream: Stream = { address, duplex, sentAt: new Map(), misses: 0 };
     this.#stream = stream;
     void this.#listen(stream);
   }
@@ -344,8 +348,8 @@ export class Session {
 
   // ── The watch ───────────────────────────────────────────────────────────────────────────────
 
-  /** Looks again after `delay` whether something has been unanswered for too long. */
-  #watch(delay: number, misses: number): void {
+  /** Looks after `delay` whether something has been unanswered for too long. */
+  #watch(delay: number, looks: number): void {
     if (this.#unwatch !== null) return;
     this.#unwatch = this.#world.clock.after(micros(delay), () => {
       this.#unwatch = null;
@@ -353,36 +357,40 @@ export class Session {
       const oldest = stream?.sentAt.values().next().value;
       if (stream === null || oldest === undefined) return;
       const age = this.#world.clock.now() - oldest;
-      if (age < WATCH_MICROS) this.#watch(WATCH_MICROS - age, 0);
-      else void this.#look(stream, Math.min(delay * 2, WATCH_MICROS_MAX), misses);
+      if (age < WATCH_MICROS) {
+        this.#watch(WATCH_MICROS - age, 0);
+        return;
+      }
+      // Before the answers are there: who is silent must not delay what others would say next.
+      const wait = WATCH_MICROS * 2 ** Math.max(0, looks - LOOKS_EAGER);
+      this.#watch(Math.min(wait, WATCH_MICROS_MAX), looks + 1);
+      this.#look(stream);
     });
   }
 
   /** Asks every member whether the stream still leads to the head, and the head whether it lives. */
-  async #look(stream: Stream, delay: number, missed: number): Promise<void> {
+  #look(stream: Stream): void {
     const { routing, clock } = this.#world;
     const all = candidates(routing, this.#journal, 'head', clock.now(), this.#turn);
-    const addresses = new Set([stream.address, ...all].slice(0, PROBES_AT_ONCE));
-    let misses = missed;
-    const asked = [...addresses].map(async (address) => {
-      try {
-        await this.#probe(address);
-        if (address === stream.address) misses = 0;
-      } catch {
-        if (address === stream.address) misses += 1;
-      }
-      this.#leave(stream, misses);
-    });
-    await Promise.all(asked);
-    if (this.#stream === stream) this.#watch(delay, misses);
+    for (const address of new Set([stream.address, ...all].slice(0, PROBES_AT_ONCE))) {
+      const isHead = address === stream.address;
+      const heard = (answered: boolean): void => {
+        if (isHead) stream.misses = answered ? 0 : stream.misses + 1;
+        this.#leave(stream);
+      };
+      void this.#probe(address).then(
+        () => heard(true),
+        () => heard(false),
+      );
+    }
   }
 
-  #leave(stream: Stream, misses: number): void {
+  #leave(stream: Stream): void {
     if (this.#stream !== stream) return;
     const configuration = this.#world.routing.configurations.get(this.#journal);
     const now = configuration === undefined ? undefined : head(configuration)?.address;
     const moved = now !== undefined && now !== stream.address;
-    if (!moved && misses < MISSES_MAX) return;
+    if (!moved && stream.misses < MISSES_MAX) return;
     const why = moved ? `the head moved to ${now}` : `${stream.address} does not answer`;
     this.#drop(new JournalError('UNAVAILABLE', why));
   }
