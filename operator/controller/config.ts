@@ -67,6 +67,8 @@ export const TIMING = {
   stallRest: millis(200),
   /** So long, and it no longer matters why. */
   stallPatience: millis(2_500),
+  /** Before a member comes back that was put out because a link to it is cut. */
+  cutOff: millis(3_000),
   /** Nobody of the serving members answers: only then may a restarted one go on. */
   cold: millis(1_000),
   /** Before a spare that has nothing of a journal takes the place of a member that is away. */

@@ -1,6 +1,6 @@
 // Orders of a chain: who goes to the head, and how to keep two members apart.
 
-import type { Configuration, Member } from '../../../protocol/configuration.ts';
+import { type Configuration, type Member, sameMember } from '../../../protocol/configuration.ts';
 import { epoch } from '../../../protocol/types.ts';
 import type { Standing } from './standing.ts';
 
@@ -66,4 +66,15 @@ export function apart(
   });
   const good = tries.filter((list) => !adjacent(list));
   return good.find((list) => list[0] === members[0]) ?? good[0] ?? null;
+}
+
+/** Whether the same members serve, not all of them in the same place. */
+export function isReordered(before: Configuration, next: Configuration): boolean {
+  const [old, now] = [before.serving, next.serving];
+  const stays = (member: Member): boolean => old.some((other) => sameMember(other, member));
+  if (old.length !== now.length || !now.every(stays)) return false;
+  return now.some((member, at) => {
+    const other = old[at];
+    return other !== undefined && !sameMember(member, other);
+  });
 }

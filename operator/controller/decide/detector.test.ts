@@ -8,6 +8,7 @@ import {
   type Damping,
   inQuarantine,
   noteBadDisk,
+  noteCutOff,
   noteRemoval,
   noteSyncs,
   returnsAt,
@@ -102,6 +103,18 @@ test('a member comes back at once twice, then after 1, 2, 4, 8 and at most 10 s'
   assert.deepEqual(waits, [0, 0, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
   assert.equal(returnsAt(damping, B, NOW), 0);
   assert.equal(returnsAt(damping, A, ms(60_000)), 0, 'what is older than 30 s is forgotten');
+});
+
+test('a member that others did not reach waits 3 s, or as long as for its removals', () => {
+  const damping: Damping = new Map();
+  noteRemoval(damping, A, ms(20_000));
+  noteCutOff(damping, A, ms(20_000));
+  assert.equal(returnsAt(damping, A, ms(20_001)), ms(23_000));
+  assert.equal(returnsAt(damping, B, ms(20_001)), 0);
+  for (let at = 0; at < 5; at += 1) noteRemoval(damping, A, ms(20_002));
+  assert.equal(returnsAt(damping, A, ms(20_003)), ms(28_002));
+  noteBadDisk(damping, A);
+  assert.equal(returnsAt(damping, A, ms(52_000)), ms(23_000), 'a bad disk does not forget it');
 });
 
 test('a bad disk shows a whole second of good syncs first', () => {

@@ -4,6 +4,7 @@
 import type { Floor } from '../../../protocol/chain/messages.ts';
 import type { Configuration, Member } from '../../../protocol/configuration.ts';
 import { type Epoch, type Micros, micros, type StoreId } from '../../../protocol/types.ts';
+import { isReordered } from '../decide/chains.ts';
 
 const ZERO = micros(0);
 
@@ -16,7 +17,7 @@ export interface Memory {
   goodAt: Micros;
   /** Since when the chain has been too short; null while it is not. */
   missingAt: Micros | null;
-  /** When the chain was last reordered because of a stall; 0 for never. */
+  /** When the same members were last put in another order; 0 for never. */
   reorderedAt: Micros;
   /** What a majority of controllers knew a moment ago. */
   floors: { readonly at: Micros; readonly of: ReadonlyMap<StoreId, Floor> } | null;
@@ -60,8 +61,15 @@ export function freshMemory(now: Micros): Memory {
   };
 }
 
-/** What was under way in an older epoch is over. */
-export function turnPage(memory: Memory, { epoch, deleted }: Configuration): void {
+/** What was under way in an older epoch is over; that it was another order is kept. */
+export function turnPage(
+  memory: Memory,
+  next: Configuration,
+  before: Configuration | null,
+  now: Micros,
+): void {
+  const { epoch, deleted } = next;
+  if (before !== null && isReordered(before, next)) memory.reorderedAt = now;
   if (memory.wedge !== null && memory.wedge.epoch !== epoch) memory.wedge = null;
   if (memory.orphan !== null && memory.orphan.epoch !== epoch) memory.orphan = null;
   memory.learn = null;

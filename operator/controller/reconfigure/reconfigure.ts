@@ -20,6 +20,7 @@ import {
   type Damping,
   inQuarantine,
   noteBadDisk,
+  noteCutOff,
   noteRemoval,
   noteSyncs,
 } from '../decide/damping.ts';
@@ -83,7 +84,7 @@ export class Reconfigurer {
     this.#loads = null;
     const memory = this.memories.get(next.journal) ?? freshMemory(now);
     this.memories.set(next.journal, memory);
-    turnPage(memory, next);
+    turnPage(memory, next, before, now);
     this.#dirty.add(next.journal);
     for (const old of before === null ? [] : order(before)) {
       const stays = order(next).some((member) => sameMember(member, old));
@@ -104,6 +105,15 @@ export class Reconfigurer {
   lost(journal: JournalId): string | null {
     const memory = this.memories.get(journal);
     return memory?.lost === true ? memory.note : null;
+  }
+
+  #noteCutOff(before: Configuration, next: Configuration): void {
+    const now = this.#parts.clock.now();
+    for (const old of order(before)) {
+      if (!order(next).some((member) => sameMember(member, old))) {
+        noteCutOff(this.#damping, old.store, now);
+      }
+    }
   }
 
   /** Another controller begins to change this register: who is not first in rank lets it. */
@@ -344,6 +354,7 @@ export class Reconfigurer {
       // Another controller may have decided the very same: it counts there.
       else if (before !== value) {
         const took = clock.now() - since;
+        if (cause === 'stall') this.#noteCutOff(latest, next);
         metrics.reconfigured(cause, took / 1_000_000);
         const order_ = order(next).map(({ id }) => id);
         logger.warn(

@@ -1,0 +1,63 @@
+// What a controller remembers of a journal from one configuration to the next.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type Configuration,
+  DEFAULT_SETTINGS,
+  type Member,
+} from '../../../protocol/configuration.ts';
+import { epoch, journalId, lsn, memberId, micros, storeId, zone } from '../../../protocol/types.ts';
+import { freshMemory, turnPage } from './memory.ts';
+
+const member = (id: string, incarnation = 1): Member => ({
+  store: storeId(id.charCodeAt(0).toString(16).padStart(32, '0')),
+  incarnation,
+  id: memberId(id),
+  zone: zone(id),
+  address: `${id}:1`,
+});
+
+const chain = (at: number, ...serving: readonly Member[]): Configuration => ({
+  journal: journalId('f'.repeat(32)),
+  name: 'orders',
+  settings: DEFAULT_SETTINGS,
+  lineage: 1,
+  epoch: epoch(at),
+  mode: 'chain',
+  firstLsn: lsn(1),
+  serving,
+  joining: null,
+  deleted: false,
+});
+
+const [a, b, c] = [member('a'), member('b'), member('c')];
+
+/** When it is remembered that the chain was reordered, after `next` followed `before` at 7 µs. */
+function reorderedAt(before: Configuration | null, next: Configuration): number {
+  const memory = freshMemory(micros(0));
+  turnPage(memory, next, before, micros(7));
+  return memory.reorderedAt;
+}
+
+// Else a stall that another order did not end leads to yet another order, which may well be the
+// first one again, and the member that is cut off never goes.
+test('another order of the same members is remembered, by whoever decided it', () => {
+  assert.equal(reorderedAt(chain(1, a, b, c), chain(2, a, c, b)), 7);
+  assert.equal(reorderedAt(chain(1, a, b), chain(2, b, a)), 7);
+});
+
+test('the same order, other members and a first sight are no other order', () => {
+  assert.equal(reorderedAt(chain(1, a, b, c), chain(2, a, b, c)), 0);
+  assert.equal(reorderedAt(chain(1, a, b, c), chain(2, a, c)), 0);
+  assert.equal(reorderedAt(chain(1, a, b), chain(2, a, b, c)), 0);
+  assert.equal(reorderedAt(chain(1, a, b, c), chain(2, a, c, member('b', 2))), 0);
+  assert.equal(reorderedAt(null, chain(2, a, c, b)), 0);
+});
+
+test('the next configurations do not make it forget', () => {
+  const memory = freshMemory(micros(0));
+  turnPage(memory, chain(2, b, a), chain(1, a, b), micros(7));
+  turnPage(memory, chain(3, b, a, c), chain(2, b, a), micros(9));
+  assert.equal(memory.reorderedAt, 7);
+});
