@@ -14,6 +14,7 @@ import {
   isHead,
   type Place,
   place,
+  RELAY_MICROS,
   RESEND_MICROS,
   raiseFloor,
   successorHasAll,
@@ -172,7 +173,7 @@ function acknowledge(state: ChainState, here: Place, effects: ChainEffect[]): vo
   }
   if (sameMember(here.predecessor, here.head)) {
     relayToHead(state, here, effects);
-  } else if (state.relayDue && state.now - state.relayedAt >= RESEND_MICROS) {
+  } else if (state.relayDue && state.now - state.relayedAt >= RELAY_MICROS) {
     relay(state, here.predecessor, [own, ...state.acked.values()], effects);
   }
 }
@@ -181,7 +182,7 @@ function acknowledge(state: ChainState, here: Place, effects: ChainEffect[]): vo
 function relayToHead(state: ChainState, here: Place, effects: ChainEffect[]): void {
   if (here.successor === undefined) {
     state.relayDue = false;
-  } else if (state.relayDue && state.now - state.relayedAt >= RESEND_MICROS) {
+  } else if (state.relayDue && state.now - state.relayedAt >= RELAY_MICROS) {
     relay(state, here.head, [...state.acked.values()], effects);
   }
 }

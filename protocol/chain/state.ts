@@ -148,6 +148,11 @@ export interface ChainState {
 
 /** How long an answer of a peer is awaited before it is asked again. */
 export const RESEND_MICROS = 100_000;
+/**
+ * Between two messages that pass acknowledgements on towards the head. Where a cut link leaves no
+ * other way there, every commit waits for one at each hop.
+ */
+export const RELAY_MICROS = 20_000;
 
 export function openChain(start: ChainStart): ChainState {
   const { record, shape } = start;
