@@ -17,14 +17,13 @@ import { isStatus, type KubeApi } from './kube/api.ts';
 import { Cache } from './kube/cache.ts';
 import { Events } from './kube/events.ts';
 import { type ApiCount, httpKube, loadKubeConfig } from './kube/http.ts';
-import { LeaseHolder } from './kube/lease.ts';
+import { LeaseHolder, OPERATOR_LEASE } from './kube/lease.ts';
 import { OperatorMetrics } from './metrics.ts';
 import { WorkQueue } from './workqueue.ts';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const STOP_MILLIS = 5_000;
-const LEASE = 'journal-operator';
 
 /** Runs the operator until it is told to stop. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -120,7 +119,7 @@ class Operator {
       ...parts,
       logger: this.#logger,
       namespace: this.#config.ownNamespace,
-      name: LEASE,
+      name: OPERATOR_LEASE,
       holder: `${this.#config.identity}_${nodeRandom().hex(4)}`,
       onGained: () => this.#lead(),
       onLost: () => this.#ended(),

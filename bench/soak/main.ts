@@ -51,7 +51,8 @@ const USAGE = `npm run soak [-- --rounds N] [--calm MINUTES]   each fault N time
                                                moments, then full load without a fault
 npm run soak -- --minutes N                    faults drawn for that long
 Both: --writers N --subscribers N --seed N --report FILE --proxies
-      --only WORDS    the faults whose names contain the words: ${FAULTS.map(({ name }) => name).join(', ')}`;
+      --only WORDS    the faults whose names contain the words:
+                      ${FAULTS.map(({ name }) => name).join(', ')}`;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 

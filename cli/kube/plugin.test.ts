@@ -12,6 +12,7 @@ import { epoch, journalId, lsn } from '../../protocol/types.ts';
 import type { ClusterStatus, JournalStatus, MemberStatus } from '../../transport/public.ts';
 import { drainVerdict } from './drain.ts';
 import { linesOf } from './logs.ts';
+import { operatorText } from './operator.ts';
 import { buildPlugin } from './program.ts';
 import { promotable } from './promote.ts';
 import { sinceText } from './status.ts';
@@ -204,5 +205,41 @@ describe('the program that kubectl finds', () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  });
+});
+
+describe('whether an operator is at work', () => {
+  const NOW = Date.parse('2026-01-01T12:00:00Z');
+  const metadata = { name: 'orders', generation: 3 };
+  const cluster = (observedGeneration: number) => ({
+    apiVersion: 'journal.dev/v1alpha1',
+    kind: 'JournalCluster',
+    metadata,
+    status: { observedGeneration },
+  });
+  const lease = (renewTime: string, holderIdentity = 'pod') => ({
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: { name: 'journal-operator' },
+    spec: { holderIdentity, renewTime },
+  });
+  const gone = ': appends go on, nothing is changed or replaced';
+
+  test('one that renewed its Lease within the minute is', () => {
+    const old = lease('2026-01-01T09:00:00.000000Z');
+    const leases = [lease('2026-01-01T11:59:10.000000Z'), old];
+    assert.equal(operatorText(cluster(2), leases, NOW), '');
+  });
+
+  test('one that did not is gone since then', () => {
+    const text = operatorText(cluster(3), [lease('2026-01-01T09:00:00.000000Z')], NOW);
+    assert.equal(text, `  No operator is at work for 3h${gone}\n`);
+  });
+
+  test('where there is none, or it let go, the spec may never be looked at', () => {
+    const unseen = `${gone}, and nobody has looked at the spec as it is now`;
+    assert.equal(operatorText(cluster(2), [], NOW), `  No operator is at work${unseen}\n`);
+    const left = lease('2026-01-01T11:59:50.000000Z', '');
+    assert.equal(operatorText(cluster(3), [left], NOW), `  No operator is at work${gone}\n`);
   });
 });

@@ -11,6 +11,7 @@ import { descriptionText } from '../journals.ts';
 import { interruptible } from '../line.ts';
 import { Output } from '../output.ts';
 import { journalText, statusJson, table } from '../status.ts';
+import { operatorLine } from './operator.ts';
 import {
   asking,
   clusterOf,
@@ -32,12 +33,14 @@ export function statusCommand(): Command {
       const place = placeOf(flags);
       const cluster = await clusterOf(place, name);
       const processes = await statusOf(place, cluster);
+      const operator = await operatorLine(place, cluster);
       if (flags.json) {
-        const { status } = processes;
+        const { status, trouble } = processes;
         const inside = status === null ? null : statusJson(status);
-        return output.json({ resource: cluster, inside, trouble: processes.trouble });
+        return output.json({ resource: cluster, inside, trouble, operator: operator.trim() });
       }
-      await output.write(headText(cluster), membersText(cluster), insideText(processes));
+      const head = headText(cluster) + operator;
+      await output.write(head, membersText(cluster), insideText(processes));
     }),
   );
 }
@@ -62,7 +65,8 @@ export function describeCommand(): Command {
       }
       const [pods, claims, events] = await belongings(place, name);
       if (flags.json) return output.json({ resource: cluster, pods, claims, events });
-      await output.write(headText(cluster), conditionsText(cluster), membersText(cluster));
+      const head = headText(cluster) + (await operatorLine(place, cluster));
+      await output.write(head, conditionsText(cluster), membersText(cluster));
       await output.write(podsText(pods), claimsText(claims), eventsText(events));
     }),
   );

@@ -12,6 +12,9 @@ import { isStatus, type KubeApi, type KubeObject, RESOURCES } from './api.ts';
 import { numberAt, textAt } from './fields.ts';
 import { createObject, getObject, replaceObject } from './objects.ts';
 
+/** Of all operators of one namespace. */
+export const OPERATOR_LEASE = 'journal-operator';
+
 export interface LeaseOptions {
   readonly api: KubeApi;
   readonly clock: Clock;

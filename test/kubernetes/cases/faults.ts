@@ -2,10 +2,11 @@
 // appends go on within a ceiling, and the cluster is whole again by itself.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { History } from '../../../sim/checkers/history.ts';
 import type { KubeObject } from '../lab/api.ts';
-import { pause, until } from '../lab/commands.ts';
+import { pause, run, until } from '../lab/commands.ts';
 import { isReady, type Lab } from '../lab/lab.ts';
 import type { LabNode } from '../lab/node.ts';
 import { scaleOperator } from '../lab/operator.ts';
@@ -13,6 +14,7 @@ import { type Gap, judge, nowMicros, PodLoad } from '../load/pod.ts';
 import { replicaPods, replicasOf, whole } from './cluster.ts';
 import { CLUSTER, NAMESPACE } from './user.ts';
 
+const plugin = join(import.meta.dirname, '../../../bin/kubectl-journal');
 const GAP_MILLIS_MAX = 10_000;
 const RESTART_MILLIS_MAX = 120_000;
 
@@ -78,6 +80,9 @@ const faults: Readonly<Record<string, Fault>> = {
     const { uid } = (await lab.pod(NAMESPACE, pod)).metadata;
     await scaleOperator(lab, 0);
     try {
+      const inside = ['env', `KUBECONFIG=${lab.kubeconfig}`, plugin, 'status', CLUSTER];
+      const status = await run(lab.inside([...inside, '--namespace', NAMESPACE]));
+      assert.match(status, /^ {2}No operator is at work: appends go on/m);
       await kubectl(lab, 'delete', 'pod', pod);
       await until('the pod is ready again', RESTART_MILLIS_MAX, async () => {
         const found = await lab.pod(NAMESPACE, pod);

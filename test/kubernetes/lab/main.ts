@@ -2,7 +2,7 @@
 //
 //   npm run cluster -- up                       makes it, with the operator; root and Linux needed
 //   npm run cluster -- up bare                  the same without an operator, its image at hand
-//   npm run cluster -- renew                    builds the image again and restarts the operator
+//   npm run cluster -- renew                    builds the image again, upgrades the chart, restarts
 //   npm run cluster -- prepare                  installs, builds and packs all that `up` needs
 //   npm run cluster -- kubectl get nodes        talks to it; kubectl journal … is there, too
 //   npm run cluster -- helm list -A             Helm, at its charts
@@ -116,8 +116,10 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
       return down();
     case 'list':
       return list();
-    case 'renew':
-      return renewOperator(await open(), say);
+    case 'renew': {
+      const lab = await open();
+      return renewOperator(lab, helmOf(lab, await helmProgram()), say);
+    }
     case 'kubectl':
       return hand((await open()).userCommand(['kubectl', ...rest]));
     case 'helm': {

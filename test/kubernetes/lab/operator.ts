@@ -41,16 +41,22 @@ export async function bringImage(lab: Lab, say: Say): Promise<void> {
 /** Brings the image and installs the operator by its chart. */
 export async function installOperator(lab: Lab, helm: Helm, say: Say): Promise<void> {
   await bringImage(lab, say);
-  const install = ['install', OPERATOR, chart, '--namespace', OPERATOR_NAMESPACE];
-  // Secrets reach pods of the lab in seconds: kubelets are told to look often.
-  const spread = ['--set', 'trustSpreadSeconds=45'];
-  await helm([...install, '--create-namespace', ...spread, ...imageValues()]);
+  await helm(['install', ...release(), '--create-namespace']);
   await operatorReady(lab);
 }
 
-/** Brings what the sources have become since then to an operator that is installed already. */
-export async function renewOperator(lab: Lab, say: Say): Promise<void> {
+/** The release as both `install` and `upgrade` are told it. */
+const release = (): readonly string[] => {
+  // Secrets reach pods of the lab in seconds: kubelets are told to look often.
+  const spread = ['--set', 'trustSpreadSeconds=45'];
+  return [OPERATOR, chart, '--namespace', OPERATOR_NAMESPACE, ...spread, ...imageValues()];
+};
+
+/** Brings what the sources and the chart have become since then to an operator that is there. */
+export async function renewOperator(lab: Lab, helm: Helm, say: Say): Promise<void> {
   await bringImage(lab, say);
+  await helm(['upgrade', ...release()]);
+  // The image has the name that it had: nothing but its pods shows that it is another one.
   const restart = ['rollout', 'restart', `deployment/${OPERATOR}`];
   await lab.kubectl(['--namespace', OPERATOR_NAMESPACE, ...restart]);
   await operatorReady(lab);
