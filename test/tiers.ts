@@ -116,7 +116,11 @@ export const tiers: readonly Tier[] = [
     steps: () => [
       ...simulation('a fixed set', ...FIXED_SEEDS),
       ...simulation('new seeds', ...NEW_SEEDS),
-      ...tests('a planted bug is made small', 'test/mutants/minimize.test.ts'),
+      ...tests(
+        'pauses, and a planted bug made small',
+        'test/sim/*.test.ts',
+        'test/mutants/minimize.test.ts',
+      ),
     ],
   },
   {
