@@ -5,8 +5,7 @@ import { isStatus, KubeError, type KubeObject, RESOURCES } from '../../operator/
 import { numberAt, textAt } from '../../operator/kube/fields.ts';
 import { OPERATOR_LEASE } from '../../operator/kube/lease.ts';
 import { listObjects } from '../../operator/kube/objects.ts';
-import { asking, type Place } from './place.ts';
-import { sinceText } from './status.ts';
+import { asking, type Place, sinceText } from './place.ts';
 
 /** A Lease is renewed every few seconds; clocks of people's machines may be off a little. */
 const GONE_MILLIS = 60_000;

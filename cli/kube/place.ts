@@ -1,4 +1,5 @@
-// Where a plugin command looks: kubeconfig, context, namespace, and the API server behind them.
+// Where a plugin command looks: kubeconfig, context, namespace, and the API server behind them; how
+// what it answers is told.
 
 import { KubeConfig } from '@kubernetes/client-node';
 import { type Command, Option } from 'commander';
@@ -102,4 +103,13 @@ export async function asking<T>(ask: () => Promise<T>): Promise<T> {
     const what = error.status === 0 ? 'the API server cannot be reached' : 'the API server refuses';
     throw new Error(`${what}: ${said}`, { cause: error });
   }
+}
+
+/** `12m` since a time of RFC 3339; empty where there is none. */
+export function sinceText(time: string | undefined, nowMillis = Date.now()): string {
+  const seconds = Math.floor((nowMillis - Date.parse(time ?? '')) / 1_000);
+  if (Number.isNaN(seconds)) return '';
+  if (seconds < 120) return `${Math.max(0, seconds)}s`;
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)}m`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3_600)}h` : `${Math.floor(seconds / 86_400)}d`;
 }

@@ -13,9 +13,9 @@ import type { ClusterStatus, JournalStatus, MemberStatus } from '../../transport
 import { drainVerdict } from './drain.ts';
 import { linesOf } from './logs.ts';
 import { operatorText } from './operator.ts';
+import { sinceText } from './place.ts';
 import { buildPlugin } from './program.ts';
 import { promotable } from './promote.ts';
-import { sinceText } from './status.ts';
 
 const member = (id: string, role: string, more: Partial<MemberStatus> = {}): MemberStatus => ({
   id,

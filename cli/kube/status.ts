@@ -20,6 +20,7 @@ import {
   type PlaceFlags,
   placeOf,
   podsOf,
+  sinceText,
 } from './place.ts';
 import { reached } from './reach.ts';
 
@@ -111,15 +112,6 @@ async function belongings({ api, namespace, ...rest }: Place, name: string) {
     return regarding === name || regarding.startsWith(`${name}-`);
   });
   return [pods, claims.objects, ours] as const;
-}
-
-/** `12m` since a time of RFC 3339; empty where there is none. */
-export function sinceText(time: string | undefined, nowMillis = Date.now()): string {
-  const seconds = Math.floor((nowMillis - Date.parse(time ?? '')) / 1_000);
-  if (Number.isNaN(seconds)) return '';
-  if (seconds < 120) return `${Math.max(0, seconds)}s`;
-  if (seconds < 7_200) return `${Math.floor(seconds / 60)}m`;
-  return seconds < 172_800 ? `${Math.floor(seconds / 3_600)}h` : `${Math.floor(seconds / 86_400)}d`;
 }
 
 const conditionsOf = (cluster: KubeObject): readonly unknown[] =>

@@ -2,8 +2,8 @@
 //
 // From its third removal within 30 s a member waits 1 s, then twice as long each time, at most
 // 10 s: a removal is never delayed, a return is. One that was put out for its disk first shows a
-// second of good syncs: else a disk that holds each sync for 2 s comes back between two of them. One
-// that was put out because a link to it is cut waits 3 s: appends would only wait for it again.
+// second of good syncs: else a disk that holds each sync for 2 s comes back between two of them.
+// One that was put out because a link to it is cut waits 3 s: else appends wait for it once more.
 
 import { type Micros, micros, type StoreId } from '../../../protocol/types.ts';
 import { TIMING } from '../config.ts';

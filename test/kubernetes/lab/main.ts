@@ -2,7 +2,7 @@
 //
 //   npm run cluster -- up                       makes it, with the operator; root and Linux needed
 //   npm run cluster -- up bare                  the same without an operator, its image at hand
-//   npm run cluster -- renew                    builds the image again, upgrades the chart, restarts
+//   npm run cluster -- renew                    builds image and chart again, restarts
 //   npm run cluster -- prepare                  installs, builds and packs all that `up` needs
 //   npm run cluster -- kubectl get nodes        talks to it; kubectl journal … is there, too
 //   npm run cluster -- helm list -A             Helm, at its charts
