@@ -117,7 +117,7 @@ export const tiers: readonly Tier[] = [
       ...simulation('a fixed set', ...FIXED_SEEDS),
       ...simulation('new seeds', ...NEW_SEEDS),
       ...tests(
-        'pauses, and a planted bug made small',
+        'pauses, memory, a planted bug made small',
         'test/sim/*.test.ts',
         'test/mutants/minimize.test.ts',
       ),
@@ -128,7 +128,10 @@ export const tiers: readonly Tier[] = [
     about: 'all orders of everything in small worlds of the real machines',
     installs: 'nothing',
     minutesMax: 15,
-    steps: () => [program('exhaustive search', process.execPath, 'sim/explore/main.ts')],
+    steps: () => [
+      program('exhaustive search', process.execPath, 'sim/explore/main.ts'),
+      ...tests('what the search leaves out', 'test/explore/*.test.ts'),
+    ],
   },
   {
     name: 'crash',

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { anySignal } from './closed.ts';
+import { anySignal } from '../../sim/closed.ts';
 
 /** In a process of its own: the test runner holds on to what a test awaited. */
 const RUNS = `
@@ -22,7 +23,8 @@ console.log(queryObjects(World, { format: 'count' }));
 
 function worldsLeft(closed: string): number {
   const flags = ['--no-warnings', '--input-type=module-typescript', '--eval', RUNS];
-  const options = { cwd: import.meta.dirname, env: { ...process.env, CLOSED: closed } };
+  const cwd = join(import.meta.dirname, '../../sim');
+  const options = { cwd, env: { ...process.env, CLOSED: closed } };
   return Number(execFileSync(process.execPath, flags, { ...options, encoding: 'utf8' }));
 }
 
