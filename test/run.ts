@@ -188,7 +188,8 @@ async function runAll(plan: readonly Planned[]): Promise<Counts> {
   for (const [tier, steps] of main) {
     const others = plan.filter(([{ beside }]) => beside === tier.name);
     if (others.length > 0) {
-      say(`\nBeside the next, shown when it has ended: ${others.map(([{ name }]) => name)}.`);
+      const named = others.map(([{ name, installs }]) => `${name} (installs ${installs})`);
+      say(`\nBeside the next, shown when they have ended: ${named.join(', ')}.`);
     }
     const counts = await Promise.all([runTier(tier, steps, show), runBehind(others)]);
     total = counts.reduce(add, total);

@@ -116,11 +116,6 @@ export const tiers: readonly Tier[] = [
     steps: () => [
       ...simulation('a fixed set', ...FIXED_SEEDS),
       ...simulation('new seeds', ...NEW_SEEDS),
-      ...tests(
-        'pauses, memory, a planted bug made small',
-        'test/sim/*.test.ts',
-        'test/mutants/minimize.test.ts',
-      ),
     ],
   },
   {
@@ -128,10 +123,7 @@ export const tiers: readonly Tier[] = [
     about: 'all orders of everything in small worlds of the real machines',
     installs: 'nothing',
     minutesMax: 15,
-    steps: () => [
-      program('exhaustive search', process.execPath, 'sim/explore/main.ts'),
-      ...tests('what the search leaves out', 'test/explore/*.test.ts'),
-    ],
+    steps: () => [program('exhaustive search', process.execPath, 'sim/explore/main.ts')],
   },
   {
     name: 'crash',
@@ -140,6 +132,17 @@ export const tiers: readonly Tier[] = [
     minutesMax: 10,
     beside: 'kubernetes',
     steps: () => tests('crash points', 'test/crash/**/*.test.ts'),
+  },
+  {
+    name: 'methods',
+    about: 'the simulator and the searches themselves: what they leave out, keep and make small',
+    installs: 'nothing',
+    minutesMax: 10,
+    beside: 'processes',
+    steps: () =>
+      tests('methods', 'test/{explore,sim}/*.test.ts', 'test/mutants/minimize.test.ts').map(
+        (step) => ({ ...step, filesAtOnce: 1 }),
+      ),
   },
   {
     name: 'processes',
@@ -184,6 +187,14 @@ export const tiers: readonly Tier[] = [
     minutesMax: 15,
     beside: 'soak',
     steps: () => tests('foreign clients', 'test/foreign/**/*.test.ts'),
+  },
+  {
+    name: 'images',
+    about: 'what the lab needs is built and packed, before it is waited for',
+    installs: kubernetesInstalls,
+    minutesMax: 60,
+    beside: 'soak',
+    steps: () => kubernetes(),
   },
   {
     name: 'mutants',
