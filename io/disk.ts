@@ -36,7 +36,11 @@ export interface Disk {
 
 export interface DiskFile {
   readonly path: string;
-  /** Reads up to `length` bytes at `position`; fewer only at the end of the file. */
+  /**
+   * Reads up to `length` bytes at `position`; fewer only at the end of the file. Rejects with code
+   * EINVAL where `checkRead` does: a length that came from bad bytes is refused, and nothing is
+   * allocated for it.
+   */
   read(position: number, length: number): Promise<Uint8Array>;
   /** Writes all the chunks one after another from `position` on; rejects with code ENOSPC. */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>;
@@ -58,4 +62,21 @@ export class DiskError extends Error {
     this.code = code;
     this.path = path;
   }
+}
+
+/** Most bytes of one read: the biggest segment that a replica may be told to write. */
+export const READ_BYTES_MAX = 1024 * 1024 * 1024;
+
+/**
+ * What every `DiskFile.read` asks first: whole numbers from 0, `length` at most READ_BYTES_MAX.
+ * Throws DiskError EINVAL. Node.js ends the whole process where a length does not fit into 31 bits.
+ */
+export function checkRead(path: string, position: number, length: number): void {
+  const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+  if (isWhole(position) && isWhole(length) && length <= READ_BYTES_MAX) return;
+  const given = `a read of ${length} bytes at ${position}`;
+  const allowed = `0 to ${READ_BYTES_MAX} bytes at a whole number from 0`;
+  throw new DiskError('EINVAL', path, {
+    cause: new RangeError(`${given}, allowed are ${allowed}`),
+  });
 }

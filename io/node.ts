@@ -15,7 +15,7 @@ import {
 import type { Micros } from '../protocol/types.ts';
 import { micros } from '../protocol/types.ts';
 import type { Clock } from './clock.ts';
-import { type Disk, DiskError, type DiskFile } from './disk.ts';
+import { checkRead, type Disk, DiskError, type DiskFile } from './disk.ts';
 import { lockDirectory } from './node-lock.ts';
 import type { Random } from './random.ts';
 
@@ -114,6 +114,7 @@ class NodeFile implements DiskFile {
 
   read(position: number, length: number): Promise<Uint8Array> {
     return attempt(this.path, async () => {
+      checkRead(this.path, position, length);
       await this.#lastChange;
       // Not from the shared pool: who keeps a part of it would keep all of it.
       const bytes = Buffer.allocUnsafeSlow(length);

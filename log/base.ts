@@ -11,6 +11,7 @@
 
 import { crc32 } from '../io/node-checksum.ts';
 import { JournalError } from '../protocol/errors.ts';
+import { fields, parse, text, whole } from '../protocol/fields.ts';
 import { epoch, journalId, lsn } from '../protocol/types.ts';
 import type { Base } from './log.ts';
 
@@ -46,14 +47,18 @@ export function decodeBase(given: Uint8Array): Base {
   if (json.length !== bytes.readUInt32LE(12)) throw damaged('it has another length than it says');
   if (crc32(json) !== bytes.readUInt32LE(16)) throw damaged('it has another checksum');
   try {
-    // cast: written by encodeBase only, under the checksum that was just checked.
-    const base = JSON.parse(json.toString()) as Base;
+    const all = fields('base', parse('base', json.toString()));
+    const tables = fields('tables', all.tables);
     return {
-      ...base,
-      journal: journalId(base.journal),
-      lsn: lsn(base.lsn),
-      epoch: epoch(base.epoch),
-      trimmedLsn: lsn(base.trimmedLsn),
+      journal: journalId(text('journal', all.journal)),
+      lsn: lsn(whole('lsn', all.lsn)),
+      epoch: epoch(whole('epoch', all.epoch)),
+      crc: whole('crc', all.crc),
+      trimmedLsn: lsn(whole('trimmedLsn', all.trimmedLsn)),
+      tables: {
+        lsn: lsn(whole('tables.lsn', tables.lsn)),
+        sections: fields('tables.sections', tables.sections),
+      },
     };
   } catch (error) {
     throw damaged(`its content is no base (${String(error)})`);

@@ -4,7 +4,7 @@
 // one file. So what a crash finds half done is in the image as unsynced, and any subset of it
 // survives (platter/). A process that was killed while its machine lives loses nothing.
 
-import { type Disk, DiskError, type DiskFile } from '../io/disk.ts';
+import { checkRead, type Disk, DiskError, type DiskFile } from '../io/disk.ts';
 import type { CrashMode, FileImage, FileOperation } from './platter/file.ts';
 import { DiskImage } from './platter/tree.ts';
 import type { Dice } from './random.ts';
@@ -240,7 +240,8 @@ class SimulatedFile implements DiskFile {
     this.#file = file;
   }
 
-  read(position: number, length: number): Promise<Uint8Array> {
+  async read(position: number, length: number): Promise<Uint8Array> {
+    checkRead(this.path, position, length);
     return this.#settle(`read ${this.path}`, this.#disk.durations('read', length), () =>
       this.#disk.readOutcome(this.#file, this.path, position, length),
     );

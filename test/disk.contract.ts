@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Disk, DiskError } from '../io/disk.ts';
+import { type Disk, DiskError, READ_BYTES_MAX } from '../io/disk.ts';
 
 export interface DiskUnderTest {
   readonly name: string;
@@ -53,6 +53,20 @@ export function testDisk(under: DiskUnderTest): void {
     const read = await file.read(3, 6000);
     assert.equal(read.length, 6000);
     assert.deepEqual([...read.subarray(5998)], [2999 % 251, 7]);
+    await file.close();
+  });
+
+  check('refuses a read of what no file holds, and allocates nothing', async (disk, directory) => {
+    const file = await disk.create(`${directory}/f`);
+    await file.write(0, [bytes(1, 2, 3)]);
+    for (const length of [-1, 1.5, Number.NaN, READ_BYTES_MAX + 1, 2 ** 31, 2 ** 32 - 1, 2 ** 53]) {
+      await failsWith('EINVAL', file.read(0, length));
+    }
+    for (const position of [-1, -500, 0.5, Number.NaN]) {
+      await failsWith('EINVAL', file.read(position, 1));
+    }
+    assert.equal((await file.read(2 ** 40, 5)).length, 0);
+    assert.deepEqual([...(await file.read(1, 9))], [2, 3]);
     await file.close();
   });
 

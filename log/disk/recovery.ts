@@ -6,7 +6,7 @@ import type { Damage } from '../log.ts';
 import type { BadRange, Span } from '../segments/entries.ts';
 import { ENVELOPE_BYTES, envelopeAt } from '../segments/envelope.ts';
 import { epochsOf, fromSpan, gaps, overlay, type Run, runAt, within } from '../segments/runs.ts';
-import type { Segment } from '../segments/segment.ts';
+import { HEADER_BYTES, type Segment } from '../segments/segment.ts';
 import type { SegmentStore } from '../segments/store.ts';
 import type { LogParts } from './journal.ts';
 import { decodeState, type LogState } from './state.ts';
@@ -76,11 +76,13 @@ async function readState(
   length: number,
 ): Promise<LogState | null> {
   for (const at of [offset, offset - ENVELOPE_BYTES - length]) {
+    if (at < HEADER_BYTES) break; // the first copy was the one that is known
     const bytes = await segment.read(at, ENVELOPE_BYTES + length);
     const envelope = envelopeAt(bytes, 0, segment.id);
     const payload = bytes.subarray(ENVELOPE_BYTES);
     if (envelope?.kind === 'state' && crc32(payload) === envelope.payloadCrc) {
-      return decodeState(payload);
+      const state = decodeState(payload);
+      if (state !== null) return state;
     }
   }
   return null;

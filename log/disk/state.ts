@@ -5,7 +5,16 @@
 // then the base where it is small enough; a bigger one has a file of its own, written before.
 
 import { crc32 } from '../../io/node-checksum.ts';
-import type { Epoch, JournalId, Lsn } from '../../protocol/types.ts';
+import { fields, flag, list, parse, text, whole } from '../../protocol/fields.ts';
+import {
+  type Epoch,
+  epoch,
+  type JournalId,
+  journalId,
+  type Lsn,
+  lsn,
+  RangeViolation,
+} from '../../protocol/types.ts';
 import { asBuffer } from '../files.ts';
 import type { OutgoingFrame } from '../segments/envelope.ts';
 import type { Cut } from '../segments/runs.ts';
@@ -41,13 +50,46 @@ export function encodeState(state: LogState): Buffer {
   return Buffer.concat([length, json, inline ?? Buffer.alloc(0)]);
 }
 
-/** Reads what `encodeState` wrote, whose checksum was found to be right. */
-export function decodeState(payload: Buffer): LogState {
+/**
+ * Reads what `encodeState` wrote, whose checksum was found to be right; null where it is none of
+ * ours all the same.
+ */
+export function decodeState(payload: Buffer): LogState | null {
+  if (payload.length < 4) return null;
   const end = 4 + payload.readUInt32LE(0);
-  // cast: written by encodeState only, under a checksum.
-  const state = JSON.parse(payload.toString('utf8', 4, end)) as LogState;
+  if (end > payload.length) return null;
   const inline = end === payload.length ? null : Buffer.from(asBuffer(payload.subarray(end)));
-  return { ...state, base: { ...state.base, inline } };
+  try {
+    const all = fields('state', parse('state', payload.toString('utf8', 4, end)));
+    return {
+      journal: journalId(text('journal', all.journal)),
+      serial: whole('serial', all.serial),
+      dropped: flag('dropped', all.dropped),
+      cuts: list('cuts', all.cuts, readCut),
+      base: readReference('base', all.base, inline),
+    };
+  } catch (error) {
+    if (error instanceof RangeViolation) return null;
+    throw error;
+  }
+}
+
+function readCut(name: string, value: unknown): Cut {
+  const all = fields(name, value);
+  const endLsn = lsn(whole(`${name}.endLsn`, all.endLsn));
+  return { segment: whole(`${name}.segment`, all.segment), endLsn };
+}
+
+function readReference(name: string, value: unknown, inline: Buffer | null): BaseReference {
+  const all = fields(name, value);
+  return {
+    lsn: lsn(whole(`${name}.lsn`, all.lsn)),
+    epoch: epoch(whole(`${name}.epoch`, all.epoch)),
+    crc: whole(`${name}.crc`, all.crc),
+    trimmedLsn: lsn(whole(`${name}.trimmedLsn`, all.trimmedLsn)),
+    serial: whole(`${name}.serial`, all.serial),
+    inline,
+  };
 }
 
 /** The two copies of a state, as frames. */

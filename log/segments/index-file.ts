@@ -10,10 +10,21 @@
 //       28        the summary as JSON, then the places: 24 bytes each, journal after journal, as
 //                 first LSN (8), count, offset, length of the payload, checksum of the batch
 //
-// It is derived: where it is missing or bad, the segment is scanned and it is written again.
+// The head has no checksum: its lengths must make up the size of the file, and only then is so much
+// read. It is derived: where it is missing or bad, the segment is scanned and it is written again.
 
 import { crc32 } from '../../io/node-checksum.ts';
-import { type JournalId, lsn } from '../../protocol/types.ts';
+import type { EpochRun } from '../../protocol/chain/messages.ts';
+import { fields, list, nullable, parse, text, whole } from '../../protocol/fields.ts';
+import {
+  epoch,
+  type JournalId,
+  journalId,
+  lsn,
+  micros,
+  NUMBER_MAX,
+  RangeViolation,
+} from '../../protocol/types.ts';
 import { getWhole, putWhole } from '../batch.ts';
 import {
   type BadRange,
@@ -85,14 +96,17 @@ export interface IndexHead {
   readonly placesCrc: number;
 }
 
-/** Null where this is no index of a format that is known. */
-export function decodeIndexHead(head: Buffer): IndexHead | null {
+/** Null where a file of `fileBytes` that begins so is no whole index of a format that is known. */
+export function decodeIndexHead(head: Buffer, fileBytes: number): IndexHead | null {
   if (head.length < INDEX_HEAD_BYTES || head.toString('latin1', 0, 8) !== MAGIC) return null;
   if (head.readUInt32LE(8) !== FORMAT) return null;
+  const summaryBytes = head.readUInt32LE(12);
+  const placesBytes = head.readUInt32LE(20);
+  if (INDEX_HEAD_BYTES + summaryBytes + placesBytes !== fileBytes) return null;
   return {
-    summaryBytes: head.readUInt32LE(12),
+    summaryBytes,
     summaryCrc: head.readUInt32LE(16),
-    placesBytes: head.readUInt32LE(20),
+    placesBytes,
     placesCrc: head.readUInt32LE(24),
   };
 }
@@ -107,9 +121,8 @@ export interface ReadIndex {
 /** The summary, places left out; null where it is bad or of another segment. */
 export function decodeSummary(head: IndexHead, json: Buffer, id: Buffer): ReadIndex | null {
   if (json.length !== head.summaryBytes || crc32(json) !== head.summaryCrc) return null;
-  // cast: written by encodeIndex only, under the checksum that was just checked.
-  const summary = JSON.parse(json.toString()) as Summary;
-  if (summary.id !== id.toString('hex')) return null;
+  const summary = readSummary(json.toString());
+  if (summary === null || summary.id !== id.toString('hex')) return null;
   const index = new SegmentIndex();
   index.bad.push(...summary.bad);
   const counts: [JournalId, number][] = [];
@@ -120,6 +133,76 @@ export function decodeSummary(head: IndexHead, json: Buffer, id: Buffer): ReadIn
   return { index, end: summary.end, counts };
 }
 
+/** Null where a right checksum covers what no version of this program writes. */
+function readSummary(json: string): Summary | null {
+  try {
+    const all = fields('summary', parse('summary', json));
+    return {
+      id: text('id', all.id),
+      end: whole('end', all.end),
+      bad: list('bad', all.bad, readBad),
+      journals: list('journals', all.journals, readJournal),
+    };
+  } catch (error) {
+    if (error instanceof RangeViolation) return null;
+    throw error;
+  }
+}
+
+function readJournal(name: string, value: unknown): JournalSummary {
+  const all = fields(name, value);
+  return {
+    journal: journalId(text(`${name}.journal`, all.journal)),
+    spans: list(`${name}.spans`, all.spans, readSpan),
+    state: nullable(all.state, (place) => readStatePlace(`${name}.state`, place)),
+    count: whole(`${name}.count`, all.count),
+  };
+}
+
+function readStatePlace(name: string, value: unknown): StatePlace {
+  const all = fields(name, value);
+  return { offset: whole(`${name}.offset`, all.offset), length: uint32(name, all.length) };
+}
+
+function readSpan(name: string, value: unknown): Span {
+  const all = fields(name, value);
+  return {
+    firstLsn: lsn(whole(`${name}.firstLsn`, all.firstLsn)),
+    lastLsn: lsn(whole(`${name}.lastLsn`, all.lastLsn)),
+    bytes: whole(`${name}.bytes`, all.bytes),
+    previousCrc: uint32(`${name}.previousCrc`, all.previousCrc),
+    lastCrc: uint32(`${name}.lastCrc`, all.lastCrc),
+    firstTimestamp: micros(whole(`${name}.firstTimestamp`, all.firstTimestamp)),
+    epochs: list(`${name}.epochs`, all.epochs, readEpoch).slice(),
+  };
+}
+
+function readEpoch(name: string, value: unknown): EpochRun {
+  const all = fields(name, value);
+  return {
+    epoch: epoch(whole(`${name}.epoch`, all.epoch)),
+    firstLsn: lsn(whole(`${name}.firstLsn`, all.firstLsn)),
+  };
+}
+
+function readBad(name: string, value: unknown): BadRange {
+  const all = fields(name, value);
+  return {
+    offset: whole(`${name}.offset`, all.offset),
+    end: whole(`${name}.end`, all.end),
+    what: text(`${name}.what`, all.what),
+    journal: nullable(all.journal, (id) => journalId(text(`${name}.journal`, id))),
+    firstLsn: nullable(all.firstLsn, (at) => lsn(whole(`${name}.firstLsn`, at))),
+    lastLsn: nullable(all.lastLsn, (at) => lsn(whole(`${name}.lastLsn`, at))),
+  };
+}
+
+function uint32(name: string, value: unknown): number {
+  const number = whole(name, value);
+  if (number > 0xffffffff) throw new RangeViolation(name, number, 'at most 2^32 - 1');
+  return number;
+}
+
 /** Fills the places of an index; false where they are bad. */
 export function decodePlaces(
   head: IndexHead,
@@ -128,14 +211,18 @@ export function decodePlaces(
   index: SegmentIndex,
 ): boolean {
   if (bytes.length !== head.placesBytes || crc32(bytes) !== head.placesCrc) return false;
+  const places = counts.reduce((sum, [, count]) => sum + count, 0);
+  if (places * PLACE_BYTES !== bytes.length) return false;
   let at = 0;
   for (const [journal, count] of counts) {
     const places = new Places();
     for (let left = count; left > 0; left -= 1) {
-      const firstLsn = lsn(getWhole(bytes, at));
+      const firstLsn = getWhole(bytes, at);
+      const lastLsn = firstLsn + bytes.readUInt32LE(at + 8) - 1;
+      if (firstLsn < 1 || lastLsn < firstLsn || lastLsn > NUMBER_MAX) return false;
       places.add({
-        firstLsn,
-        lastLsn: lsn(firstLsn + bytes.readUInt32LE(at + 8) - 1),
+        firstLsn: lsn(firstLsn),
+        lastLsn: lsn(lastLsn),
         offset: bytes.readUInt32LE(at + 12),
         length: bytes.readUInt32LE(at + 16),
         crc: bytes.readUInt32LE(at + 20),

@@ -94,7 +94,8 @@ async function unusable(
 async function provesFrames(disk: Disk, path: string): Promise<boolean> {
   const file = await disk.open(path);
   try {
-    const bytes = await readFully(file, HEADER_BYTES, await file.size());
+    const size = await file.size();
+    const bytes = await readFully(file, HEADER_BYTES, Math.max(0, size - HEADER_BYTES));
     if (bytes.length < ENVELOPE_BYTES) return false;
     const id = Buffer.from(bytes.subarray(8, 16));
     let first: number | null = null;

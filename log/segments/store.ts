@@ -4,7 +4,7 @@ import type { Disk } from '../../io/disk.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Random } from '../../io/random.ts';
 import type { JournalId } from '../../protocol/types.ts';
-import { asBuffer, hasCode, readFully, replaceFile } from '../files.ts';
+import { hasCode, readFully, replaceFile } from '../files.ts';
 import { indexName, type VolumeLayout } from '../layout.ts';
 import { Places, SegmentIndex } from './entries.ts';
 import { ENVELOPE_BYTES, type OutgoingFrame } from './envelope.ts';
@@ -274,7 +274,8 @@ export class SegmentStore {
     try {
       const file = await disk.open(path);
       try {
-        const head = decodeIndexHead(asBuffer(await readFully(file, 0, INDEX_HEAD_BYTES)));
+        const first = await readFully(file, 0, INDEX_HEAD_BYTES);
+        const head = decodeIndexHead(first, await file.size());
         if (head === null) return null;
         const json = await readFully(file, INDEX_HEAD_BYTES, head.summaryBytes);
         const read = decodeSummary(head, json, id);

@@ -7,10 +7,10 @@
 import type { Cancel, Clock } from '../../io/clock.ts';
 import type { Metadata } from '../../log/metadata.ts';
 import type { Floor } from '../../protocol/chain/messages.ts';
+import { parse } from '../../protocol/fields.ts';
 import type { JournalId, StoreId } from '../../protocol/types.ts';
 import { TIMING } from './config.ts';
 import { higherFloor } from './decide/succession.ts';
-import { parse } from './register/decode.ts';
 import { type FloorEntry, readFloor } from './register/wire.ts';
 
 const FLOOR = 'floor/';

@@ -12,6 +12,7 @@ import { openDirectory } from '../../log/directory.ts';
 import { METADATA_DIRECTORY } from '../../log/layout.ts';
 import { openMetadata } from '../../log/metadata.ts';
 import { JournalError } from '../../protocol/errors.ts';
+import { fields, parse } from '../../protocol/fields.ts';
 import type { AcceptorChange } from '../../protocol/paxos/acceptor.ts';
 import {
   ACCEPTORS_KEY,
@@ -22,7 +23,6 @@ import {
 import { label, memberId, storeId, zone } from '../../protocol/types.ts';
 import type { ControllerConfig } from './config.ts';
 import { encodeChanges } from './register/acceptor.ts';
-import { fields, parse } from './register/decode.ts';
 import {
   checkSeats,
   encode,

@@ -3,7 +3,7 @@
 // Built on the platters of the simulator, at once and without time, so that thousands of lives run
 // in seconds. A call that the stop hits has begun: it may be done in any part or not at all.
 
-import { type Disk, DiskError, type DiskFile } from '../../io/disk.ts';
+import { checkRead, type Disk, DiskError, type DiskFile } from '../../io/disk.ts';
 import type { CrashMode, FileImage, FileOperation } from '../../sim/platter/file.ts';
 import { DiskImage } from '../../sim/platter/tree.ts';
 import { Dice } from '../../sim/random.ts';
@@ -98,7 +98,11 @@ export class StoppingDisk {
     };
     return {
       path,
-      read: (position, length) => this.#free(life, () => found.read(position, length)),
+      read: (position, length) =>
+        this.#free(life, () => {
+          checkRead(path, position, length);
+          return found.read(position, length);
+        }),
       write: (position, chunks) =>
         changed(`write ${position}`, (by) => {
           const bytes = Buffer.concat(chunks);

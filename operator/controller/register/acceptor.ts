@@ -6,6 +6,7 @@
 import type { Logger } from '../../../io/logger.ts';
 import type { Metadata } from '../../../log/metadata.ts';
 import { InvariantViolation, JournalError } from '../../../protocol/errors.ts';
+import { choice, fields, nullable, parse } from '../../../protocol/fields.ts';
 import {
   type AcceptorChange,
   type AcceptorEffect,
@@ -26,7 +27,6 @@ import type {
   Ballot,
   RegisterState,
 } from '../../../protocol/paxos/messages.ts';
-import { choice, fields, nullable, parse } from './decode.ts';
 import { readSet } from './records.ts';
 import { readRegister } from './wire.ts';
 

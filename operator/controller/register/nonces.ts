@@ -10,7 +10,7 @@
 // peers know of; a group of one.
 
 import type { Metadata } from '../../../log/metadata.ts';
-import { fields, list, parse, text } from './decode.ts';
+import { fields, list, parse, text } from '../../../protocol/fields.ts';
 
 const OWN = 'nonce/own/';
 const HELD = 'nonce/held/';

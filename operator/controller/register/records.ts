@@ -12,6 +12,16 @@
 // No key is ever deleted: what is over becomes a tombstone.
 
 import type { Configuration, JournalSettings, Member } from '../../../protocol/configuration.ts';
+import {
+  choice,
+  fields,
+  flag,
+  list,
+  nullable,
+  parse,
+  text,
+  whole,
+} from '../../../protocol/fields.ts';
 import type { AcceptorSet, Seat } from '../../../protocol/paxos/messages.ts';
 import {
   epoch,
@@ -28,7 +38,6 @@ import {
   type Zone,
   zone,
 } from '../../../protocol/types.ts';
-import { choice, fields, flag, list, nullable, parse, text, whole } from './decode.ts';
 
 export const journalKey = (journal: JournalId): string => `journal/${journal}`;
 /** The journal whose configuration a key holds; null for any other key. */

@@ -1,6 +1,16 @@
 // What controllers say to each other over the method `acceptor`: JSON both ways, checked here.
 
 import type { Floor } from '../../../protocol/chain/messages.ts';
+import {
+  choice,
+  fields,
+  flag,
+  list,
+  nullable,
+  parse,
+  text,
+  whole,
+} from '../../../protocol/fields.ts';
 import type {
   AcceptorAnswer,
   AcceptorRequest,
@@ -20,7 +30,6 @@ import {
   type StoreId,
   storeId,
 } from '../../../protocol/types.ts';
-import { choice, fields, flag, list, nullable, parse, text, whole } from './decode.ts';
 import { readSet } from './records.ts';
 
 /** What one disk has acknowledged of one journal; see floors.ts. */

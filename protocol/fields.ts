@@ -1,9 +1,18 @@
 // Reads JSON that came from a disk or another process: every complaint names the field.
 
-import { RangeViolation } from '../../../protocol/types.ts';
+import { RangeViolation } from './types.ts';
 
 function violation(name: string, value: unknown, allowed: string): RangeViolation {
-  return new RangeViolation(name, (JSON.stringify(value) ?? 'undefined').slice(0, 80), allowed);
+  return new RangeViolation(name, shown(value), allowed);
+}
+
+/** What is nested more deeply than the stack can be parsed, but not written out again. */
+function shown(value: unknown): string {
+  try {
+    return (JSON.stringify(value) ?? 'undefined').slice(0, 80);
+  } catch {
+    return 'nested too deeply';
+  }
 }
 
 export type Fields = Readonly<Record<string, unknown>>;
