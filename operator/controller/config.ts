@@ -1,9 +1,25 @@
-// What a controller is told at its start, and the numbers by which it finds faults.
+// What a controller is told at its start, its flags included, and the numbers by which it finds
+// faults.
 //
 // The times are those of the protocol's failure detection (docs/register.md): they shape how soon
 // a fault is answered, never whether the answer is right.
 
-import { type Micros, micros } from '../../protocol/types.ts';
+import {
+  flag,
+  flagRows,
+  isAddress,
+  LOG_LEVELS,
+  readSettings,
+  readTls,
+  type Settings,
+  switchRow,
+  type TlsPaths,
+  tlsFlags,
+  type Vocabulary,
+} from '../../io/node-settings.ts';
+import type { Random } from '../../io/random.ts';
+import type { Seat } from '../../protocol/paxos/messages.ts';
+import { label, type Micros, micros, storeId, zone } from '../../protocol/types.ts';
 
 export interface ControllerConfig {
   /** Formatted before (format.ts): the directory knows the cluster, the id and the first set. */
@@ -101,3 +117,166 @@ export const TIMING = {
 } as const;
 
 export const SLOW_FACTOR = 20;
+
+// ── Flags ─────────────────────────────────────────────────────────────────────────────────────
+
+export interface ControllerFormat {
+  /** 32 lowercase hex digits, the same for every process of the cluster, for ever. */
+  readonly cluster: string;
+  /** Label of this controller. */
+  readonly id: string;
+  /** All controllers: 1, 3 or 5, the same list at each. */
+  readonly set: readonly Pick<Seat, 'id' | 'address'>[];
+  /** Members that may format one volume each; more by `journal admin member add`. */
+  readonly grants: readonly { readonly member: string; readonly zone: string }[];
+  /** Waits to be let into the set in place of another controller; `set` says whom to ask. */
+  readonly join?: boolean | undefined;
+  /**
+   * All controllers were lost: the registers are to be rebuilt by `recover-controllers`. The same
+   * new word at each, so that the old ones, which may only be cut off, are another set.
+   */
+  readonly recovery?: string | undefined;
+  /** No error where the directory is this controller's already: a step that may be repeated. */
+  readonly ifAbsent?: boolean | undefined;
+  /** Where chance comes from, for the store id. */
+  readonly random?: Random | undefined;
+}
+
+/** What a process has beyond the controller itself. */
+export interface ProcessConfig {
+  readonly controller: ControllerConfig;
+  readonly probeListen: string;
+  readonly tls: TlsPaths;
+  readonly authorization: string;
+  readonly logLevel: string;
+}
+
+export type CommandLine =
+  | { readonly kind: 'run'; readonly config: ProcessConfig }
+  | { readonly kind: 'format'; readonly directory: string; readonly format: ControllerFormat }
+  | { readonly kind: 'print'; readonly text: string };
+
+type About = Pick<ControllerConfig, 'pid' | 'version'>;
+
+const RUN: Vocabulary = {
+  command: 'journal controller',
+  prefix: 'JOURNAL_',
+  switches: ['print-config'],
+  flags: [
+    flag('data', 'DIR', 'data', 'data directory, formatted before'),
+    flag('listen', 'HOST:PORT', '127.0.0.1:7411', 'where to serve replicas and controllers'),
+    flag('advertise', 'HOST:PORT', '', 'how others reach --listen; the same when left out'),
+    flag('zone', 'ZONE', 'a', 'failure domain, shown by status'),
+    flag('cluster', 'ID', '', 'refuse a directory of any other cluster'),
+    flag('id', 'ID', '', 'refuse a directory of any other controller'),
+    flag('probe-listen', 'HOST:PORT', '', 'where to serve /livez, /readyz and /metrics; none'),
+    ...tlsFlags('controller'),
+    flag('log-level', 'LEVEL', 'info', 'debug, info, warn or error'),
+  ],
+};
+
+const FORMAT: Vocabulary = {
+  command: 'journal controller format',
+  prefix: 'JOURNAL_',
+  switches: ['join', 'if-absent'],
+  flags: [
+    flag('data', 'DIR', 'data', 'directory to format: empty, or not there'),
+    flag('cluster', 'ID', '', '32 lowercase hex digits, the same for all; required'),
+    flag('id', 'ID', '', 'label of this controller; required'),
+    flag(
+      'set',
+      'ID=HOST:PORT,…',
+      '',
+      'all controllers, 1, 3 or 5, the same list at each; required',
+    ),
+    flag('grant', 'MEMBER=ZONE,…', '', 'members that may format one volume each'),
+    flag('recovery', 'WORD', '', 'all controllers were lost: wait for recover-controllers'),
+  ],
+};
+
+/** Reads flags, then the environment, then the defaults. Throws SettingError. */
+export function readCommandLine(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  about: About,
+): CommandLine {
+  if (args[0] === 'format') return readFormat(readSettings(FORMAT, args.slice(1), env));
+  const settings = readSettings(RUN, args, env);
+  if (settings.on('help')) return { kind: 'print', text: runHelp() };
+  const config = readConfig(settings, about);
+  if (!settings.on('print-config')) return { kind: 'run', config };
+  const { pid: _pid, version: _version, ...controller } = config.controller;
+  return { kind: 'print', text: `${JSON.stringify({ ...config, controller }, null, 2)}\n` };
+}
+
+function readConfig(settings: Settings, about: About): ProcessConfig {
+  const tls = readTls(settings);
+  return {
+    controller: {
+      directory: settings.required('data'),
+      listen: settings.address('listen'),
+      advertise: settings.addressOrNone('advertise'),
+      zone: settings.made('zone', zone),
+      cluster: settings.madeOrNone('cluster', storeId),
+      id: settings.madeOrNone('id', (given) => label('id', given)),
+      ...about,
+    },
+    probeListen: settings.addressOrNone('probe-listen'),
+    tls,
+    authorization: settings.text('authorization'),
+    logLevel: settings.oneOf('log-level', LOG_LEVELS),
+  };
+}
+
+/** `NAME=VALUE,…` as pairs. */
+function pairs(
+  settings: Settings,
+  name: string,
+  allowed: string,
+): readonly (readonly [string, string])[] {
+  const given = settings.text(name);
+  if (given === '') return [];
+  return given.split(',').map((one) => {
+    const at = one.indexOf('=');
+    const pair = [one.slice(0, at).trim(), one.slice(at + 1).trim()] as const;
+    if (at < 1 || pair[1] === '') throw settings.wrong(name, allowed);
+    return pair;
+  });
+}
+
+function readFormat(settings: Settings): CommandLine {
+  if (settings.on('help')) return { kind: 'print', text: formatHelp() };
+  const { text } = settings;
+  for (const name of ['cluster', 'id', 'set']) settings.required(name);
+  const set = pairs(settings, 'set', 'ID=HOST:PORT, with commas');
+  if (!set.every(([, at]) => isAddress(at))) {
+    throw settings.wrong('set', 'ID=HOST:PORT with a port from 0 to 65535, with commas');
+  }
+  const grants = pairs(settings, 'grant', 'MEMBER=ZONE, with commas');
+  const format: ControllerFormat = {
+    cluster: settings.made('cluster', storeId),
+    id: text('id'),
+    set: set.map(([id, address]) => ({ id, address })),
+    grants: grants.map(([member, place]) => ({ member, zone: place })),
+    join: settings.on('join'),
+    ifAbsent: settings.on('if-absent'),
+    recovery: text('recovery') === '' ? undefined : text('recovery'),
+  };
+  return { kind: 'format', directory: text('data'), format };
+}
+
+const runHelp = (): string =>
+  'Usage: journal controller --data DIR --listen HOST:PORT [flags]\n' +
+  '       journal controller format --data DIR --cluster ID --id ID --set LIST [flags]\n\n' +
+  'Runs one chain controller: it keeps the registers and finds and answers faults.\n' +
+  'Each flag may also come from the environment variable below it; the flag wins.\n\n' +
+  `${flagRows(RUN)}${switchRow('print-config', 'print the settings as JSON and exit')}\n` +
+  'Example:\n  journal controller --data data/c1 --listen 127.0.0.1:7411 --zone a\n';
+
+const formatHelp = (): string =>
+  'Usage: journal controller format --data DIR --cluster ID --id ID --set LIST [flags]\n\n' +
+  'Makes the directory of one controller, once. --set and --grant are the same at each.\n\n' +
+  `${flagRows(FORMAT)}${switchRow('join', 'wait to take the place of another controller')}` +
+  `${switchRow('if-absent', 'no error where it is formatted so already')}\n` +
+  'Example:\n  journal controller format --data data/c1 --id c1 \\\n' +
+  '    --cluster 0123456789abcdef0123456789abcdef --set c1=127.0.0.1:7411 --grant a=a\n';

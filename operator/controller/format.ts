@@ -7,21 +7,15 @@
 import type { Disk } from '../../io/disk.ts';
 import { silent } from '../../io/logger.ts';
 import { nodeRandom } from '../../io/node.ts';
-import type { Random } from '../../io/random.ts';
 import { openDirectory } from '../../log/directory.ts';
 import { METADATA_DIRECTORY } from '../../log/layout.ts';
 import { openMetadata } from '../../log/metadata.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { fields, parse } from '../../protocol/fields.ts';
 import type { AcceptorChange } from '../../protocol/paxos/acceptor.ts';
-import {
-  ACCEPTORS_KEY,
-  type AcceptorSet,
-  type Ballot,
-  type Seat,
-} from '../../protocol/paxos/messages.ts';
+import { ACCEPTORS_KEY, type AcceptorSet, type Ballot } from '../../protocol/paxos/messages.ts';
 import { label, memberId, storeId, zone } from '../../protocol/types.ts';
-import type { ControllerConfig } from './config.ts';
+import type { ControllerConfig, ControllerFormat } from './config.ts';
 import { encodeChanges } from './register/acceptor.ts';
 import {
   checkSeats,
@@ -36,28 +30,6 @@ import {
 export const CONTACTS = 'contacts';
 /** Every first register has this ballot: below whatever a proposer takes. */
 const FORMAT_BALLOT: Ballot = { round: 1, proposer: 'format' };
-
-export interface ControllerFormat {
-  /** 32 lowercase hex digits, the same for every process of the cluster, for ever. */
-  readonly cluster: string;
-  /** Label of this controller. */
-  readonly id: string;
-  /** All controllers: 1, 3 or 5, the same list at each. */
-  readonly set: readonly Pick<Seat, 'id' | 'address'>[];
-  /** Members that may format one volume each; more by `journal admin member add`. */
-  readonly grants: readonly { readonly member: string; readonly zone: string }[];
-  /** Waits to be let into the set in place of another controller; `set` says whom to ask. */
-  readonly join?: boolean | undefined;
-  /**
-   * All controllers were lost: the registers are to be rebuilt by `recover-controllers`. The same
-   * new word at each, so that the old ones, which may only be cut off, are another set.
-   */
-  readonly recovery?: string | undefined;
-  /** No error where the directory is this controller's already: a step that may be repeated. */
-  readonly ifAbsent?: boolean | undefined;
-  /** Where chance comes from, for the store id. */
-  readonly random?: Random | undefined;
-}
 
 /**
  * What `journal controller format` does. Rejects with JournalError INVALID_ARGUMENT where the
