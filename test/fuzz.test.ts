@@ -1,14 +1,18 @@
 // A short run of the fuzzer over every decoder, from the kept corpus on, and what it must notice.
 
 import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { inputsOf, readCorpus } from './fuzz/corpus.ts';
 import type { Decoder } from './fuzz/decoder.ts';
 import { DECODERS } from './fuzz/decoders.ts';
 import { fuzz } from './fuzz/fuzz.ts';
+import { resolve } from './tidy/source.ts';
 
 const INPUTS = 600;
-const SLOW: ReadonlySet<string> = new Set(['flags']);
+/** A tenth is enough where an input takes a millisecond. */
+const SLOW: ReadonlySet<string> = new Set(['flags', 'certificate']);
 
 test('every decoder reads or refuses whatever it is given', async () => {
   const corpus = readCorpus();
@@ -21,6 +25,57 @@ test('every decoder reads or refuses whatever it is given', async () => {
     assert.equal(result.fault, null, `${decoder.name}: ${result.fault}`);
     assert.ok(result.inputs > 0 && result.corpus.size > 0, `${decoder.name} was not fuzzed`);
   }
+});
+
+/** Rooms whose code reads what comes from outside; the others are read by tests alone. */
+const ROOMS = ['protocol', 'io', 'log', 'transport', 'client', 'replica', 'operator', 'cli'];
+const DECODER = /export (?:async )?(?:function|const) ((?:decode|parse|read)[A-Z]\w*)/g;
+const IMPORT = /import \{([^}]*)\} from '(\.[^']*)'/g;
+
+/** Exported under such a name and not in the table, each with the reason. */
+const NOT_IN_THE_TABLE: Readonly<Record<string, string>> = {
+  'log/files.ts readFully': 'gives bytes and understands none',
+  'log/files.ts readFile': 'gives bytes and understands none',
+  'log/disk/reader.ts readPlaced': 'what it reads is for decodeBatch',
+  'log/disk/reader.ts readBase': 'what it reads is for decodeBase',
+  'operator/controller/register/wire.ts readRegister': 'a part of decodeAnswer',
+  'operator/controller/register/wire.ts readFloor': 'a part of decodeAnswer',
+  'operator/controller/register/records.ts readSeat': 'a part of decodeSet',
+  'operator/controller/register/records.ts readSet': 'what decodeSet reads, once parsed',
+  'transport/convert/status-details.ts readStatusDetail': 'a part of fromStatus',
+  'transport/convert/public.ts readCodec': 'in the table by its method, as every codec',
+  'transport/convert/public.ts readAnswerCodec': 'in the table by its method, as every codec',
+  'io/node-settings.ts readSettings': 'a part of each readCommandLine',
+  'io/node-settings.ts readTls': 'a part of each readCommandLine',
+  'cli/options.ts readNamedFile': 'gives bytes and understands none',
+  'cli/subscribe.ts readCommand': 'a command, whose flags are in the table',
+  'replica/service/data.ts readRecords': 'gives records out of a log',
+};
+
+test('every decoder that a room exports is in the table, or is left out for a reason', () => {
+  const root = join(import.meta.dirname, '..');
+  const imported = new Set<string>();
+  for (const path of globSync('test/fuzz/*.ts', { cwd: root })) {
+    for (const [, names = '', from = ''] of readFileSync(join(root, path), 'utf8').matchAll(
+      IMPORT,
+    )) {
+      for (const name of names.split(',')) {
+        imported.add(`${resolve(path, from)} ${name.trim().split(' as ')[0]}`);
+      }
+    }
+  }
+  const found = new Set<string>();
+  for (const path of globSync(`{${ROOMS.join(',')}}/**/*.ts`, { cwd: root })) {
+    if (path.endsWith('.test.ts')) continue;
+    for (const [, name] of readFileSync(join(root, path), 'utf8').matchAll(DECODER)) {
+      found.add(`${path} ${name}`);
+    }
+  }
+  assert.ok(found.size > 20, `only ${found.size} decoders were found`);
+  const missing = [...found].filter((one) => !imported.has(one) && !(one in NOT_IN_THE_TABLE));
+  assert.deepEqual(missing, [], 'put it into test/fuzz/, or here with the reason');
+  const stale = Object.keys(NOT_IN_THE_TABLE).filter((one) => !found.has(one) || imported.has(one));
+  assert.deepEqual(stale, [], 'these reasons are of no use any more');
 });
 
 const broken = (decode: Decoder['decode']): Decoder => ({

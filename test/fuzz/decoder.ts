@@ -12,21 +12,35 @@ export interface Decoder {
   readonly decode: (bytes: Uint8Array) => unknown;
   /** Makes the checksums right again, so that mutations get behind them. */
   readonly repair?: (bytes: Buffer) => void;
+  /** The same input with its JSON changed, lengths and all, where JSON lies in it. */
+  readonly withJson?: (bytes: Buffer, change: (json: Buffer) => Buffer) => Buffer;
 }
+
+/** Where all of an input is JSON. */
+export const allJson = (bytes: Buffer, change: (json: Buffer) => Buffer): Buffer => change(bytes);
 
 /** Errors by which a decoder says no; all others are faults of its own. */
 export function isRefusal(error: unknown): boolean {
   if (error instanceof JournalError) return error.code !== 'INTERNAL';
   if (error instanceof RangeViolation || error instanceof DiskError) return true;
-  const name = error instanceof Error ? error.name : '';
-  return name === 'CommanderError' || name === 'InvalidArgumentError' || name === 'UsageError';
+  return REFUSALS.has(error instanceof Error ? error.name : '');
 }
+
+/** Each is shown to whoever typed or wrote the input, with the place or the flag. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'CommanderError',
+  'InvalidArgumentError',
+  'SettingError',
+  'UsageError',
+  'YAMLException',
+]);
 
 /** What came of an input, without what differs from one to the next: new ones are worth keeping. */
 export function signature(outcome: unknown, threw: boolean): string {
   if (!threw) return `ok ${shapeOf(outcome)}`;
   return String(outcome)
-    .replace(/"[^"]*"|[0-9a-f]{8,}|\d+/g, '#')
+    .replace(/ is .*(?=, allowed)/s, ' is #')
+    .replace(/"(?:[^"\\]|\\.)*"|'[^']*'|[0-9a-f]{8,}|\d+/g, '#')
     .slice(0, 120);
 }
 

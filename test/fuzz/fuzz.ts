@@ -2,6 +2,7 @@
 
 import { type Draw, drawer } from '../draw.ts';
 import { type Decoder, isRefusal, signature } from './decoder.ts';
+import { changedJson } from './json.ts';
 import { mutated } from './mutate.ts';
 
 /** Bytes that may be asked for at once: some for each byte of the input, and a floor. */
@@ -10,7 +11,9 @@ const ALLOCATION_FACTOR = 64;
 /** Processor time of one input. */
 const MILLIS_MAX = 500;
 const CORPUS_MAX = 256;
+/** Of ten inputs. */
 const REPAIRED = 7;
+const OF_JSON = 6;
 
 export interface FuzzResult {
   readonly name: string;
@@ -87,7 +90,8 @@ export async function fuzz(decoder: Decoder, options: FuzzOptions): Promise<Fuzz
 async function fed(decoder: Decoder, options: FuzzOptions, meter: Meter): Promise<FuzzResult> {
   const { inputs, seed, kept, secondsMax } = options;
   const draw = drawer(seed);
-  const pool = [...decoder.seeds(), ...kept];
+  const seeds = decoder.seeds();
+  const pool = [...seeds, ...kept];
   const corpus = new Map<string, Uint8Array>();
   const began = performance.now();
   const seconds = (): number => (performance.now() - began) / 1_000;
@@ -96,7 +100,7 @@ async function fed(decoder: Decoder, options: FuzzOptions, meter: Meter): Promis
   for (; done < inputs; done += 1) {
     if (done % 1_024 === 0 && seconds() > secondsMax) break;
     const input =
-      done < pool.length ? (pool[done] ?? new Uint8Array(0)) : next(decoder, pool, draw);
+      done < pool.length ? (pool[done] ?? new Uint8Array(0)) : next(decoder, seeds, pool, draw);
     const tried = await attempt(decoder, input, meter);
     if (tried.fault !== null) {
       const hex = Buffer.from(input).toString('hex');
@@ -113,11 +117,24 @@ async function fed(decoder: Decoder, options: FuzzOptions, meter: Meter): Promis
   return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault: null };
 }
 
-function next(decoder: Decoder, pool: readonly Uint8Array[], draw: Draw): Uint8Array {
+function next(
+  decoder: Decoder,
+  seeds: readonly Uint8Array[],
+  pool: readonly Uint8Array[],
+  draw: Draw,
+): Uint8Array {
+  const { withJson, repair } = decoder;
   const one = pool[draw(pool.length)] ?? new Uint8Array(0);
+  if (withJson !== undefined && draw(10) < OF_JSON) {
+    // Most of the pool was refused: half of these begin at what was good.
+    const from = draw(2) === 0 ? one : (seeds[draw(seeds.length)] ?? one);
+    const bytes = withJson(Buffer.from(from), (json) => changedJson(json, draw));
+    repair?.(bytes);
+    return bytes;
+  }
   const other = pool[draw(pool.length)] ?? one;
   const bytes = mutated(one, other, draw);
-  if (decoder.repair !== undefined && draw(10) < REPAIRED) decoder.repair(bytes);
+  if (repair !== undefined && draw(10) < REPAIRED) repair(bytes);
   return bytes;
 }
 

@@ -14,11 +14,21 @@ import {
   peekBatch,
 } from '../../log/batch.ts';
 import { readIdentity } from '../../log/directory.ts';
+import { decodeState, encodeState } from '../../log/disk/state.ts';
 import { openMetadata } from '../../log/metadata.ts';
+import { SegmentIndex } from '../../log/segments/entries.ts';
 import { checkPayload, encodeFrames, envelopeAt } from '../../log/segments/envelope.ts';
+import {
+  decodeIndexHead,
+  decodePlaces,
+  decodeSummary,
+  encodeIndex,
+  INDEX_HEAD_BYTES,
+} from '../../log/segments/index-file.ts';
 import { scanSegment } from '../../log/segments/scan.ts';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from '../../log/segments/segment.ts';
 import { emptyTables, snapshotTables } from '../../protocol/chain/tables.ts';
+import { DEFAULT_SETTINGS } from '../../protocol/configuration.ts';
 import {
   type BatchHeader,
   type Control,
@@ -28,9 +38,10 @@ import {
   micros,
   writerId,
 } from '../../protocol/types.ts';
-import type { Decoder } from './decoder.ts';
+import { allJson, type Decoder } from './decoder.ts';
 
 const JOURNAL = journalId('ab'.repeat(16));
+const OTHER = journalId('cd'.repeat(16));
 const SEGMENT = Buffer.from('0123456789abcdef', 'hex');
 
 const plain: BatchHeader = {
@@ -81,6 +92,7 @@ const batches = (): Uint8Array[] => [
   controlBatch({ kind: 'trim', through: lsn(4) }),
   controlBatch({ kind: 'cursor', name: 'c', lsn: null }),
   controlBatch({ kind: 'forget', key: 'k' }),
+  controlBatch({ kind: 'config', limits: DEFAULT_SETTINGS.limits }),
 ];
 
 function repairBatch(bytes: Buffer): void {
@@ -91,6 +103,15 @@ function repairBatch(bytes: Buffer): void {
   bytes.writeUInt32LE(bytes.length - length, 8);
   bytes.writeUInt32LE(crc32(bytes.subarray(length)), 12);
   bytes.writeUInt32LE(crc32(bytes.subarray(4, length)), 0);
+}
+
+/** The entry of a batch that is no data: one record of JSON behind its length. */
+function withControl(bytes: Buffer, change: (json: Buffer) => Buffer): Buffer {
+  const at = (bytes.length >= 72 && bytes.readUInt32LE(4) === 104 ? 104 : 72) + 12;
+  if (bytes.length < at || bytes[21] === 0) return bytes;
+  const json = change(bytes.subarray(at));
+  bytes.writeUInt32LE(json.length, at - 4);
+  return Buffer.concat([bytes.subarray(0, at), json]);
 }
 
 /** Frames one after another, as they lie in a segment behind its header. */
@@ -176,12 +197,69 @@ const IDENTITY = {
   member: 'a',
 };
 
+/** Two journals with batches and states, as the index of a closed segment. */
+function indexBytes(): Uint8Array {
+  const index = new SegmentIndex();
+  for (const [at, journal] of [JOURNAL, OTHER].entries()) {
+    let offset = HEADER_BYTES + at * 10_000;
+    for (let first = 1; first < 20; first += 5) {
+      const header = { ...plain, journal, firstLsn: lsn(first), count: 5, epoch: epoch(1 + at) };
+      const { bytes } = encodeBatch(header, encodeBody([]).bytes, first);
+      const peek = peekBatch(bytes);
+      if (peek !== null) index.addBatch(peek, offset, 48 + bytes.length, bytes.length);
+      offset += 200;
+    }
+    index.addState(journal, { offset, length: 90 });
+  }
+  const [firstLsn, lastLsn] = [lsn(3), lsn(4)];
+  index.bad.push({ offset: 5_000, end: 5_100, what: 'bad', journal: JOURNAL, firstLsn, lastLsn });
+  return encodeIndex(SEGMENT, 30_000, index);
+}
+
+function repairIndex(bytes: Buffer): void {
+  const rest = bytes.subarray(INDEX_HEAD_BYTES);
+  if (bytes.length < INDEX_HEAD_BYTES) return;
+  const places = Math.min(rest.length, bytes.readUInt32LE(20));
+  const summary = rest.length - places;
+  bytes.write('JOURNALI', 0, 'latin1');
+  bytes.writeUInt32LE(1, 8);
+  bytes.writeUInt32LE(summary, 12);
+  bytes.writeUInt32LE(crc32(rest.subarray(0, summary)), 16);
+  bytes.writeUInt32LE(places, 20);
+  bytes.writeUInt32LE(crc32(rest.subarray(summary)), 24);
+}
+
+function readIndex(bytes: Uint8Array): { readonly kind: string } {
+  const all = Buffer.from(bytes);
+  const head = decodeIndexHead(all, all.length);
+  if (head === null) return { kind: 'no head' };
+  const end = INDEX_HEAD_BYTES + head.summaryBytes;
+  const read = decodeSummary(head, all.subarray(INDEX_HEAD_BYTES, end), SEGMENT);
+  if (read === null) return { kind: 'no summary' };
+  const whole = decodePlaces(head, all.subarray(end), read.counts, read.index);
+  return { kind: whole ? 'whole' : 'no places' };
+}
+
+const BASE = { lsn: lsn(8), epoch: epoch(2), crc: 7, trimmedLsn: lsn(8), serial: 2 };
+
+const states = (): Uint8Array[] =>
+  [null, Buffer.from('a base')].map((inline) =>
+    encodeState({
+      journal: JOURNAL,
+      serial: 4,
+      dropped: inline === null,
+      cuts: [{ segment: 2, endLsn: lsn(5) }],
+      base: { ...BASE, inline },
+    }),
+  );
+
 export const STORAGE: readonly Decoder[] = [
   {
     name: 'batch',
     seeds: batches,
     decode: (bytes) => batchRecords(decodeBatch(bytes)).length,
     repair: repairBatch,
+    withJson: withControl,
   },
   {
     name: 'envelope',
@@ -212,6 +290,31 @@ export const STORAGE: readonly Decoder[] = [
     repair: repairEnvelope,
   },
   {
+    name: 'segment-index',
+    seeds: () => [indexBytes()],
+    decode: readIndex,
+    repair: repairIndex,
+    withJson: (bytes, change) => {
+      if (bytes.length < INDEX_HEAD_BYTES) return bytes;
+      const places = Math.max(INDEX_HEAD_BYTES, bytes.length - bytes.readUInt32LE(20));
+      const json = change(bytes.subarray(INDEX_HEAD_BYTES, places));
+      return Buffer.concat([bytes.subarray(0, INDEX_HEAD_BYTES), json, bytes.subarray(places)]);
+    },
+  },
+  {
+    name: 'state',
+    seeds: states,
+    decode: (bytes) => decodeState(Buffer.from(bytes))?.base,
+    withJson: (bytes, change) => {
+      if (bytes.length < 4) return bytes;
+      const end = Math.min(bytes.length, 4 + bytes.readUInt32LE(0));
+      const json = change(bytes.subarray(4, end));
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(json.length, 0);
+      return Buffer.concat([length, json, bytes.subarray(end)]);
+    },
+  },
+  {
     name: 'base',
     seeds: () => {
       const tables = snapshotTables(emptyTables());
@@ -220,6 +323,7 @@ export const STORAGE: readonly Decoder[] = [
     },
     decode: (bytes) => decodeBase(bytes).lsn,
     repair: repairBase,
+    withJson: (bytes, change) => Buffer.concat([bytes.subarray(0, 20), change(bytes.subarray(20))]),
   },
   {
     name: 'metadata',
@@ -237,5 +341,6 @@ export const STORAGE: readonly Decoder[] = [
     name: 'identity',
     seeds: () => [Buffer.from(JSON.stringify(IDENTITY))],
     decode: (bytes) => readIdentity(fileDisk('identity.json', bytes), '/d'),
+    withJson: allJson,
   },
 ];

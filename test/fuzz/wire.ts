@@ -1,9 +1,12 @@
-// The decoders of what comes over the network, and of what a person types.
+// The decoders of what comes over the network.
 
+import { Metadata } from '@grpc/grpc-js';
 import fc from 'fast-check';
-import { buildProgram } from '../../cli/program.ts';
 import type { Codec } from '../../io/network.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import { lsn } from '../../protocol/types.ts';
 import * as methods from '../../transport/methods.ts';
+import { fromStatus, toStatus } from '../../transport/status.ts';
 import { MESSAGES } from '../messages.ts';
 import type { Decoder } from './decoder.ts';
 
@@ -32,46 +35,22 @@ function codecs({ path, request, response }: AnyMethod): Decoder[] {
   return [of(request, question, 'request'), of(response, answer, 'answer')];
 }
 
-const LINES = [
-  'append orders --expect-tail 41 -q',
-  'append orders --key k --expect-key k=3 --fence k=9 --idempotency-key x --json',
-  'create orders --if-absent --retain 7d --retain 100GiB',
-  'subscribe orders --from 2026-01-02T03:04:05Z --until-end --cursor c --raw0',
-  'read orders --from 10 --limit 5',
-  'trim orders --through 1000 --force',
-  'lead orders --key worker -- ./run.sh --flag',
-  'bench append --journal orders --size 256 --outstanding 256 --seconds 10',
-  'status --wait --json --endpoints 127.0.0.1:7401,127.0.0.1:7402 --timeout 5s',
-  'admin member replace a b',
-  'replica --data d --print-config',
-  'cursor set orders c 7',
-];
+const DETAILS_KEY = 'grpc-status-details-bin';
 
-/** The command tree without what its commands do; errors come out as exceptions, as in the tool. */
-function inertProgram(): ReturnType<typeof buildProgram> {
-  const program = buildProgram();
-  const still = (command: typeof program): void => {
-    command.exitOverride();
-    command.configureOutput({ writeOut: () => {}, writeErr: () => {}, outputError: () => {} });
-    if (command.commands.length === 0) command.action(() => {});
-    for (const below of command.commands) still(below);
-  };
-  still(program);
-  return program;
-}
-
-let tree: ReturnType<typeof buildProgram> | null = null;
-
-const flags: Decoder = {
-  name: 'flags',
-  seeds: () => LINES.map((line) => Buffer.from(line.replaceAll(' ', '\0'))),
-  // A command forgets what it parsed before, so one tree is enough.
+/** The details of a refusal, as gRPC carries them beside the code. */
+const status: Decoder = {
+  name: 'status-details',
+  seeds: () => {
+    const refusal = new JournalError('CONDITION_FAILED', 'no', { tailLsn: lsn(7) });
+    const [bytes] = toStatus(refusal).metadata.get(DETAILS_KEY);
+    return bytes instanceof Buffer ? [bytes] : [];
+  },
   decode: (bytes) => {
-    const words = Buffer.from(bytes).toString('utf8').split('\0');
-    tree ??= inertProgram();
-    tree.parse(words, { from: 'user' });
-    return words.length;
+    const metadata = new Metadata();
+    metadata.set(DETAILS_KEY, Buffer.from(bytes));
+    const { code } = fromStatus({ code: 9, details: 'x', metadata }, true, 'a');
+    return { kind: code };
   },
 };
 
-export const WIRE: readonly Decoder[] = [...all.flatMap(codecs), flags];
+export const WIRE: readonly Decoder[] = [...all.flatMap(codecs), status];
