@@ -3,13 +3,13 @@
 import { RangeViolation } from './types.ts';
 
 function violation(name: string, value: unknown, allowed: string): RangeViolation {
-  return new RangeViolation(name, shown(value), allowed);
+  return new RangeViolation(name, shown(value).slice(0, 80), allowed);
 }
 
-/** What is nested more deeply than the stack can be parsed, but not written out again. */
-function shown(value: unknown): string {
+/** As JSON, whatever it is: what is nested too deeply to be written out can still be parsed. */
+export function shown(value: unknown): string {
   try {
-    return (JSON.stringify(value) ?? 'undefined').slice(0, 80);
+    return JSON.stringify(value) ?? 'undefined';
   } catch {
     return 'nested too deeply';
   }

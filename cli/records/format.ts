@@ -1,5 +1,6 @@
 // Records as the tool writes them: columns, JSON lines, or their very bytes.
 
+import { shown } from '../../protocol/fields.ts';
 import { NUMBER_MAX } from '../../protocol/types.ts';
 import type { JournalRecord, NewRecord } from '../../transport/public.ts';
 import { formatTime } from '../options.ts';
@@ -29,7 +30,7 @@ export function formatRecord(record: JournalRecord, format: Format): (string | U
     case 'raw0':
       return [record.data, NUL];
     case 'text':
-      return [`${record.lsn}\t${formatTime(record.timestampMicros)}\t${shown(record.data)}\n`];
+      return [`${record.lsn}\t${formatTime(record.timestampMicros)}\t${printable(record.data)}\n`];
   }
 }
 
@@ -60,7 +61,7 @@ export function formatPosition(lsn: number, timestampMicros: number, json: boole
 }
 
 /** One line for eyes: what would break the line or steer the terminal is escaped. */
-function shown(data: Uint8Array): string {
+function printable(data: Uint8Array): string {
   const text = textOf(data);
   if (text === undefined) {
     const latin = Buffer.from(data).toString('latin1');
@@ -136,7 +137,7 @@ export function numberField(
 }
 
 export function wrong(place: string, field: string, given: unknown, allowed: string): UsageError {
-  const value = JSON.stringify(given) ?? 'missing';
+  const value = given === undefined ? 'missing' : shown(given);
   const cut = value.length > 80 ? `${value.slice(0, 80)}…` : value;
   return new UsageError(`${place}: ${field} is ${cut}, allowed is ${allowed}`);
 }
