@@ -4,20 +4,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Disk } from '../io/disk.ts';
 import { DiskError } from '../io/disk.ts';
-import { silent } from '../io/logger.ts';
 import { nodeRandom } from '../io/node.ts';
 import { JournalError } from '../protocol/errors.ts';
+import { metadataCalls, stoppedMetadata } from '../test/log/crash.ts';
+import {
+  judgeMetadata,
+  METADATA,
+  metadataText,
+  openLifeMetadata,
+} from '../test/log/metadata-life.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
-import { type Metadata, openMetadata } from './metadata.ts';
+import type { Metadata } from './metadata.ts';
 
-const DIRECTORY = '/data/metadata';
-const open = (disk: Disk): Promise<Metadata> =>
-  openMetadata({ disk, directory: DIRECTORY, logger: silent });
-
-const text = (metadata: Metadata, key: string): string | undefined => {
-  const bytes = metadata.get(key);
-  return bytes === undefined ? undefined : Buffer.from(bytes).toString();
-};
+const DIRECTORY = METADATA;
+const open = openLifeMetadata;
+const text = metadataText;
 
 const bytes = (value: string | number): Uint8Array => Buffer.from(String(value));
 
@@ -141,46 +142,15 @@ test('saves of one moment share a sync', async () => {
   });
 });
 
-/** Saves 1, 2, 3 … under two keys at once, with a value so long that generations change. */
-async function life(disk: Disk, answered: (count: number) => void): Promise<void> {
-  const metadata = await open(disk);
-  const padding = 'x'.repeat(150_000);
-  for (let count = 1; count <= 8; count += 1) {
-    const value = bytes(count);
-    await metadata.save(
-      new Map([
-        ['one', value],
-        ['two', value],
-        ['padding', bytes(padding + count)],
-      ]),
-    );
-    answered(count);
-  }
-  await metadata.close();
-}
-
 test('a stop after every call loses no answered save and tears none', async () => {
-  const whole = new StoppingDisk();
-  await whole.live(Number.POSITIVE_INFINITY, (disk) => life(disk, () => {}));
-  assert.ok(whole.calls > 30);
-  for (let stop = 1; stop <= whole.calls; stop += 1) {
+  const calls = await metadataCalls();
+  assert.ok(calls > 30);
+  for (let stop = 1; stop <= calls; stop += 1) {
     for (const mode of ['none', 'some'] as const) {
       const machine = new StoppingDisk();
-      let last = 0;
-      await machine.live(stop, (disk) =>
-        life(disk, (count) => {
-          last = count;
-        }),
-      );
+      const last = await stoppedMetadata(machine, stop);
       machine.crash(`${stop}`, mode);
-      await machine.live(Number.POSITIVE_INFINITY, async (disk) => {
-        const metadata = await open(disk);
-        const [one, two] = [Number(text(metadata, 'one') ?? 0), Number(text(metadata, 'two') ?? 0)];
-        assert.equal(one, two, `stop ${stop}, ${mode}`);
-        assert.ok(one === last || one === last + 1, `stop ${stop}, ${mode}: ${one} after ${last}`);
-        await metadata.save(new Map([['one', bytes(one + 1)]]));
-        await metadata.close();
-      });
+      await machine.live(Number.POSITIVE_INFINITY, (disk) => judgeMetadata(disk, last));
     }
   }
 });

@@ -131,7 +131,11 @@ export const tiers: readonly Tier[] = [
     installs: 'nothing',
     minutesMax: 10,
     beside: 'kubernetes',
-    steps: () => tests('crash points', 'test/crash/**/*.test.ts'),
+    steps: () =>
+      tests('crash points', 'test/crash/**/*.test.ts').map((step) => ({
+        ...step,
+        fileMinutesMax: 8,
+      })),
   },
   {
     name: 'methods',

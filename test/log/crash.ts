@@ -6,6 +6,7 @@ import type { Volume } from '../../log/log.ts';
 import type { CrashMode } from '../../sim/platter/file.ts';
 import { KilledDisk, layOut, realFolder } from './killed-disk.ts';
 import { DIRECTORY, goOn, judge, Life, openLife, wholeLife } from './life.ts';
+import { judgeMetadata, METADATA, metadataLife } from './metadata-life.ts';
 import { StoppingDisk } from './stopping-disk.ts';
 
 /** How many calls the whole life makes. */
@@ -67,11 +68,9 @@ export async function crashOntoDisk(stop: number, mode: CrashMode, seed: string)
   await using folder = await realFolder();
   await layOut(machine.image, folder.path);
   const lived: Life | null = life;
-  try {
-    await judgeAndGoOn(lived, nodeDisk, `${folder.path}${DIRECTORY}`);
-  } catch (error) {
-    throw new Error(`stop ${stop}, ${mode}, seed ${seed}, on a real disk`, { cause: error });
-  }
+  await naming(`stop ${stop}, ${mode}, seed ${seed}, on a real disk`, () =>
+    judgeAndGoOn(lived, nodeDisk, `${folder.path}${DIRECTORY}`),
+  );
 }
 
 /**
@@ -87,12 +86,72 @@ export async function killAt(stop: number): Promise<boolean> {
     await wholeLife(life, () => openLife(disk, directory));
   });
   const lived: Life | null = life;
-  try {
-    await judgeAndGoOn(lived, nodeDisk, directory);
-  } catch (error) {
-    throw new Error(`killed at call ${stop} on a real disk`, { cause: error });
-  }
+  await naming(`killed at call ${stop} on a real disk`, () =>
+    judgeAndGoOn(lived, nodeDisk, directory),
+  );
   return killed;
+}
+
+// ── Metadata ──────────────────────────────────────────────────────────────────────────────────
+
+/** How many calls a life of metadata makes. */
+export async function metadataCalls(): Promise<number> {
+  const machine = new StoppingDisk();
+  await machine.live(Number.POSITIVE_INFINITY, (disk) => metadataLife(disk, () => {}));
+  return machine.calls;
+}
+
+/** A life of metadata that ends at the call `stop`; the last save that was answered by then. */
+export async function stoppedMetadata(machine: StoppingDisk, stop: number): Promise<number> {
+  let last = 0;
+  await machine.live(stop, (disk) =>
+    metadataLife(disk, (count) => {
+      last = count;
+    }),
+  );
+  return last;
+}
+
+/** As `crashOntoDisk`, of metadata. */
+export async function crashMetadataOntoDisk(
+  stop: number,
+  mode: CrashMode,
+  seed: string,
+): Promise<void> {
+  const machine = new StoppingDisk();
+  const last = await stoppedMetadata(machine, stop);
+  machine.crash(seed, mode);
+  await using folder = await realFolder();
+  await layOut(machine.image, folder.path);
+  await naming(`metadata, stop ${stop}, ${mode}, seed ${seed}, on a real disk`, () =>
+    judgeMetadata(nodeDisk, last, `${folder.path}${METADATA}`),
+  );
+}
+
+/** As `killAt`, of metadata. */
+export async function killMetadataAt(stop: number): Promise<boolean> {
+  await using folder = await realFolder();
+  const directory = `${folder.path}${METADATA}`;
+  let last = 0;
+  const note = (count: number): void => {
+    last = count;
+  };
+  const killed = await new KilledDisk(stop).live((disk) => metadataLife(disk, note, directory));
+  await naming(`metadata, killed at call ${stop} on a real disk`, () =>
+    judgeMetadata(nodeDisk, last, directory),
+  );
+  return killed;
+}
+
+// ── Judgement ─────────────────────────────────────────────────────────────────────────────────
+
+/** What goes wrong is told with where it did. */
+async function naming(where: string, judged: () => Promise<void>): Promise<void> {
+  try {
+    await judged();
+  } catch (error) {
+    throw new Error(where, { cause: error });
+  }
 }
 
 async function judgeAndGoOn(
