@@ -22,8 +22,11 @@ test('each reader gives what it is for and names the field of all else', () => {
   refuses(() => flag('a', 'true'), /allowed is true or false/);
 });
 
-test('what is nested more deeply than the stack is refused like all else', () => {
+test('what is nested deeply, or is big beyond measure, is refused like all else', () => {
   const deep = 100_000;
   const value = parse('a', '['.repeat(deep) + ']'.repeat(deep));
-  refuses(() => fields('a', value), /^a is "nested too deeply", allowed is an object/);
+  refuses(() => fields('a', value), /^a is "\[{80}", allowed is an object/);
+  let twice: unknown = 'x';
+  for (let level = 0; level < 60; level += 1) twice = [twice, twice];
+  refuses(() => fields('a', twice), /^a is "\[{60,80}\\"x/);
 });

@@ -6,13 +6,20 @@ function violation(name: string, value: unknown, allowed: string): RangeViolatio
   return new RangeViolation(name, shown(value).slice(0, 80), allowed);
 }
 
-/** As JSON, whatever it is: what is nested too deeply to be written out can still be parsed. */
+/** Values that are looked at to show one: an error needs the beginning. */
+const SHOWN_VALUES = 200;
+
+/**
+ * As JSON, whatever it is. Of a big value only a part: what was parsed may be nested more deeply
+ * than the stack, or hold itself a million times over, as aliases in YAML can make it.
+ */
 export function shown(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? 'undefined';
-  } catch {
-    return 'nested too deeply';
-  }
+  let left = SHOWN_VALUES;
+  const some = (_key: string, inside: unknown): unknown => {
+    left -= 1;
+    return left < 0 ? undefined : inside;
+  };
+  return JSON.stringify(value, some) ?? 'undefined';
 }
 
 export type Fields = Readonly<Record<string, unknown>>;

@@ -122,3 +122,13 @@ test('a file that changes counts from then on; one that is broken does not', asy
   }
   assert.throws(() => fileAuthorizer({ path, clock: nodeClock, logger: silent }), JournalError);
 });
+
+test('a policy that holds itself many times over is refused, and not written out', () => {
+  const levels = Array.from({ length: 40 }, (_, at) => {
+    const inside = at === 0 ? 'x' : `*a${at - 1}, *a${at - 1}`;
+    return `      k${at}: &a${at} [${inside}]\n`;
+  });
+  const names = `grants:\n  - names:\n${levels.join('')}`;
+  const text = `${names}    roles: [read]\n    journals: ['*']\n`;
+  assert.throws(() => parsePolicy(text), /grants\[0\]\.names is .* a list of at least one/);
+});

@@ -14,6 +14,7 @@ import type { Clock } from '../io/clock.ts';
 import type { Logger } from '../io/logger.ts';
 import type { CallContext } from '../io/network.ts';
 import { JournalError } from '../protocol/errors.ts';
+import { shown } from '../protocol/fields.ts';
 import { type Micros, RangeViolation } from '../protocol/types.ts';
 import { WatchedFiles } from './watch.ts';
 
@@ -92,10 +93,12 @@ export function parsePolicy(text: string): Policy {
 
 function object(field: string, value: unknown): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new RangeViolation(field, JSON.stringify(value) ?? 'nothing', 'a mapping');
+    throw new RangeViolation(field, said(value), 'a mapping');
   }
   return { ...value };
 }
+
+const said = (value: unknown): string => (value === undefined ? 'nothing' : shown(value));
 
 /** A name that is misspelt must not silently grant less, or more, than was meant. */
 function only(field: string, value: Record<string, unknown>, names: readonly string[]): void {
@@ -106,13 +109,13 @@ function only(field: string, value: Record<string, unknown>, names: readonly str
 
 function list(field: string, value: unknown): readonly unknown[] {
   if (Array.isArray(value) && value.length > 0) return value;
-  throw new RangeViolation(field, JSON.stringify(value) ?? 'nothing', 'a list of at least one');
+  throw new RangeViolation(field, said(value), 'a list of at least one');
 }
 
 function texts(field: string, value: unknown): readonly string[] {
   return list(field, value).map((one) => {
     if (typeof one === 'string' && one !== '') return one;
-    throw new RangeViolation(field, JSON.stringify(one) ?? 'nothing', 'a list of words');
+    throw new RangeViolation(field, said(one), 'a list of words');
   });
 }
 

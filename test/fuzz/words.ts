@@ -135,7 +135,7 @@ const FLAGS: readonly Decoder[] = [
 const POLICIES = [
   'grants:\n  - names: [billing, "*.apps"]\n    roles: [read, append]\n    journals: [orders]\n',
   '{"grants":[{"names":["a"],"roles":["admin","member"],"journals":["*"]}]}',
-  'a: &a [x, x]\ngrants:\n  - &g {names: *a, roles: [read], journals: *a}\n  - <<: *g\n',
+  'grants:\n  - &g {names: &a [x, x], roles: [read], journals: *a}\n  - <<: *g\n',
 ];
 
 const DEV = {
