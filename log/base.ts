@@ -10,6 +10,7 @@
 // Sections that this version does not know are carried along.
 
 import { crc32 } from '../io/node-checksum.ts';
+import { checkSections } from '../protocol/chain/sections.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { fields, parse, text, whole } from '../protocol/fields.ts';
 import { epoch, journalId, lsn } from '../protocol/types.ts';
@@ -49,6 +50,8 @@ export function decodeBase(given: Uint8Array): Base {
   try {
     const all = fields('base', parse('base', json.toString()));
     const tables = fields('tables', all.tables);
+    const sections = fields('tables.sections', tables.sections);
+    checkSections(sections);
     return {
       journal: journalId(text('journal', all.journal)),
       lsn: lsn(whole('lsn', all.lsn)),
@@ -57,7 +60,7 @@ export function decodeBase(given: Uint8Array): Base {
       trimmedLsn: lsn(whole('trimmedLsn', all.trimmedLsn)),
       tables: {
         lsn: lsn(whole('tables.lsn', tables.lsn)),
-        sections: fields('tables.sections', tables.sections),
+        sections,
       },
     };
   } catch (error) {

@@ -194,4 +194,19 @@ test('a base comes back as it went in, or not at all', () => {
     assert.throws(() => decodeBase(changed), JournalError);
   }
   assert.throws(() => decodeBase(bytes.subarray(0, 30)), JournalError);
+  const withSections = (sections: object): Uint8Array =>
+    encodeBase({ ...base, tables: { lsn: lsn(12), sections: { ...sections } } });
+  const later = { ...base.tables.sections, later: [{ of: 'a newer version' }] };
+  assert.deepEqual(decodeBase(withSections(later)).tables.sections, later, 'carried along');
+  const { scalars } = base.tables.sections;
+  for (const wrong of [
+    { scalars: null },
+    { scalars: { ...Object(scalars), limits: {} } },
+    { writers: [['x', []]] },
+    { keys: [['k', { keyLsn: -1, tokenLsn: 0, leaseMillis: 0, timestamp: 0 }]] },
+    { cursors: [['c']] },
+    { chosen: { a: 1 } },
+  ]) {
+    assert.throws(() => decodeBase(withSections(wrong)), JournalError, JSON.stringify(wrong));
+  }
 });

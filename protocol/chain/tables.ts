@@ -365,7 +365,7 @@ export function snapshotTables(tables: Tables): TablesSnapshot {
 export function openTables(snapshot: TablesSnapshot | null, limits?: JournalLimits): Tables {
   const tables = emptyTables(limits);
   if (snapshot === null) return tables;
-  // cast: sections are only ever written by snapshotTables, under a checksum.
+  // cast: those of a snapshot, or what checkSections looked at (sections.ts).
   const sections = snapshot.sections as unknown as Partial<Sections>;
   tables.scalars = { ...tables.scalars, ...sections.scalars };
   for (const [writer, window] of sections.writers ?? []) {

@@ -27,7 +27,7 @@ import {
 } from '../../log/segments/index-file.ts';
 import { scanSegment } from '../../log/segments/scan.ts';
 import { decodeHeader, encodeHeader, HEADER_BYTES } from '../../log/segments/segment.ts';
-import { emptyTables, snapshotTables } from '../../protocol/chain/tables.ts';
+import { emptyTables, openTables, snapshotTables } from '../../protocol/chain/tables.ts';
 import { DEFAULT_SETTINGS } from '../../protocol/configuration.ts';
 import {
   type BatchHeader,
@@ -182,6 +182,19 @@ function repairRecord(bytes: Buffer): void {
   bytes.writeUInt32LE(crc32(bytes.subarray(4, end)), 0);
 }
 
+/** Something in each section. */
+function fullTables(): ReturnType<typeof emptyTables> {
+  const tables = emptyTables();
+  const [at, timestamp] = [lsn(1), micros(9)];
+  const appended = { firstLsn: at, count: 2, timestamp, bodyCrc: 7, bodyBytes: 8 };
+  const memory = { sequence: 1, ...appended };
+  tables.writers.set(writerId('2a'.padStart(32, '0')), { window: [memory] });
+  tables.chosen.set('2a/1', memory);
+  tables.keys.set('k', { keyLsn: at, tokenLsn: at, leaseMillis: 100, timestamp });
+  tables.cursors.set('c', { lsn: at, updatedAt: timestamp });
+  return tables;
+}
+
 function repairBase(bytes: Buffer): void {
   if (bytes.length < 20) return;
   bytes.write('JOURNALB', 0, 'latin1');
@@ -317,11 +330,11 @@ export const STORAGE: readonly Decoder[] = [
   {
     name: 'base',
     seeds: () => {
-      const tables = snapshotTables(emptyTables());
       const at = { lsn: lsn(8), epoch: epoch(2), crc: 7, trimmedLsn: lsn(8) };
-      return [encodeBase({ journal: JOURNAL, ...at, tables })];
+      const all = [emptyTables(), fullTables()].map(snapshotTables);
+      return all.map((tables) => encodeBase({ journal: JOURNAL, ...at, tables }));
     },
-    decode: (bytes) => decodeBase(bytes).lsn,
+    decode: (bytes) => openTables(decodeBase(bytes).tables).scalars.endLsn,
     repair: repairBase,
     withJson: (bytes, change) => Buffer.concat([bytes.subarray(0, 20), change(bytes.subarray(20))]),
   },
