@@ -59,9 +59,14 @@ export class Dice implements Random {
     return low + Math.floor(this.fraction() * (high - low + 1));
   }
 
-  /** From `low` to `high`, small values as likely as large ones of each order of magnitude. */
+  /** A whole number so, small ones as likely as large ones of each order of magnitude. */
   spread(low: number, high: number): number {
     return Math.round(low * (high / low) ** this.fraction());
+  }
+
+  /** A probability from `low` to `high`, drawn as `spread` draws; `low` is above 0. */
+  odds(low: number, high: number): number {
+    return low * (high / low) ** this.fraction();
   }
 
   /** One of these; throws where there is none. */

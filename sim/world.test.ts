@@ -23,6 +23,16 @@ test('a heap gives back its items in order', () => {
   assert.equal(heap.pop(), undefined);
 });
 
+test('odds are probabilities, small ones too, and a spread is of whole numbers', () => {
+  const dice = new Dice('odds');
+  const odds = Array.from({ length: 200 }, () => dice.odds(0.001, 0.5));
+  assert.ok(odds.every((one) => one >= 0.001 && one <= 0.5));
+  const small = odds.filter((one) => one < 0.02).length;
+  assert.ok(small > 50 && small < 150, `${small} of 200 are below 0.02`);
+  const spread = Array.from({ length: 200 }, () => dice.spread(1, 1_000));
+  assert.ok(spread.every((one) => Number.isInteger(one) && one >= 1 && one <= 1_000));
+});
+
 test('dice of the same seed agree, and a fork does not depend on what was drawn before', () => {
   const one = new Dice('7');
   const other = new Dice('7');

@@ -17,7 +17,7 @@ export const slowDisk: Fault = (_scene, victim, dice) => {
 };
 
 export const failSyncs: Fault = ({ world }, victim, dice) => {
-  victim.disk.faults.syncErrorChance = dice.spread(0.05, 1);
+  victim.disk.faults.syncErrorChance = dice.odds(0.05, 1);
   const stop = (): void => {
     victim.disk.faults.syncErrorChance = 0;
   };
@@ -25,9 +25,14 @@ export const failSyncs: Fault = ({ world }, victim, dice) => {
   return stop;
 };
 
-export const failReads: Fault = (_scene, victim, dice) => {
-  victim.disk.faults.readErrorChance = dice.spread(0.01, 0.5);
-  victim.disk.faults.shortReadChance = dice.chance(0.5) ? dice.spread(0.01, 0.5) : 0;
+export const failReads: Fault = (scene, victim, dice) => {
+  victim.disk.faults.readErrorChance = dice.odds(0.01, 0.5);
+  victim.disk.faults.shortReadChance = dice.chance(0.5) ? dice.odds(0.01, 0.5) : 0;
+  // A controller reads its disk when it starts, and only then.
+  if (scene.controllers.includes(victim)) {
+    victim.kill();
+    victim.start();
+  }
   return () => {
     victim.disk.faults.readErrorChance = 0;
     victim.disk.faults.shortReadChance = 0;
@@ -56,7 +61,7 @@ export const rotAll: Fault = (_scene, victim, dice) => {
 };
 
 export const misdirect: Fault = (_scene, victim, dice) => {
-  victim.disk.faults.misdirectChance = dice.spread(0.005, 0.2);
+  victim.disk.faults.misdirectChance = dice.odds(0.005, 0.2);
   return () => {
     victim.disk.faults.misdirectChance = 0;
   };

@@ -56,7 +56,7 @@ export const breakLinks: Fault = ({ fabric, ...scene }, victim, dice) => {
 
 /** A proxy between the machines sends calls once more, some of them much later. */
 export const repeatCalls: Fault = ({ fabric }, _victim, dice) => {
-  fabric.faults.repeatChance = dice.spread(0.01, 0.5);
+  fabric.faults.repeatChance = dice.odds(0.01, 0.5);
   return () => {
     fabric.faults.repeatChance = 0;
   };
@@ -64,8 +64,8 @@ export const repeatCalls: Fault = ({ fabric }, _victim, dice) => {
 
 /** Once in a while a frame stalls, or its connection breaks; for everybody. */
 export const badWires: Fault = ({ fabric }, _victim, dice) => {
-  fabric.faults.stallChance = dice.spread(0.001, 0.05);
-  fabric.faults.breakChance = dice.spread(0.0003, 0.01);
+  fabric.faults.stallChance = dice.odds(0.001, 0.05);
+  fabric.faults.breakChance = dice.odds(0.0003, 0.01);
   return () => {
     fabric.faults.stallChance = 0;
     fabric.faults.breakChance = 0;
