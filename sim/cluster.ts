@@ -2,8 +2,10 @@
 // who asks how they are, and clients.
 
 import { type Client, connectWith } from '../client/client.ts';
-import { formatController } from '../operator/controller/format.ts';
+import { DiskError } from '../io/disk.ts';
+import { type ControllerFormat, formatController } from '../operator/controller/format.ts';
 import { MIB } from '../protocol/configuration.ts';
+import { JournalError } from '../protocol/errors.ts';
 import { micros, type Zone, zone } from '../protocol/types.ts';
 import type { ClusterStatus } from '../transport/public.ts';
 import { SimulatedDisk } from './disk.ts';
@@ -20,6 +22,7 @@ import {
   REPLICA_PORT,
   replicaProgram,
 } from './fleet/programs.ts';
+import { Starts } from './fleet/starts.ts';
 import { Together } from './fleet/together.ts';
 import { Machine, type Program, type Seams } from './machine.ts';
 import { Listeners } from './network.ts';
@@ -27,13 +30,15 @@ import type { Dice } from './random.ts';
 import { ChainWatch } from './spec/chain-watch.ts';
 import { RegisterWatch } from './spec/register-watch.ts';
 import { Fabric } from './wires/fabric.ts';
-import type { World } from './world.ts';
+import type { Actor, World } from './world.ts';
 
 const CLUSTER = '51'.repeat(16);
 const ZONES = ['a', 'b', 'c', 'd', 'e'];
 const LOOK_MICROS = micros(250_000);
 /** A process that is told to stop is ended by force after so long. */
 const STOP_MICROS = 2_000_000;
+/** Until a disk that could not be formatted is tried again. */
+const FORMAT_MICROS = 200_000;
 
 export interface ClusterShape {
   readonly replicas: number;
@@ -57,6 +62,11 @@ export class Cluster implements Scene, Estate {
   /** Each turn of a chain machine must be a step of its model. */
   readonly spec = new ChainWatch();
   readonly registers = new RegisterWatch();
+  readonly #starts = new Starts();
+  /** How each controller was formatted first. */
+  readonly #formats = new Map<string, ControllerFormat>();
+  /** Told why a process of any machine ended by itself. */
+  onExit: (actor: Actor, error: unknown) => void = () => {};
   #client: Client | null = null;
   #ghosts = 0;
   /** Numbers of the machines that were ever there, so that no name comes twice. */
@@ -124,6 +134,7 @@ export class Cluster implements Scene, Estate {
       together: this.together,
       spec: this.spec,
       registers: this.registers,
+      starts: this.#starts,
     };
   }
 
@@ -166,7 +177,11 @@ export class Cluster implements Scene, Estate {
 
   /** Formats the controllers and starts everybody. */
   async start(): Promise<void> {
-    for (const machine of this.controllers) await this.#format(machine, this.controllers, false);
+    const grants = this.replicas.map(({ name, zone: at }) => ({ member: name, zone: at }));
+    for (const machine of this.controllers) {
+      const format = { ...aboutOf(machine, this.controllers), grants };
+      if (!(await this.#format(machine, format))) throw new Error(`${machine.name} has no disk`);
+    }
     for (const machine of this.machines()) machine.start();
   }
 
@@ -174,18 +189,48 @@ export class Cluster implements Scene, Estate {
   async startJoining(machine: Machine): Promise<void> {
     const others = this.controllers.filter((one) => one !== machine);
     // As many as a set may have: whom it asks who they are.
-    await this.#format(machine, others.slice(0, others.length >= 3 ? 3 : 1), true);
+    const asked = others.slice(0, others.length >= 3 ? 3 : 1);
+    const format = { ...aboutOf(machine, asked), join: true, grants: [] };
+    while (!(await this.#format(machine, format))) {
+      // Nobody has heard of it yet: a person takes an empty directory and begins again.
+      machine.disk.image.wipe();
+      await this.world.sleep(FORMAT_MICROS);
+    }
     machine.start();
   }
 
-  async #format(machine: Machine, peers: readonly Machine[], join: boolean): Promise<void> {
-    const set = peers.map(({ name }) => ({ id: name, address: `${name}:${CONTROLLER_PORT}` }));
-    const grants = this.replicas.map(({ name, zone: at }) => ({ member: name, zone: at }));
+  async formatAgain(machine: Machine): Promise<void> {
+    const format = this.#formats.get(machine.name);
+    if (format !== undefined) await this.#format(machine, format);
+  }
+
+  /** False where the disk does not let it. */
+  async #format(machine: Machine, format: ControllerFormat): Promise<boolean> {
+    this.#formats.set(machine.name, format);
     const actor = this.world.birth(`format ${machine.name}`);
     const { disk, random } = machine.seams(actor);
-    const about = { random, cluster: CLUSTER, id: machine.name, set };
-    await formatController(disk, DIRECTORY, { ...about, join, grants: join ? [] : grants });
-    this.world.kill(actor);
+    try {
+      await formatController(disk, DIRECTORY, { ...format, random });
+      return true;
+    } catch (error) {
+      if (error instanceof DiskError || error instanceof JournalError) return false;
+      throw error;
+    } finally {
+      this.world.kill(actor);
+    }
+  }
+
+  lost({ name }: Machine): void {
+    this.registers.lost(name);
+  }
+
+  isKnownToAll(machine: Machine): boolean {
+    const peers = this.#starts.peersOf(machine.actor);
+    return machine.up && this.controllers.every((one) => one === machine || peers.has(one.name));
+  }
+
+  isBack({ up, actor }: Machine): boolean {
+    return up && this.#starts.peersOf(actor).size > 0;
   }
 
   /** Every journal is served by all members that it should have, and all say so. */
@@ -277,8 +322,16 @@ export class Cluster implements Scene, Estate {
       });
     const mountedElsewhere = mounted !== undefined;
     const what = { name, zone: at, program, disk, mountedElsewhere };
-    return new Machine(this.world, this.fabric, this.listeners, what);
+    const machine = new Machine(this.world, this.fabric, this.listeners, what);
+    machine.onExit = (actor, error) => this.onExit(actor, error);
+    return machine;
   }
 }
+
+const aboutOf = ({ name: id }: Machine, controllers: readonly Machine[]) => ({
+  cluster: CLUSTER,
+  id,
+  set: controllers.map(({ name }) => ({ id: name, address: `${name}:${CONTROLLER_PORT}` })),
+});
 
 const zoneAt = (at: number): Zone => zone(ZONES[at % ZONES.length] ?? 'a');

@@ -42,6 +42,8 @@ export interface RunResult {
   readonly operations: number;
   readonly acknowledged: number;
   readonly kinds: readonly string[];
+  /** How often each kind of fault was carried out. */
+  readonly struck: Readonly<Record<string, number>>;
   /** After harm to the disks of an `anything` run the cluster refused to go on, and said so. */
   readonly refused: boolean;
   /** What each checker looked at. */
@@ -91,6 +93,9 @@ export async function run(options: RunOptions): Promise<RunResult> {
   return life.run();
 }
 
+/** Kinds of faults that a run of these options would draw from; nothing runs. */
+export const kindsOf = (options: RunOptions): readonly string[] => new Life(options).kinds;
+
 class Life {
   readonly #options: RunOptions;
   readonly #world: World;
@@ -132,6 +137,10 @@ class Life {
     this.#addClients(dice.between(2, 5), drawMix(dice.fork('mix')), omitted.turns);
   }
 
+  get kinds(): readonly string[] {
+    return this.#faults.kinds;
+  }
+
   async run(): Promise<RunResult> {
     await this.#phases();
     const { seed } = this.#options;
@@ -144,6 +153,7 @@ class Life {
       operations: this.#recorder.operations.length,
       acknowledged: this.#recorder.acknowledged,
       kinds: this.#faults.kinds,
+      struck: this.#faults.counts,
       refused: this.#refused,
       checked: this.#checked,
       failure: this.#failure,
@@ -157,12 +167,10 @@ class Life {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#fail('invariants', `${actor?.name ?? 'the world'}: ${text}`);
     };
-    for (const machine of this.#cluster.machines()) {
-      machine.onExit = (actor, error) => {
-        if (!(error instanceof InvariantViolation)) return;
-        this.#fail('invariants', `${actor.name}: ${error.stack ?? error.message}`);
-      };
-    }
+    this.#cluster.onExit = (actor, error) => {
+      if (!(error instanceof InvariantViolation)) return;
+      this.#fail('invariants', `${actor.name}: ${error.stack ?? error.message}`);
+    };
     this.#cluster.listeners.onInternal = (actor, path, error) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#recorder.surprises.push(`${actor.name} ${path}: ${text}`);

@@ -59,7 +59,7 @@ function simulation(name: string, ...flags: readonly string[]): Step[] {
  * of six minutes. New ones that may refuse are for the swarm, until more of them have passed than
  * docs/verification.md tells of.
  */
-const FIXED_SEEDS = '--seeds 24 --from 1'.split(' ');
+export const FIXED_SEEDS: readonly string[] = '--seeds 24 --from 1'.split(' ');
 const NEW_SEEDS = '--seeds 400 --kind available --budget 325s'.split(' ');
 
 /** Network namespaces need root and Linux: others cut the links by proxies. */

@@ -40,6 +40,8 @@ export interface ControllerParts {
   readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
   /** Told of each answer about a register: the newest ballot that it lets others know of. */
   readonly answered?: ((key: string, accepted: Ballot) => void) | undefined;
+  /** Told of each peer that has the start of this process on its disk. */
+  readonly known?: ((peer: string) => void) | undefined;
 }
 
 export interface Controller {

@@ -57,6 +57,8 @@ export interface GroupParts {
   readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
   /** Told of each answer about a register: the newest ballot that it lets others know of. */
   readonly answered?: ((key: string, accepted: Ballot) => void) | undefined;
+  /** Told of each peer that has the start of this process on its disk. */
+  readonly known?: ((peer: string) => void) | undefined;
 }
 
 /** A seat that carries floors and registers to others may be big: it gets more time. */
@@ -109,6 +111,7 @@ export class Group {
       store: home.store,
       nonces,
       ask: (seat, request, timeout) => this.ask(seat, request, timeout),
+      known: parts.known,
       onOpen: () => this.#open(),
       onRefused: (by) => {
         const message =

@@ -18,6 +18,9 @@ const LASTS: readonly [number, number] = [10_000, 4_000_000];
 /** So long after a trouble at most the controllers have found it, and the status tells of it. */
 const SHOWS_MICROS = 2_000_000;
 
+/** Of fewer controllers none is replaced while it is away. */
+const SEATS_MIN = 3;
+
 /** A fault that was carried out. Times are virtual microseconds. */
 export interface Struck {
   readonly number: number;
@@ -47,7 +50,7 @@ export class Faults {
   readonly #sick: Machine;
   readonly #ending = new Map<number, () => void>();
   readonly #troubled = new Map<Machine, number>();
-  readonly #alone = new Set<Machine>();
+  readonly #alone = new Map<Machine, Kind>();
   /** When the last trouble ended: what was known before says nothing of what it led to. */
   #endedAt = 0;
   readonly #omitted: ReadonlySet<number>;
@@ -76,6 +79,13 @@ export class Faults {
     this.kinds = this.#drawn.map(({ name }) => name);
     this.#gapMicros = dice.spread(50_000, 1_500_000);
     this.#sick = dice.pick(scene.replicas);
+  }
+
+  /** How often each kind of fault was carried out. */
+  get counts(): Readonly<Record<string, number>> {
+    const counts: Record<string, number> = {};
+    for (const { kind } of this.struck) counts[kind] = (counts[kind] ?? 0) + 1;
+    return counts;
   }
 
   start(): void {
@@ -116,7 +126,8 @@ export class Faults {
     if (victim === null) return;
     if (kind.alone === true) {
       if (this.#alone.has(victim) || this.#scene.operator.busy) return;
-      this.#alone.add(victim);
+      if (this.#costsTwoSeats(kind, victim)) return;
+      this.#alone.set(victim, kind);
     }
     const { world } = this.#scene;
     const lasts = dice.spread(...(kind.lasts ?? LASTS));
@@ -143,9 +154,20 @@ export class Faults {
     this.#troubled.set(victim, (this.#troubled.get(victim) ?? 0) + by);
   }
 
+  /** Two controllers of three that lose their seats take the majority with them. */
+  #costsTwoSeats(kind: Kind, victim: Machine): boolean {
+    const { controllers } = this.#scene;
+    if (!controllers.includes(victim)) return false;
+    return [...this.#alone].some(
+      ([machine, under]) =>
+        controllers.includes(machine) && (kind.seat === true || under.seat === true),
+    );
+  }
+
   /** Whom a fault may hit now; null for nobody. */
   #victim(kind: Kind, dice: Dice): Machine | null {
     const { replicas, controllers, clients } = this.#scene;
+    if (kind.seat === true && controllers.length < SEATS_MIN) return null;
     const groups = [replicas, replicas, controllers];
     if (kind.on === 'any') groups.push(clients);
     const group =

@@ -5,6 +5,7 @@ import * as links from './links.ts';
 import * as operations from './operations.ts';
 import * as processes from './processes.ts';
 import type { Kind } from './scene.ts';
+import * as seats from './seats.ts';
 
 export const KINDS: readonly Kind[] = [
   { name: 'cutSome', on: 'any', begin: links.cutSome },
@@ -21,8 +22,8 @@ export const KINDS: readonly Kind[] = [
   { name: 'holdSyncs', on: 'process', begin: disks.holdSyncs },
   { name: 'slowDisk', on: 'process', begin: disks.slowDisk },
   { name: 'failSyncs', on: 'process', begin: disks.failSyncs },
-  { name: 'failReads', on: 'replica', begin: disks.failReads },
-  { name: 'fullDisk', on: 'replica', begin: disks.fullDisk },
+  { name: 'failReads', on: 'process', begin: disks.failReads },
+  { name: 'fullDisk', on: 'process', begin: disks.fullDisk },
   { name: 'rot', on: 'replica', latent: true, begin: disks.rot },
   { name: 'rotAll', on: 'replica', latent: true, brutal: true, begin: disks.rotAll },
   { name: 'misdirect', on: 'replica', latent: true, begin: disks.misdirect },
@@ -47,6 +48,29 @@ export const KINDS: readonly Kind[] = [
   { name: 'restart', on: 'process', begin: operations.restartOrderly },
   { name: 'upgrade', on: 'process', begin: operations.upgrade },
   { name: 'downgrade', on: 'process', begin: operations.downgrade },
+  {
+    name: 'wipeController',
+    on: 'controller',
+    seat: true,
+    alone: true,
+    begin: seats.wipeController,
+  },
+  {
+    name: 'oldController',
+    on: 'controller',
+    seat: true,
+    alone: true,
+    lasts: seats.OLD_COPY_MICROS,
+    begin: seats.oldController,
+  },
+  { name: 'rotController', on: 'controller', seat: true, alone: true, begin: seats.rotController },
+  {
+    name: 'misdirectController',
+    on: 'controller',
+    seat: true,
+    alone: true,
+    begin: seats.misdirectController,
+  },
 ];
 
 export const FAULT_NAMES: readonly string[] = KINDS.map(({ name }) => name);

@@ -33,6 +33,12 @@ export interface Scene {
   terminate(machine: Machine): void;
   /** Starts a second process on the machine's volume, elsewhere; the result ends it. */
   mountTwice(machine: Machine): () => void;
+  /** The disk of a controller was lost or set back: its acceptor must not vote any more. */
+  lost(machine: Machine): void;
+  /** Formats the empty disk of a controller as it was formatted first; tries once. */
+  formatAgain(machine: Machine): Promise<void>;
+  /** All other controllers have the last start of this one on their disks. */
+  isKnownToAll(machine: Machine): boolean;
 }
 
 /** One fault on one machine: begins now; the result ends it. */
@@ -47,6 +53,8 @@ export interface Kind {
   readonly brutal?: boolean;
   /** Takes a whole copy of the data away. */
   readonly loses?: boolean;
+  /** May cost a controller its seat: one at a time, and only where two others are left. */
+  readonly seat?: boolean;
   /** Not while another of these is under way on the same machine: an operator waits for the one. */
   readonly alone?: boolean;
   /** How long it lasts, least and greatest in microseconds; as all others where left out. */

@@ -20,6 +20,8 @@ export interface Estate {
   newController(): Machine;
   newReplica(at: Zone): Machine;
   startJoining(machine: Machine): Promise<void>;
+  /** Another controller has confirmed the last start of this one. */
+  isBack(machine: Machine): boolean;
   retire(machine: Machine): void;
 }
 
@@ -27,6 +29,8 @@ export interface Estate {
 const ASKED_TIMES = 20;
 const AGAIN_MICROS = 200_000;
 const LOOK_MICROS = 100_000;
+/** A controller that has not come back by itself after so long is replaced. */
+const COMES_BACK_MICROS = 5_000_000;
 
 export class Operator {
   readonly #world: World;
@@ -88,29 +92,46 @@ export class Operator {
    * goes on for `lingerMicros`, as a process does that nobody has told.
    */
   changeControllers(out: readonly Machine[], count: number, lingerMicros: number): void {
+    this.#order(() => this.#changeControllers(out, count, lingerMicros));
+  }
+
+  /** Waits for a controller that was started anew; another one comes where it does not. */
+  attend(machine: Machine): void {
     this.#order(async () => {
-      const added: Machine[] = [];
-      for (let at = 0; at < count; at += 1) {
-        const machine = this.#estate.newController();
-        await this.#estate.startJoining(machine);
-        added.push(machine);
+      const until = this.#world.now + COMES_BACK_MICROS;
+      while (this.#estate.controllers.includes(machine) && !this.#estate.isBack(machine)) {
+        if (this.#world.now > until) return await this.#changeControllers([machine], 1, 0);
+        await this.#world.sleep(LOOK_MICROS);
       }
-      const remove = out.map(({ name }) => name).join(',');
-      const add = added.map(({ name }) => `${name}=${name}:${CONTROLLER_PORT}`).join(',');
-      const done = ({ processes }: ClusterStatus): boolean => {
-        const seats = processes.filter(({ kind }) => kind === 'controller').map(({ id }) => id);
-        const isIn = ({ name }: Machine): boolean => seats.includes(name);
-        return added.every(isIn) && !out.some(isIn);
-      };
-      // An answer that was lost says nothing: only who is in the set tells whether it was done.
-      for (;;) {
-        await this.#attempt({ kind: 'controllerReplace', remove, add });
-        if (done(await this.#look())) break;
-        await this.#world.sleep(AGAIN_MICROS);
-      }
-      await this.#world.sleep(lingerMicros);
-      for (const machine of out) this.#estate.retire(machine);
     });
+  }
+
+  async #changeControllers(
+    out: readonly Machine[],
+    count: number,
+    lingerMicros: number,
+  ): Promise<void> {
+    const added: Machine[] = [];
+    for (let at = 0; at < count; at += 1) {
+      const machine = this.#estate.newController();
+      await this.#estate.startJoining(machine);
+      added.push(machine);
+    }
+    const remove = out.map(({ name }) => name).join(',');
+    const add = added.map(({ name }) => `${name}=${name}:${CONTROLLER_PORT}`).join(',');
+    const done = ({ processes }: ClusterStatus): boolean => {
+      const seats = processes.filter(({ kind }) => kind === 'controller').map(({ id }) => id);
+      const isIn = ({ name }: Machine): boolean => seats.includes(name);
+      return added.every(isIn) && !out.some(isIn);
+    };
+    // An answer that was lost says nothing: only who is in the set tells whether it was done.
+    for (;;) {
+      await this.#attempt({ kind: 'controllerReplace', remove, add });
+      if (done(await this.#look())) break;
+      await this.#world.sleep(AGAIN_MICROS);
+    }
+    await this.#world.sleep(lingerMicros);
+    for (const machine of out) this.#estate.retire(machine);
   }
 
   /**

@@ -13,6 +13,7 @@ import { startReplica } from '../../replica/replica.ts';
 import type { Program } from '../machine.ts';
 import type { ChainWatch } from '../spec/chain-watch.ts';
 import type { RegisterWatch } from '../spec/register-watch.ts';
+import type { Starts } from './starts.ts';
 import type { Together } from './together.ts';
 
 export const DIRECTORY = '/data';
@@ -43,12 +44,13 @@ export interface Circumstances {
   readonly together: Together;
   readonly spec: ChainWatch;
   readonly registers: RegisterWatch;
+  readonly starts: Starts;
 }
 
 export function controllerProgram(
   id: string,
   zone: Zone,
-  { build, together, registers }: Circumstances,
+  { build, together, registers, starts }: Circumstances,
   host = id,
 ): Program {
   return {
@@ -71,6 +73,7 @@ export function controllerProgram(
           registers.stepped(id, actor, key, view);
         },
         answered: (key, accepted) => registers.answered(id, actor, key, accepted),
+        known: (peer) => starts.known(actor, peer),
       });
       controller.ended.catch(ended);
       return controller;

@@ -35,6 +35,12 @@ const valueIn = ({ value }: RegisterState): string => value ?? NOTHING;
 export class RegisterWatch {
   readonly taken = new Map<string, number>();
   readonly #registers = new Map<string, Register>();
+  readonly #lost = new Set<string>();
+
+  /** The disk of this acceptor was lost or set back: nothing may count any more that it says. */
+  lost(name: string): void {
+    this.#lost.add(name);
+  }
 
   /** An acceptor, run by this process, has answered for `key`. Throws a SpecViolation. */
   stepped(name: string, process: object, key: string, { versions }: AcceptorView): void {
@@ -63,6 +69,9 @@ export class RegisterWatch {
 
   /** An acceptor, run by this process, has told of its vote in a ballot, or of an older one. */
   answered(name: string, process: object, key: string, accepted: Vote): void {
+    if (this.#lost.has(name)) {
+      throw new SpecViolation(`Crash(${name})`, 'it votes, and has forgotten its promises');
+    }
     const register = this.#registers.get(key);
     if (register === undefined || register.left) return;
     const at = register.names.indexOf(name);

@@ -191,6 +191,13 @@ test('a vote that was never answered may be gone after a start, and counts for n
   ok(acceptors.watch.taken.has('Choose_'));
 });
 
+test('an acceptor whose disk was lost and that votes all the same is refused', () => {
+  const acceptors = new Acceptors().decided();
+  acceptors.watch.lost('z');
+  throws(() => acceptors.tell('z', ballot(1)), named('Crash'));
+  doesNotThrow(() => acceptors.tell('x', ballot(1)));
+});
+
 test('an acceptor that forgets at a start what it accepted is refused', () => {
   const acceptors = new Acceptors().decided();
   throws(() => acceptors.step('x', { promised: ballot(2) }, {}), named('Crash'));

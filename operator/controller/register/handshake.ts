@@ -33,6 +33,8 @@ export interface HandshakeParts {
   /** May be served from now on. */
   readonly onOpen: () => void;
   readonly onRefused: (by: string) => void;
+  /** A peer has the nonce of this start on its disk: an older copy is refused there from now on. */
+  readonly known?: ((peer: string) => void) | undefined;
 }
 
 export class Handshake {
@@ -85,7 +87,7 @@ export class Handshake {
 
   /** True when there is nothing more to tell this peer. */
   async #ask(peer: Seat): Promise<boolean> {
-    const { id, store, nonces, ask, logger, onRefused } = this.#parts;
+    const { id, store, nonces, ask, logger, onRefused, known } = this.#parts;
     try {
       const offered = await nonces.offers(peer.id);
       const request = { kind: 'start', id, store, nonces: offered } as const;
@@ -101,6 +103,7 @@ export class Handshake {
         return true;
       }
       await nonces.confirmed(peer.id);
+      known?.(peer.id);
       this.#confirmed.add(peer.id);
       this.#judge();
       return true;
