@@ -80,13 +80,14 @@ function commit(): string {
 }
 
 function tell(report: Report, plan: Plan): void {
-  const { seed, failure, events, seconds, budget, hash, wallMillis, acknowledged, kinds } = report;
+  const { seed, failure, events, seconds, budget, hash, wallMillis, acknowledged } = report;
   if (failure === null && !plan.verbose && plan.kind === 'many') return;
   const rate = Math.round((events / wallMillis) * 1000);
   const facts = `${budget}, ${events} events in ${seconds.toFixed(1)} virtual s, ${rate} events/s`;
   say(`seed ${seed}: ${failure === null ? 'passed' : `FAILED ${failure.by}`} (${facts})`);
   const refused = report.refused ? ', refused in the end' : '';
-  say(`  trace ${hash}, ${acknowledged} acknowledged${refused}, faults ${kinds.join(' ')}`);
+  const faults = report.kinds.map((name) => `${name} ${report.struck[name] ?? 0}`).join(', ');
+  say(`  trace ${hash}, ${acknowledged} acknowledged${refused}, faults: ${faults}`);
   if (failure === null) return;
   for (const sentence of failure.sentences) say(`  ${sentence}`);
   if (plan.verbose || plan.kind === 'twice') say(report.story);
@@ -254,6 +255,8 @@ async function judge(plan: Plan & { kind: 'many' | 'twice' }): Promise<number> {
   if (plan.kind === 'many') await runAll(plan, totals, threads);
   else await runTwice(plan, plan.seed, totals);
   for (const line of totals.lines(secondsNow() - began, threads)) say(line);
+  const short = plan.kind === 'many' ? totals.short(plan) : null;
+  if (short !== null) say(short);
   const blind = totals.blind();
   if (blind !== null) {
     say(blind);

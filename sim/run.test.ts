@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { run } from './run.ts';
+import { FIXED_SEEDS } from '../test/tiers.ts';
+import { FAULT_NAMES } from './faults/kinds.ts';
+import { parsePlan } from './plan.ts';
+import { kindsOf, run } from './run.ts';
 
 const SMALL = { events: 3_000, budget: 'available', faults: null } as const;
 
@@ -20,4 +23,18 @@ test('a run passes, and leaves the same trace twice', async () => {
 test('disks that lie about their syncs are found out', async () => {
   const { failure } = await run({ ...SMALL, seed: '3', faults: ['drift'], lyingDisks: true });
   assert.equal(failure?.by, 'durability', JSON.stringify(failure));
+});
+
+test('the seeds that every run of the tests repeats draw each kind of fault twice at least', () => {
+  const plan = parsePlan(FIXED_SEEDS, () => assert.fail('the first seed is not given'));
+  assert.ok(plan?.kind === 'many' && Number.isFinite(plan.count));
+  const drawn = new Map(FAULT_NAMES.map((name) => [name, 0]));
+  for (let at = 0; at < plan.count; at += 1) {
+    const seed = plan.seeds.next().value ?? assert.fail('too few seeds');
+    for (const name of kindsOf({ ...plan.options, seed })) {
+      drawn.set(name, (drawn.get(name) ?? 0) + 1);
+    }
+  }
+  const rare = [...drawn].filter(([, count]) => count < 2);
+  assert.deepEqual(rare, []);
 });

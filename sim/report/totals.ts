@@ -1,5 +1,7 @@
 // The sum over many runs: what passed, what each checker looked at, and how fast it went.
 
+import { FAULT_NAMES } from '../faults/kinds.ts';
+import type { Many } from '../plan.ts';
 import type { RunResult } from '../run.ts';
 
 /** A result that can cross threads. */
@@ -20,6 +22,7 @@ export class Totals {
   acknowledged = 0;
   readonly #checked = new Map<string, number>();
   readonly #kinds = new Map<string, number>();
+  readonly #struck = new Map<string, number>();
 
   add(report: Report): void {
     if (report.failure === null) this.passed += 1;
@@ -31,6 +34,9 @@ export class Totals {
     for (const [name, count] of Object.entries(report.checked)) {
       this.#checked.set(name, (this.#checked.get(name) ?? 0) + count);
     }
+    for (const [name, count] of Object.entries(report.struck)) {
+      this.#struck.set(name, (this.#struck.get(name) ?? 0) + count);
+    }
   }
 
   get runs(): number {
@@ -41,6 +47,8 @@ export class Totals {
   lines(seconds: number, threads: number): readonly string[] {
     const rate = Math.round(this.events / seconds);
     const kinds = [...this.#kinds].map(([kind, count]) => `${count} ${kind}`).sort();
+    const struck = [...this.#struck].sort(([, one], [, other]) => other - one);
+    const never = FAULT_NAMES.filter((name) => !this.#struck.has(name));
     const looked = [...this.#checked].map(([name, count]) => `${name} ${count}`);
     const share = Math.round(rate / threads);
     const each = threads === 1 ? '' : `, ${share} on each of ${threads} threads`;
@@ -50,7 +58,23 @@ export class Totals {
         `${rate} events/s${each}`,
       `looked at: ${looked.join(', ') || 'nothing'}; ${this.acknowledged} appends acknowledged` +
         `${this.refused === 0 ? '' : `; ${this.refused} runs refused to go on, and may`}`,
+      `faults: ${struck.map(([name, count]) => `${name} ${count}`).join(', ') || 'none'}` +
+        `${never.length === 0 ? '' : `; never: ${never.join(', ')}`}`,
     ];
+  }
+
+  /** That fewer seeds ran than were asked for, and why; null where all did. */
+  short({
+    count,
+    budgetMillis,
+    failuresMax,
+  }: Pick<Many, 'count' | 'budgetMillis' | 'failuresMax'>): string | null {
+    if (!Number.isFinite(count) || this.runs >= count) return null;
+    const why =
+      this.failed >= failuresMax
+        ? `${this.failed} had failed`
+        : `the budget of ${budgetMillis / 1000} s was over`;
+    return `${this.runs} of ${count} seeds ran, ${why}`;
   }
 
   /** Why this shows nothing although nothing failed; null where it does show something. */
