@@ -138,9 +138,26 @@ function remember(
   state: string,
 ): boolean {
   flip(taken, operation);
-  const key = `${taken.join(',')}|${state}`;
+  const key = `${textOf(taken)}|${state}`;
   flip(taken, operation);
   if (seen.has(key)) return false;
   seen.add(key);
   return true;
+}
+
+const ALL = 0xffffffff;
+
+/**
+ * The set as a short text, one for one: the words that are full from the start on are counted, of
+ * the others those that are not empty are named. Written out in full, the sets that a history of
+ * 50,000 operations leads through would take half a gigabyte.
+ */
+function textOf(taken: Uint32Array): string {
+  let full = 0;
+  while (taken[full] === ALL) full += 1;
+  let text = `${full}`;
+  for (let at = full; at < taken.length; at += 1) {
+    if (taken[at] !== 0) text += `,${at}:${taken[at]}`;
+  }
+  return text;
 }
