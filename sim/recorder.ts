@@ -1,4 +1,5 @@
-// Writes down what clients of the simulated world ask and are answered, as checkers read it.
+// Writes down what clients ask and are answered, as checkers read it: in the simulated world, and
+// beside real processes (test/processes/load.ts).
 
 import { JournalError } from '../protocol/errors.ts';
 import type { JournalRecord } from '../transport/public.ts';
@@ -10,7 +11,6 @@ import type {
   SeenRecord,
   TrimOperation,
 } from './checkers/history.ts';
-import type { World } from './world.ts';
 
 /** Keys that only `lead` uses: their records are written by the client itself. */
 export const LEASE_KEY_PREFIX = 'lead-';
@@ -25,14 +25,15 @@ export class Recorder {
   readonly surprises: string[] = [];
   /** Appends that were acknowledged: progress. */
   acknowledged = 0;
-  readonly #world: World;
+  readonly #clock: { readonly now: number };
 
-  constructor(world: World) {
-    this.#world = world;
+  /** Its `now` are microseconds of the one clock that the history is told in. */
+  constructor(clock: { readonly now: number }) {
+    this.#clock = clock;
   }
 
   get now(): number {
-    return this.#world.now;
+    return this.#clock.now;
   }
 
   /** An append that begins: unknown until `answered`, which may never come. */

@@ -1,4 +1,7 @@
-// The page that a soak leaves: throughput over time with the faults marked on it, gaps, verdict.
+// What a soak leaves: its pauses in lines, and a page with throughput over time and the faults
+// marked on it, gaps, what each checker looked at, verdict.
+
+import { type Looked, sumOf } from '../../test/processes/load.ts';
 
 export interface Sample {
   /** Seconds since the beginning. */
@@ -8,7 +11,8 @@ export interface Sample {
 
 export interface Suffered {
   readonly name: string;
-  readonly member: string;
+  /** The process: a replica, or a controller. */
+  readonly victim: string;
   readonly from: number;
   readonly until: number;
   /**
@@ -33,8 +37,9 @@ export interface SoakResult {
   readonly samples: readonly Sample[];
   readonly faults: readonly Suffered[];
   readonly calm: CalmRun | null;
+  /** Plain appends that were acknowledged. */
   readonly appended: number;
-  readonly checked: number;
+  readonly looked: Looked;
   /** What the checkers, or the run itself, complain of. */
   readonly wrong: readonly string[];
 }
@@ -42,16 +47,41 @@ export interface SoakResult {
 const WIDTH = 1_000;
 const HEIGHT = 240;
 const LEFT = 50;
-const COLOURS = ['#c0392b', '#d68910', '#1f618d', '#117a65', '#7d3c98', '#566573'];
+const COLOURS = [
+  ...['#c0392b', '#d68910', '#1f618d', '#117a65', '#7d3c98', '#566573'],
+  ...['#e8a39b', '#f0cf9a', '#9fc3dd', '#98cfc3', '#cbaedb', '#b7c0c8'],
+];
 
-export const gapsOf = (faults: readonly Suffered[]): number[] =>
+const isController = ({ victim }: Suffered): boolean => victim.startsWith('controller-');
+
+/** What faults are counted by: at a controller they are another matter than in the chain. */
+const labelOf = (fault: Suffered): string =>
+  isController(fault) ? `${fault.name}, at a controller` : fault.name;
+
+const gapsOf = (faults: readonly Suffered[]): number[] =>
   faults.flatMap(({ gapMillis }) => gapMillis ?? []);
+
+/** Longest pauses, those in the chain and those at controllers for themselves: a line each. */
+export function pausesOf(faults: readonly Suffered[]): readonly string[] {
+  const parts = [
+    { where: 'in the chain', of: faults.filter((fault) => !isController(fault)) },
+    { where: 'at controllers', of: faults.filter(isController) },
+  ];
+  return parts.flatMap(({ where, of }) => {
+    const gaps = gapsOf(of);
+    if (gaps.length === 0) return [];
+    const names = new Set(of.map(({ name }) => name));
+    const what = names.size === 1 ? `times ${[...names].join()} ${where}` : `faults ${where}`;
+    const shown = [0.5, 0.99, 1].map((part) => quantile(gaps, part).toFixed(0)).join(', ');
+    return [`longest pauses of ${gaps.length} ${what} in ms: median, p99, worst: ${shown}`];
+  });
+}
 
 const escaped = (text: string): string =>
   text.replace(/[&<>"]/g, (one) => `&#${one.charCodeAt(0)};`);
 
 /** The value below which the given part of the values lies; 0 of none. */
-export function quantile(values: readonly number[], part: number): number {
+function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((one, other) => one - other);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 }
@@ -60,12 +90,13 @@ function chart({ samples, faults, seconds }: SoakResult, colours: Map<string, st
   const most = Math.max(1, ...samples.map(({ appendsPerSecond }) => appendsPerSecond));
   const x = (at: number): string => (LEFT + (at / seconds) * (WIDTH - LEFT)).toFixed(1);
   const y = (value: number): string => (HEIGHT - (value / most) * HEIGHT).toFixed(1);
-  const bars = faults.map(({ name, member, from, until, gapMillis }) => {
+  const bars = faults.map((fault) => {
+    const { name, victim, from, until, gapMillis } = fault;
     const width = Math.max(1.5, ((until - from) / seconds) * (WIDTH - LEFT)).toFixed(1);
     const gap = gapMillis === null ? 'among others' : `gap ${gapMillis.toFixed(0)} ms`;
-    const title = `${name} at ${member}, ${from.toFixed(1)} s, ${gap}`;
+    const title = `${name} at ${victim}, ${from.toFixed(1)} s, ${gap}`;
     const place = `x="${x(from)}" y="0" width="${width}" height="${HEIGHT}"`;
-    const fill = `fill="${colours.get(name)}" fill-opacity="0.25"`;
+    const fill = `fill="${colours.get(labelOf(fault))}" fill-opacity="0.25"`;
     return `<rect ${place} ${fill}><title>${escaped(title)}</title></rect>`;
   });
   const points = samples.map((sample) => `${x(sample.at)},${y(sample.appendsPerSecond)}`);
@@ -80,12 +111,18 @@ function chart({ samples, faults, seconds }: SoakResult, colours: Map<string, st
 
 function gapRows({ faults }: SoakResult, colours: Map<string, string>): string {
   return [...colours]
-    .map(([name, colour]) => {
-      const gaps = gapsOf(faults.filter((one) => one.name === name));
+    .map(([label, colour]) => {
+      const gaps = gapsOf(faults.filter((one) => labelOf(one) === label));
       const cells = [gaps.length, quantile(gaps, 0.5), quantile(gaps, 0.99), Math.max(0, ...gaps)];
       const shown = cells.map((cell) => `<td>${cell.toFixed(0)}</td>`).join('');
-      return `<tr><td style="color:${colour}">■ ${escaped(name)}</td>${shown}</tr>`;
+      return `<tr><td style="color:${colour}">■ ${escaped(label)}</td>${shown}</tr>`;
     })
+    .join('\n');
+}
+
+function lookedRows(looked: Looked): string {
+  return Object.entries(looked)
+    .map(([name, count]) => `<tr><td>${escaped(name)}</td><td>${count}</td></tr>`)
     .join('\n');
 }
 
@@ -98,9 +135,9 @@ ${calm.failed} failed appends, ${calm.reconfigurations} reconfigurations.</p>`;
 
 /** One file that needs nothing else. */
 export function page(result: SoakResult): string {
-  const names = [...new Set(result.faults.map(({ name }) => name))];
-  const colours = new Map(names.map((name, at) => [name, COLOURS[at % COLOURS.length] ?? '#000']));
-  const { wrong, appended, checked, seconds, seed, command } = result;
+  const labels = [...new Set(result.faults.map(labelOf))].sort();
+  const colours = new Map(labels.map((one, at) => [one, COLOURS[at % COLOURS.length] ?? '#000']));
+  const { wrong, appended, looked, seconds, seed, command } = result;
   const verdict =
     wrong.length === 0
       ? '<p class="good">Nothing acknowledged was lost or doubled; one order everywhere.</p>'
@@ -117,7 +154,7 @@ export function page(result: SoakResult): string {
 </style>
 <h1>Journal soak</h1>
 ${verdict}
-<p>${appended} appends acknowledged, ${checked} checks, ${result.faults.length} faults in
+<p>${appended} appends acknowledged, ${sumOf(looked)} checks, ${result.faults.length} faults in
 ${seconds.toFixed(0)} s. Seed ${seed}. <code>${escaped(command)}</code></p>
 <h2>Appends a second, faults marked</h2>
 ${chart(result, colours)}
@@ -126,6 +163,10 @@ ${chart(result, colours)}
 ${gapRows(result, colours)}
 </table>
 ${calmText(result.calm)}
+<h2>What each checker looked at</h2>
+<table><tr><th>checker</th><th>looked at</th></tr>
+${lookedRows(looked)}
+</table>
 </html>
 `;
 }

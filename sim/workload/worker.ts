@@ -29,8 +29,8 @@ const OMITTED_MICROS = micros(100_000);
 /** What the loops of one process share. */
 export interface Shared {
   readonly task: Task;
-  readonly seams: Seams;
-  readonly clock: MachineClock;
+  readonly seams: Pick<Seams, 'clock'>;
+  readonly clock: Pick<MachineClock, 'trueDelay'>;
   /** Of the process: `w1`, `w1#2` after its first restart. */
   readonly name: string;
   readonly client: Client;
@@ -54,10 +54,10 @@ export class Worker {
   /** Of the process. */
   readonly name: string;
   readonly client: Client;
-  readonly machine: MachineClock;
+  readonly machine: Pick<MachineClock, 'trueDelay'>;
   /** Another one each turn, so that a turn that is left out changes no other. */
   dice: Dice;
-  readonly #seams: Seams;
+  readonly #seams: Pick<Seams, 'clock'>;
   readonly #loop: string;
   readonly #chance: Dice;
   #turn = 0;

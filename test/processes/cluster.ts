@@ -1,8 +1,7 @@
 // A cluster of real processes in a temporary directory, as `journal dev` runs it, for one test.
 
-import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseRecord, planOf } from '../../cli/dev/plan.ts';
@@ -10,11 +9,14 @@ import { type Client, connect } from '../../client/index.ts';
 import type { ClusterStatus, JournalStatus } from '../../transport/public.ts';
 import { Links } from './links.ts';
 import { type Cuts, Namespaces } from './namespaces.ts';
+import { freePorts } from './ports.ts';
+import { compileShim } from './shim.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const main = join(root, 'cli', 'journal.js');
 const READY_MILLIS_MAX = 60_000;
 const POLL_MILLIS = 20;
+const SHIM = 'shim.so';
 
 export interface ClusterOptions {
   readonly members?: number;
@@ -63,7 +65,7 @@ export class Cluster {
     const cluster = new Cluster(directory, port, options);
     try {
       const { faults, links, namespaces } = options;
-      if (faults || links || namespaces) compileShim(directory);
+      if (faults || links || namespaces) compileShim(join(directory, SHIM));
       const count = cluster.members + cluster.controllers;
       const spaces = namespaces ? Namespaces.open(port, count) : null;
       if (spaces !== null) cluster.links = spaces;
@@ -112,7 +114,7 @@ export class Cluster {
   #faultEnvironment(): NodeJS.ProcessEnv {
     const { faults, links, namespaces } = this.#options;
     if (!faults && !links && !namespaces) return {};
-    const preload = { LD_PRELOAD: join(this.directory, 'shim.so'), FAULT_DIR: this.directory };
+    const preload = { LD_PRELOAD: join(this.directory, SHIM), FAULT_DIR: this.directory };
     return { ...preload, ...this.links?.environment };
   }
 
@@ -218,6 +220,24 @@ export class Cluster {
     return this.until(journal, (status) => isWhole(status, members), 'whole');
   }
 
+  get controllerNames(): readonly string[] {
+    return this.#names('controller');
+  }
+
+  /** Every controller runs and is heard by the others. */
+  async controllersWhole(millisMax = 90_000): Promise<void> {
+    const end = performance.now() + millisMax;
+    await using client = this.connect({ timeoutMillis: 2_000 });
+    while (performance.now() < end) {
+      const status = await client.status().catch(() => undefined);
+      const seats = status?.processes.filter(({ kind }) => kind === 'controller') ?? [];
+      const heard = seats.filter(({ reachable, pid }) => reachable && isAlive(pid));
+      if (heard.length === this.controllers) return;
+      await pause(POLL_MILLIS);
+    }
+    throw new Error(`not all controllers run after ${millisMax} ms:\n${this.logs()}`);
+  }
+
   async pidOf(member: string): Promise<number> {
     const found = (await this.status()).processes.find(({ id }) => id === member);
     if (found === undefined) throw new Error(`no process is called ${member}`);
@@ -255,7 +275,7 @@ export class Cluster {
 
   /** The ends of the processes' logs, to be shown where a test fails. */
   logs(): string {
-    const names = [...this.#names('replica'), ...this.#names('controller')];
+    const names = [...this.#names('replica'), ...this.controllerNames];
     return names.map((name) => `--- ${name}\n${this.logEnd(name)}`).join('\n');
   }
 
@@ -265,7 +285,7 @@ export class Cluster {
 
   /** What the controllers decided of a journal after an epoch, and why: lines of their logs. */
   decided(journal: string, after: number): readonly string[] {
-    const lines = this.#names('controller').flatMap((name) => this.#log(name).split('\n'));
+    const lines = this.controllerNames.flatMap((name) => this.#log(name).split('\n'));
     return lines.filter((line) => {
       if (!line.includes('"msg":"decided"')) return false;
       const { name, epoch } = JSON.parse(line);
@@ -353,38 +373,4 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-function compileShim(directory: string): void {
-  const source = join(import.meta.dirname, 'shim.c');
-  const target = join(directory, 'shim.so');
-  execFileSync('gcc', ['-shared', '-fPIC', '-O2', '-o', target, source, '-ldl']);
-}
-
-/** Given out before by this process: nobody may listen there yet. */
-const taken = new Set<number>();
-
-/** The first of `count` ports in a row that nobody listens at. */
-export async function freePorts(count: number): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    // Below the ports that the system gives to outgoing connections.
-    const first = 12_000 + Math.floor(Math.random() * 2_000) * 10;
-    const all = Array.from({ length: count }, (_, at) => first + at);
-    if (all.some((port) => taken.has(port))) continue;
-    const free = await Promise.all(all.map(isFree));
-    if (!free.every((one) => one)) continue;
-    for (const port of all) taken.add(port);
-    return first;
-  }
-  throw new Error(`no ${count} free ports in a row were found`);
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
-      server.close(() => resolve(true));
-    });
-  });
 }

@@ -1,33 +1,71 @@
-// Writers and subscribers beside the faults, and the history of what they saw.
+// Writers and readers beside the faults, and the history of what they saw.
+//
+// Some append plainly: the time between their acknowledgements is the pause that is measured. The
+// others are the loops of the simulator's clients (sim/workload/), here over real connections: they
+// compare and append, lead, repeat what has a chosen key, ask for tails and read.
 
 import { type Client, type Journal, JournalError } from '../../client/index.ts';
+import { nodeClock } from '../../io/node.ts';
 import { checkers } from '../../sim/checkers/all.ts';
-import type { History, Operation, Refused, SeenRecord } from '../../sim/checkers/history.ts';
+import type { History, SeenRecord } from '../../sim/checkers/history.ts';
+import { Dice } from '../../sim/random.ts';
+import { Recorder, seen } from '../../sim/recorder.ts';
+import {
+  compareKeyLoop,
+  compareTailLoop,
+  leadLoop,
+  onceLoop,
+} from '../../sim/workload/appending.ts';
+import { readLoop } from '../../sim/workload/reading.ts';
+import { type Task, Worker } from '../../sim/workload/worker.ts';
 import type { Cluster } from './cluster.ts';
 import { pause } from './cluster.ts';
-
-const nowMicros = (): number => Math.round(performance.now() * 1_000);
-const text = new TextDecoder();
+import { finalsOf } from './finals.ts';
 
 export interface LoadOptions {
+  /** Of plain appends. */
   readonly writers: number;
   readonly subscribers: number;
   /** Between two appends of one writer; 0 for as fast as they are acknowledged. */
   readonly pauseMillis?: number;
+  /** What the other clients draw: the same text, the same draws. */
+  readonly seed?: string;
 }
 
-/** Appends and subscriptions on one journal until `stop`, everything they see written down. */
-export class Load {
-  readonly operations: Operation[] = [];
+/** What runs beside the writers; of leaders three, for two keys, so that two want the same one. */
+const LOOPS = [
+  compareTailLoop,
+  compareTailLoop,
+  compareKeyLoop,
+  compareKeyLoop,
+  onceLoop,
+  onceLoop,
+  leadLoop,
+  leadLoop,
+  leadLoop,
+  readLoop,
+  readLoop,
+] as const;
+
+/** Of a whole chain: who waits for a lease or an answer has it long before. */
+const END_MILLIS_MAX = 60_000;
+const CAUGHT_UP_MILLIS_MAX = 30_000;
+
+/** All that clients did on one journal until `end`, everything they saw written down. */
+export class Load implements AsyncDisposable {
+  readonly #recorder = new Recorder({
+    get now() {
+      return nodeClock.now();
+    },
+  });
   readonly #clients: Client[] = [];
   readonly #stopped = new AbortController();
   readonly #reading = new AbortController();
-  readonly #writers: Promise<void>[] = [];
+  readonly #workers: Promise<void>[] = [];
   readonly #readers: Promise<void>[] = [];
   readonly #journal: string;
-  #lastAcknowledged = nowMicros();
+  #lastAcknowledged: number = nodeClock.now();
   #longestGap = 0;
-  #highest = 0;
   #appended = 0;
 
   private constructor(journal: string) {
@@ -35,125 +73,172 @@ export class Load {
   }
 
   static start(cluster: Cluster, journal: string, options: LoadOptions): Load {
+    const { writers, subscribers, pauseMillis = 0, seed = String(Math.random()) } = options;
     const load = new Load(journal);
-    for (let at = 0; at < options.subscribers; at += 1) {
+    const connected = (): Client => {
       const client = cluster.connect();
       load.#clients.push(client);
-      load.#readers.push(load.#subscribe(client, `subscriber ${at}`));
+      return client;
+    };
+    for (let at = 0; at < subscribers; at += 1) {
+      load.#readers.push(load.#subscribe(connected(), `subscriber ${at}`));
     }
-    for (let at = 0; at < options.writers; at += 1) {
-      const client = cluster.connect();
-      load.#clients.push(client);
-      load.#writers.push(load.#write(client, `writer ${at}`, options.pauseMillis ?? 0));
+    for (let at = 0; at < writers; at += 1) {
+      load.#workers.push(load.#write(connected(), `writer ${at}`, pauseMillis));
+    }
+    for (const [at, loop] of LOOPS.entries()) {
+      const name = `${loop.name} ${at}`;
+      const worker = load.#worker(connected(), name, new Dice(`${seed}/${journal}/${at}`));
+      load.#workers.push(loop(worker).catch((error) => load.#surprised(error, name)));
     }
     return load;
   }
 
+  /** Plain appends that were acknowledged. */
   get appended(): number {
     return this.#appended;
   }
 
-  get highestLsn(): number {
-    return this.#highest;
-  }
-
   /** Forgets the gaps so far: from here on counts. */
   mark(): void {
-    this.#lastAcknowledged = nowMicros();
+    this.#lastAcknowledged = nodeClock.now();
     this.#longestGap = 0;
   }
 
-  /** The longest time without any acknowledgement since `mark`, milliseconds. */
+  /** The longest time without any acknowledgement of a plain append since `mark`, milliseconds. */
   get longestGapMillis(): number {
-    return Math.max(this.#longestGap, nowMicros() - this.#lastAcknowledged) / 1_000;
+    return Math.max(this.#longestGap, nodeClock.now() - this.#lastAcknowledged) / 1_000;
   }
 
-  /** Ends the writers, lets the subscribers reach the end, adds a read of the whole journal. */
-  async stop(cluster: Cluster): Promise<History> {
+  /**
+   * On a chain that is whole: ends the writers, lets the subscribers reach the end, reads the whole
+   * journal once more, and each member by itself, and judges all of that.
+   */
+  async end(cluster: Cluster): Promise<Judged> {
+    const history = await this.#history(cluster);
+    const finals = await finalsOf(cluster, this.#journal);
+    const { looked, wrong } = judge({ ...history, finals });
+    if (finals.length < cluster.members) {
+      wrong.push(`${this.#journal}: only ${finals.length} members could be read at the end`);
+    }
+    return { looked, wrong: [...wrong, ...this.#recorder.surprises] };
+  }
+
+  /** Leaves off where it is; no effect after `end`. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped.abort();
-    await Promise.all(this.#writers);
+    this.#reading.abort();
+    await Promise.all(this.#clients.splice(0).map((client) => client.close()));
+    await within(END_MILLIS_MAX, [...this.#workers, ...this.#readers], 'did not leave off');
+  }
+
+  async #history(cluster: Cluster): Promise<History> {
+    this.#stopped.abort();
+    await within(END_MILLIS_MAX, this.#workers, 'did not end what it began');
     await using client = cluster.connect();
     const { tailLsn } = await client.journal(this.#journal).tail();
     await this.#caughtUp(tailLsn);
-    this.#reading.abort();
-    await Promise.all(this.#readers);
-    for (const one of this.#clients) await one.close();
+    await this[Symbol.asyncDispose]();
     await this.#readAll(client);
-    return { operations: this.operations, finals: [] };
+    return { operations: this.#recorder.operations, finals: [] };
   }
 
   async #caughtUp(tailLsn: number): Promise<void> {
-    const end = performance.now() + 30_000;
+    const end = performance.now() + CAUGHT_UP_MILLIS_MAX;
     const behind = (): boolean =>
-      this.operations.some(
+      this.#recorder.operations.some(
         (one) => one.kind === 'subscribe' && (one.records.at(-1)?.lsn ?? 0) < tailLsn,
       );
     while (behind()) {
-      if (performance.now() > end) throw new Error(`a subscriber did not reach LSN ${tailLsn}`);
+      if (performance.now() > end) {
+        const surprises = this.#recorder.surprises.join('\n');
+        throw new Error(`a subscriber did not reach LSN ${tailLsn}\n${surprises}`);
+      }
       await pause(20);
     }
+  }
+
+  #worker(client: Client, name: string, dice: Dice): Worker {
+    const task: Task = {
+      recorder: this.#recorder,
+      endpoints: () => [],
+      journals: [this.#journal],
+      over: () => this.#stopped.signal.aborted,
+      mix: {},
+      omitted: new Set(),
+    };
+    // The clients' clock is the one that the history is told in.
+    const clock = { trueDelay: (delay: number) => delay };
+    return new Worker({ task, seams: { clock: nodeClock }, clock, name, client, dice }, 0);
   }
 
   async #write(client: Client, process: string, pauseMillis: number): Promise<void> {
     const journal = client.journal(this.#journal);
     for (let number = 0; !this.#stopped.signal.aborted; number += 1) {
       const records = [{ data: `${process} ${number}` }];
-      const called = nowMicros();
-      const base = { kind: 'append', process, journal: this.#journal, called, records } as const;
-      const about = { ...base, keyOperation: 'tag', condition: {} } as const;
+      const base = { process, journal: this.#journal, records } as const;
+      const pending = this.#recorder.append({ ...base, keyOperation: 'tag', condition: {} });
       try {
         const { firstLsn, lastLsn, timestampMicros } = await journal.append(records);
-        const returned = nowMicros();
-        this.#acknowledged(returned, lastLsn);
-        const answer = { kind: 'appended', firstLsn, lastLsn, timestamp: timestampMicros } as const;
-        this.operations.push({ ...about, returned, answer });
+        pending.appended(firstLsn, lastLsn, timestampMicros);
+        this.#acknowledged(nodeClock.now());
       } catch (error) {
-        const answer = refused(error);
-        const returned = answer.outcome === 'unknown' ? null : nowMicros();
-        this.operations.push({ ...about, returned, answer });
+        pending.refused(error);
       }
       if (pauseMillis > 0) await pause(pauseMillis);
     }
   }
 
-  #acknowledged(now: number, lastLsn: number): void {
+  #acknowledged(now: number): void {
     this.#longestGap = Math.max(this.#longestGap, now - this.#lastAcknowledged);
     this.#lastAcknowledged = now;
-    this.#highest = Math.max(this.#highest, lastLsn);
     this.#appended += 1;
   }
 
   async #subscribe(client: Client, process: string): Promise<void> {
     const records: SeenRecord[] = [];
     const base = { kind: 'subscribe', process, journal: this.#journal, from: 1 } as const;
-    this.operations.push({ ...base, called: nowMicros(), returned: null, records, ended: null });
+    const called = this.#recorder.now;
+    this.#recorder.add({ ...base, called, returned: null, records, ended: null });
     const { signal } = this.#reading;
     try {
       for await (const record of client.journal(this.#journal).subscribe({ from: 1, signal })) {
-        const { lsn, timestampMicros, key, data } = record;
-        records.push({ lsn, timestamp: timestampMicros, key, data: text.decode(data) });
+        records.push(seen(record));
       }
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (!signal.aborted) this.#surprised(error, process);
     }
+  }
+
+  /** Nobody is refused so that it ends, unless this load is given up. */
+  #surprised(error: unknown, who: string): void {
+    if (this.#reading.signal.aborted && error instanceof JournalError) return;
+    this.#recorder.surprises.push(`${who} ended with ${String(error)}`);
   }
 
   async #readAll(client: Client): Promise<void> {
     const records: SeenRecord[] = [];
-    const called = nowMicros();
+    const called = this.#recorder.now;
     const from = 1;
     const journal = client.journal(this.#journal);
     let nextLsn = 1;
     for await (const record of journal.subscribe({ from, untilEnd: true })) {
-      const { lsn, timestampMicros, key, data } = record;
-      records.push({ lsn, timestamp: timestampMicros, key, data: text.decode(data) });
-      nextLsn = lsn + 1;
+      records.push(seen(record));
+      nextLsn = record.lsn + 1;
     }
     const answer = { kind: 'records', records, nextLsn } as const;
     const about = { kind: 'read', process: 'last reader', journal: this.#journal } as const;
-    const returned = nowMicros();
-    this.operations.push({ ...about, called, returned, from, linearizable: true, answer });
+    const returned = this.#recorder.now;
+    this.#recorder.add({ ...about, called, returned, from, linearizable: true, answer });
   }
+}
+
+async function within(millis: number, work: readonly Promise<void>[], what: string): Promise<void> {
+  const late = AbortSignal.timeout(millis);
+  const lateness = new Promise<never>((_, reject) => {
+    late.addEventListener('abort', () => reject(new Error(`a client ${what} in ${millis} ms`)));
+  });
+  await Promise.race([Promise.all(work), lateness]);
 }
 
 const FULL_WRITERS = 64;
@@ -183,19 +268,39 @@ export async function fullLoad(
   return { records, failed };
 }
 
-function refused(error: unknown): Refused {
-  if (!(error instanceof JournalError)) throw error;
-  return { kind: 'refused', code: error.code, outcome: error.outcome };
+/** How much each checker looked at, by its name. */
+export type Looked = Readonly<Record<string, number>>;
+
+export interface Judged {
+  readonly wrong: string[];
+  readonly looked: Looked;
 }
 
-/** Everything that the checkers complain of, and how much they looked at. */
-export function judge(history: History): { readonly wrong: string[]; readonly checked: number } {
+/** Everything that the checkers complain of; one that looked at nothing is a complaint as well. */
+export function judge(history: History): Judged {
   const wrong: string[] = [];
-  let checked = 0;
+  const looked: Record<string, number> = {};
   for (const checker of checkers) {
     const verdict = checker.check(history);
-    checked += verdict.checked;
+    looked[checker.name] = verdict.checked;
+    if (verdict.checked === 0) wrong.push(`${checker.name}: it looked at nothing`);
     wrong.push(...verdict.wrong.map((complaint) => `${checker.name}: ${complaint}`));
   }
-  return { wrong, checked };
+  return { wrong, looked };
 }
+
+export const sumOf = (looked: Looked): number =>
+  Object.values(looked).reduce((sum, count) => sum + count, 0);
+
+/** Counts of both together. */
+export function together(one: Looked, other: Looked): Looked {
+  const sums: Record<string, number> = { ...one };
+  for (const [name, count] of Object.entries(other)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
+}
+
+/** In words: `order 12, conditions 3`. */
+export const lookedAt = (looked: Looked): string =>
+  Object.entries(looked)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ');

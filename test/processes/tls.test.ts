@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect } from '../../client/index.ts';
 import { type Authority, authority } from '../certificates.ts';
-import { type Ended, freePorts, journal, pause, startLogged } from './cluster.ts';
+import { type Ended, journal, pause, startLogged } from './cluster.ts';
+import { freePorts } from './ports.ts';
 
 const WAIT = { timeout: 180_000 };
 const CLUSTER = '0123456789abcdef0123456789abcdef';

@@ -1,0 +1,111 @@
+// What a soak is asked to do: its flags, checked before anything is started.
+
+import { accessSync, constants, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Fault, linkFaults, processFaults } from '../../test/processes/faults.ts';
+
+const FAULTS: readonly Fault[] = [...processFaults, ...linkFaults];
+
+export const USAGE = `npm run soak [-- --rounds N] [--calm MINUTES]
+                      each fault N times, those of processes a fifth as often at
+                      controllers too, then N at random moments, then full load
+                      without a fault
+npm run soak -- --minutes N
+                      faults drawn for that long, one in three at a controller
+Both: --writers N --subscribers N --seed N --report FILE --proxies
+      --only WORDS    the faults whose names contain the words:
+                      ${FAULTS.map(({ name }) => name).join(', ')}`;
+
+/** A flag says what is not allowed: the message names it, what was given, what is allowed. */
+export class WrongUse extends Error {}
+
+export interface Plan {
+  /** Null: the whole soak. */
+  readonly minutes: number | null;
+  readonly rounds: number;
+  readonly calm: number;
+  readonly writers: number;
+  readonly subscribers: number;
+  readonly seed: number;
+  /** Where the page goes: a file in a folder that is there. */
+  readonly report: string;
+  readonly proxies: boolean;
+  readonly faults: readonly Fault[];
+}
+
+function number(flag: string, text: string, least: number): number {
+  const value = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && value >= least) return value;
+  throw new WrongUse(`--${flag} is "${text}", allowed is a number from ${least}`);
+}
+
+function whole(flag: string, text: string, least: number): number {
+  const value = number(flag, text, least);
+  if (Number.isSafeInteger(value)) return value;
+  throw new WrongUse(`--${flag} is "${text}", allowed is a whole number from ${least}`);
+}
+
+/** The page is written at the end, after all minutes: that it can be is found out before. */
+function reportAt(path: string): string {
+  const file = resolve(path);
+  const folder = dirname(file);
+  const wrong = (why: string): WrongUse =>
+    new WrongUse(`--report is "${path}", allowed is a file in a folder that is there: ${why}`);
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw wrong(`${file} is a folder`);
+  }
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw wrong(`${folder} is no folder`);
+  }
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch {
+    throw wrong(`${folder} cannot be written to`);
+  }
+  return file;
+}
+
+/** Throws a WrongUse. */
+export function planOf(args: readonly string[]): Plan {
+  const options = {
+    minutes: { type: 'string' },
+    rounds: { type: 'string' },
+    calm: { type: 'string' },
+    writers: { type: 'string', default: '8' },
+    subscribers: { type: 'string', default: '3' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    only: { type: 'string', default: '' },
+    report: { type: 'string', default: join(tmpdir(), 'journal-soak.html') },
+    proxies: { type: 'boolean', default: false },
+  } as const;
+  let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
+  try {
+    ({ values } = parseArgs({ args: [...args], options }));
+  } catch (error) {
+    throw new WrongUse(error instanceof Error ? error.message : String(error));
+  }
+  const { minutes, rounds, calm } = values;
+  if (minutes !== undefined && (rounds ?? calm) !== undefined) {
+    throw new WrongUse(
+      '--minutes draws faults for that long: --rounds and --calm do not go with it',
+    );
+  }
+  const faults = FAULTS.filter(({ name }) => name.includes(values.only));
+  if (faults.length === 0) {
+    const all = FAULTS.map(({ name }) => name).join(', ');
+    throw new WrongUse(`--only is "${values.only}", which is in none of: ${all}`);
+  }
+  return {
+    faults,
+    minutes: minutes === undefined ? null : number('minutes', minutes, 0.1),
+    rounds: whole('rounds', rounds ?? '50', 0),
+    calm: number('calm', calm ?? '10', 0),
+    writers: whole('writers', values.writers, 1),
+    subscribers: whole('subscribers', values.subscribers, 0),
+    seed: whole('seed', values.seed, 0),
+    report: reportAt(values.report),
+    proxies: values.proxies,
+  };
+}
