@@ -165,6 +165,14 @@ export class Soak {
 
   /** `work` beside clients on a journal of its own, whose history is judged. */
   async #loaded(journal: string, work: Work): Promise<void> {
+    try {
+      await this.#judged(journal, work);
+    } catch (error) {
+      this.#fails(error);
+    }
+  }
+
+  async #judged(journal: string, work: Work): Promise<void> {
     const { writers, subscribers, seed } = this.#plan;
     const cluster = this.#cluster;
     await using client = cluster.connect();
@@ -184,16 +192,12 @@ export class Soak {
     over.abort();
     await sampling;
     this.#appended += load.appended;
-    try {
-      await cluster.whole(journal);
-      const { looked, wrong } = await load.end(cluster);
-      this.#looked = together(this.#looked, looked);
-      this.#wrong.push(...wrong.map((complaint) => `${journal}: ${complaint}`));
-      // The next stretch finds the cluster as this one did.
-      await client.deleteJournal(journal);
-    } catch (error) {
-      this.#fails(error);
-    }
+    await cluster.whole(journal);
+    const { looked, wrong } = await load.end(cluster);
+    this.#looked = together(this.#looked, looked);
+    this.#wrong.push(...wrong.map((complaint) => `${journal}: ${complaint}`));
+    // The next stretch finds the cluster as this one did.
+    await client.deleteJournal(journal);
   }
 
   #fails(error: unknown): void {
@@ -226,6 +230,7 @@ export class Soak {
     await pause(fault.millis);
     end();
     const until = this.#seconds();
+    await cluster.controllersWhole();
     await cluster.whole(journal);
     const gapMillis = load.longestGapMillis;
     this.#faults.push({ name: fault.name, victim, from, until, gapMillis });

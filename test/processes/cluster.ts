@@ -287,7 +287,8 @@ export class Cluster {
   decided(journal: string, after: number): readonly string[] {
     const lines = this.controllerNames.flatMap((name) => this.#log(name).split('\n'));
     return lines.filter((line) => {
-      if (!line.includes('"msg":"decided"')) return false;
+      // Who was killed while it wrote left half a line.
+      if (!line.includes('"msg":"decided"') || !line.endsWith('}')) return false;
       const { name, epoch } = JSON.parse(line);
       return name === journal && epoch > after;
     });
