@@ -144,9 +144,10 @@ export const tiers: readonly Tier[] = [
     minutesMax: 10,
     beside: 'processes',
     steps: () =>
-      tests('methods', 'test/{explore,sim}/*.test.ts', 'test/mutants/minimize.test.ts').map(
-        (step) => ({ ...step, filesAtOnce: 1 }),
-      ),
+      tests('methods', 'test/{explore,sim}/*.test.ts', 'test/mutants/*.test.ts').map((step) => ({
+        ...step,
+        filesAtOnce: 1,
+      })),
   },
   {
     name: 'processes',

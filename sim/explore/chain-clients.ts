@@ -1,4 +1,5 @@
-// Clients of an explored chain, by chance: sessions with numbers, retries, conditions, claims.
+// Clients of an explored chain, by chance: sessions with numbers, retries, conditions, claims,
+// cursors and trims.
 
 import type { AppendCondition, AppendRequest } from '../../protocol/chain/messages.ts';
 import { NO_CONDITION } from '../../protocol/chain/messages.ts';
@@ -7,6 +8,7 @@ import type { ChainTruth } from './chain-truth.ts';
 
 const KEYS = ['k', 'l'];
 const OPERATIONS: readonly KeyOperation[] = ['tag', 'claim', 'renew', 'release'];
+const CURSORS = ['c', 'd', 'e'];
 const SESSIONS = 4;
 
 interface Session {
@@ -46,6 +48,22 @@ export class ChainClients {
     if (dice < 0.1) this.#truth.key(site, this.#pick(KEYS) ?? 'k');
     else if (dice < 0.4) this.#again(site);
     else this.#fresh(site);
+  }
+
+  /** A cursor that follows the log, a little behind its end, or is removed. */
+  cursor(site: number): void {
+    const behind = this.#truth.newest.endLsn - this.#below(4);
+    const position = this.#random() < 0.2 ? null : lsn(Math.max(0, behind));
+    this.#truth.cursor(site, this.#pick(CURSORS) ?? 'c', position);
+  }
+
+  /** Of what the head at a site knows to be committed: all, a part, or about what cursors let go. */
+  trim(site: number, committedLsn: Lsn): void {
+    const dice = this.#random();
+    const lowest = Math.min(committedLsn, ...this.#truth.newest.cursors.values());
+    const near = Math.min(committedLsn, lowest + this.#below(2));
+    const through = dice < 0.3 ? committedLsn : dice < 0.5 ? this.#below(committedLsn + 1) : near;
+    this.#truth.trim(site, lsn(through), this.#random() < 0.3);
   }
 
   #fresh(site: number): void {

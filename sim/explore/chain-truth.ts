@@ -1,9 +1,15 @@
 // What clients of an explored chain asked and were told, held against what was committed: one log,
-// each idempotent append once, conditions that held where they were judged, times that rise.
+// each idempotent append once, conditions that held where they were judged, times that rise, trims
+// that cursors hold, members that are silent once they were wedged.
 //
 // It watches the effects of the machines and knows nothing of how they come to them.
 
-import type { AppendRequest, ChainEffect, ChainReply } from '../../protocol/chain/messages.ts';
+import type {
+  AppendRequest,
+  ChainEffect,
+  ChainReply,
+  ChainRequest,
+} from '../../protocol/chain/messages.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
 import {
@@ -29,6 +35,8 @@ export interface Fact {
   readonly timestamp: number;
   readonly trimmedLsn: Lsn;
   readonly keys: ReadonlyMap<string, KeyFact>;
+  /** What each has consumed up to. */
+  readonly cursors: ReadonlyMap<string, Lsn>;
 }
 
 interface Call {
@@ -53,6 +61,7 @@ const NOTHING: Fact = {
   timestamp: 0,
   trimmedLsn: NO_LSN,
   keys: new Map(),
+  cursors: new Map(),
 };
 
 export class ChainTruth {
@@ -67,8 +76,13 @@ export class ChainTruth {
   readonly #sent = new Map<number, number>();
   /** Positions of what was appended under each idempotence key. */
   readonly #once = new Map<string, Lsn>();
-  /** Refusals that were proven true, and answers that were found right. */
-  readonly looked = { refusals: 0, answers: 0, duplicates: 0 };
+  /** Trims that cursors hold, as batches; and whether one is being asked for just now. */
+  readonly #gentle = new Set<BatchHeader>();
+  #asksGently = false;
+  /** By store: the process and the epoch in which it was told to acknowledge no more. */
+  readonly #wedged = new Map<StoreId, { readonly incarnation: number; readonly epoch: number }>();
+  /** Refusals that were proven true, answers that were found right, trims held against cursors. */
+  readonly looked = { refusals: 0, answers: 0, duplicates: 0, trims: 0, wedges: 0 };
   /** Told of every definite refusal, so that a client does not try the same again. */
   onRefused: (body: AppendRequest, code: string) => void = () => undefined;
 
@@ -91,6 +105,39 @@ export class ChainTruth {
     this.#ask(at, null, key);
   }
 
+  cursor(at: number, name: string, position: Lsn | null): void {
+    this.#control(at, { kind: 'cursor', name, lsn: position, expectEnd: null });
+  }
+
+  trim(at: number, through: Lsn, force: boolean): void {
+    this.#world.used.trims += 1;
+    this.#asksGently = !force;
+    this.#control(at, { kind: 'trim', through, force });
+    this.#asksGently = false;
+  }
+
+  #control(at: number, body: ChainRequest): void {
+    const request = this.#world.nextRequest;
+    this.#world.nextRequest += 1;
+    feed(this.#world, at, { kind: 'request', request, body });
+  }
+
+  /** As a controller does before it decides: from now on there is no more than it will be told. */
+  wedge(at: number): void {
+    const site = this.#world.sites[at];
+    const record = site?.state?.record;
+    if (site === undefined || record === null || record === undefined) return;
+    const { store, incarnation } = site;
+    this.#wedged.set(store, { incarnation, epoch: record.epoch });
+    this.looked.wedges += 1;
+    feed(this.#world, at, { kind: 'wedge', epoch: record.epoch });
+  }
+
+  #isWedged({ store, incarnation, state }: Site): boolean {
+    const wedged = this.#wedged.get(store);
+    return wedged?.incarnation === incarnation && wedged.epoch === state?.record?.epoch;
+  }
+
   #ask(at: number, append: AppendRequest | null, key: string): void {
     const world = this.#world;
     const store = world.sites[at]?.store;
@@ -106,6 +153,10 @@ export class ChainTruth {
   #observe(store: StoreId, effect: ChainEffect): void {
     const site = this.#world.sites.find((one) => one.store === store);
     if (site === undefined) return;
+    if (this.#isWedged(site)) this.#checkSilent(site, effect);
+    if (effect.kind === 'append' && effect.header.control?.kind === 'trim' && this.#asksGently) {
+      this.#gentle.add(effect.header);
+    }
     if (effect.kind === 'commit') this.#commit(site, effect.committedLsn);
     if (effect.kind === 'trim') {
       const { trimmedLsn } = this.newest;
@@ -113,6 +164,18 @@ export class ChainTruth {
       invariant(effect.through <= trimmedLsn, rule, () => `${effect.through} of ${trimmedLsn}`);
     }
     if (effect.kind === 'reply') this.#reply(site, effect.request, effect.reply);
+  }
+
+  /** What others say may be passed on, and heard; the member's own word is not given any more. */
+  #checkSilent({ store, state }: Site, effect: ChainEffect): void {
+    const at = (): string => `${Number(store)} in epoch ${state?.record?.epoch}`;
+    if (effect.kind === 'send' && effect.body.kind === 'ack') {
+      const own = effect.body.entries.some((entry) => entry.store === store);
+      invariant(!own, 'a wedged member acknowledges nothing', at);
+    }
+    const configuration = state?.record?.configuration;
+    if (effect.kind !== 'commit' || configuration === undefined) return;
+    invariant(order(configuration)[0]?.store !== store, 'a wedged head commits nothing', at);
   }
 
   // ── What is committed ───────────────────────────────────────────────────────────────────────
@@ -139,6 +202,12 @@ export class ChainTruth {
     const before = this.newest;
     const at = (): string => `${header.firstLsn} of epoch ${header.epoch}`;
     invariant(header.timestamp > before.timestamp, 'times rise along a log', at);
+    if (header.control?.kind === 'trim' && this.#gentle.has(header)) {
+      const { through } = header.control;
+      const held = [...before.cursors.values()].every((position) => through <= position);
+      invariant(held, 'a trim that is not forced stops at every cursor', at);
+      if (before.cursors.size > 0) this.looked.trims += 1;
+    }
     if (header.kind !== 'data') return;
     const body = this.#bodies.get(header.bodyCrc);
     if (body !== undefined) {
@@ -219,7 +288,16 @@ function after(before: Fact, header: BatchHeader): Fact {
   const through = header.control?.kind === 'trim' ? header.control.through : NO_LSN;
   const trimmedLsn = higher(before.trimmedLsn, through);
   const timestamp = header.timestamp + header.count - 1;
-  return { endLsn, dataLsn, timestamp, trimmedLsn, keys };
+  const cursors = cursorsAfter(before.cursors, header.control);
+  return { endLsn, dataLsn, timestamp, trimmedLsn, keys, cursors };
+}
+
+function cursorsAfter(before: Fact['cursors'], control: BatchHeader['control']): Fact['cursors'] {
+  if (control?.kind !== 'cursor') return before;
+  const cursors = new Map(before);
+  if (control.lsn === null) cursors.delete(control.name);
+  else cursors.set(control.name, control.lsn);
+  return cursors;
 }
 
 function holds({ condition }: AppendRequest, { keys, dataLsn, endLsn }: Fact): boolean {

@@ -1,7 +1,9 @@
 // Random walks through the world of a chain: every seed has its own mix of what happens, its own
 // slow member, its own clients, and some have an adversary that strikes where it hurts.
 
+import { isHead } from '../../protocol/chain/state.ts';
 import { type Configuration, findMember } from '../../protocol/configuration.ts';
+import { NO_LSN } from '../../protocol/types.ts';
 import { ExploredReplay } from '../spec/chain-explored.ts';
 import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
 import { checkTables, checkWorld, describeWorld } from './chain-checks.ts';
@@ -18,7 +20,7 @@ const SCOPE: ChainScope = {
   crashes: 6,
   cuts: 6,
   reads: 10,
-  trims: 3,
+  trims: 8,
   losses: 3,
   minReplicas: 1,
   patient: false,
@@ -27,6 +29,19 @@ const SCOPE: ChainScope = {
   skewMicros: 400_000,
   lateNews: true,
 };
+
+/** What walks do beside: in a search no table holds a cursor, and nobody is wedged. */
+type WalkAction =
+  | ChainAction
+  | { readonly kind: 'cursor'; readonly site: number }
+  | { readonly kind: 'wedge'; readonly site: number };
+
+type WalkKind = WalkAction['kind'];
+
+const CURSORS_MAX = 30;
+/** A cursor at the beginning would hold every trim. */
+const CURSORS_FROM = 4;
+const WEDGES_MAX = 3;
 
 /** Steps after which the tables of all members are folded anew. */
 const TABLES_EVERY = 20;
@@ -43,13 +58,13 @@ export function generator(seed: number): () => number {
 }
 
 /** How often each kind is taken, relative to the others that are possible. */
-const WEIGHTS: Readonly<Record<ChainAction['kind'], number>> = {
+const WEIGHTS: Readonly<Record<WalkKind, number>> = {
   deliver: 30,
   disk: 30,
   configure: 10,
   tick: 5,
   append: 8,
-  trim: 1,
+  trim: 2,
   read: 2,
   crash: 0.5,
   start: 4,
@@ -59,9 +74,11 @@ const WEIGHTS: Readonly<Record<ChainAction['kind'], number>> = {
   loseEnd: 1,
   learn: 2,
   decide: 0.1,
+  cursor: 2,
+  wedge: 0.1,
 };
 
-type Weights = Readonly<Record<ChainAction['kind'], number>>;
+type Weights = Readonly<Record<WalkKind, number>>;
 
 /** Swarm testing: every seed has its own mix, so that rare orders of things come up in some. */
 function mix(random: () => number): Weights {
@@ -76,7 +93,7 @@ function mix(random: () => number): Weights {
  * What an adversary likes better: a disk that adopted an epoch and has acknowledged nothing in it
  * fails just then, and is trusted right after (the mark of ChainReconfig.tla is against that).
  */
-function spite(world: ChainWorldState, action: ChainAction): number {
+function spite(world: ChainWorldState, action: WalkAction): number {
   if (action.kind === 'decide') return isCold(world, action.next) ? 30 : 1;
   if (action.kind !== 'crash' && action.kind !== 'loseEnd') return 1;
   const site = world.sites[action.site];
@@ -97,7 +114,7 @@ export interface Walker {
   readonly truth: ChainTruth;
   readonly replay: ExploredReplay;
   /** Takes one step; null where nothing can happen any more. */
-  step(): ChainAction | null;
+  step(): WalkAction | null;
 }
 
 export function openWalk(seed: number): Walker {
@@ -112,27 +129,80 @@ export function openWalk(seed: number): Walker {
   // Some sites hear of new configurations late: zombies, alone or in company.
   const slow = world.sites.map(() => random() < 0.35);
   const spiteful = random() < 0.25;
-  const weight = (action: ChainAction): number => {
+  const weight = (action: WalkAction): number => {
     const news = action.kind === 'configure' ? (action.epoch === undefined ? 1 : 0.1) : 1;
     const held = action.kind === 'configure' && slow[action.site] ? 0.002 : news;
+    if (action.kind === 'trim' && !hasToTrim(world, action.site)) return 0;
     return weights[action.kind] * held * (spiteful ? spite(world, action) : 1);
   };
-  const step = (): ChainAction | null => {
-    const action = pick(chainActions(world), weight, random);
+  // A journal that is wedged serves nobody before its next epoch: most walks should get far.
+  const left = {
+    cursor: random() < 0.4 ? CURSORS_MAX : 0,
+    wedge: random() < 0.2 ? WEDGES_MAX : 0,
+  };
+  const step = (): WalkAction | null => {
+    const possible = [...chainActions(world), ...walkActions(world, left)];
+    const action = pick(possible, weight, random);
     if (action === null) return null;
-    if (action.kind === 'append') clients.act(action.site);
-    else applyChain(world, action);
+    if (action.kind === 'cursor' || action.kind === 'wedge') left[action.kind] -= 1;
+    take(action, { world, truth, clients });
     replay.step();
     return action;
   };
   return { world, truth, replay, step };
 }
 
+/** What walks do beside the actions of a search, while any of it is left. */
+function walkActions(
+  world: ChainWorldState,
+  left: Readonly<Record<'cursor' | 'wedge', number>>,
+): WalkAction[] {
+  const actions: WalkAction[] = [];
+  for (const [site, { state }] of world.sites.entries()) {
+    if (state === null || !state.live) continue;
+    const reads = state.committedLsn >= CURSORS_FROM && isHead(state);
+    if (left.cursor > 0 && reads) actions.push({ kind: 'cursor', site });
+    if (left.wedge > 0 && !state.wedged) actions.push({ kind: 'wedge', site });
+  }
+  return actions;
+}
+
+/** A trim of nothing is no work of the log: few of them are left for where there is some. */
+function hasToTrim(world: ChainWorldState, site: number): boolean {
+  const state = world.sites[site]?.state ?? null;
+  return state !== null && state.committedLsn > state.tables.scalars.trimmedLsn;
+}
+
+interface Hands {
+  readonly world: ChainWorldState;
+  readonly truth: ChainTruth;
+  readonly clients: ChainClients;
+}
+
+function take(action: WalkAction, { world, truth, clients }: Hands): void {
+  switch (action.kind) {
+    case 'append':
+      clients.act(action.site);
+      break;
+    case 'trim':
+      clients.trim(action.site, world.sites[action.site]?.state?.committedLsn ?? NO_LSN);
+      break;
+    case 'cursor':
+      clients.cursor(action.site);
+      break;
+    case 'wedge':
+      truth.wedge(action.site);
+      break;
+    default:
+      applyChain(world, action);
+  }
+}
+
 function pick(
-  actions: readonly ChainAction[],
-  weight: (action: ChainAction) => number,
+  actions: readonly WalkAction[],
+  weight: (action: WalkAction) => number,
   random: () => number,
-): ChainAction | null {
+): WalkAction | null {
   const weights = actions.map(weight);
   let left = random() * weights.reduce((sum, one) => sum + one, 0);
   for (const [at, action] of actions.entries()) {

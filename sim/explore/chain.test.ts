@@ -13,6 +13,7 @@ const from = Number(process.env.FROM ?? 1);
 
 test('random walks keep every invariant', () => {
   const sum = { acknowledged: 0, epochs: 0, reads: 0, refusals: 0, answers: 0, duplicates: 0 };
+  const held = { trims: 0, wedges: 0 };
   for (let seed = from; seed < from + seeds; seed += 1) {
     const { acknowledged, epoch, reads, looked } = walk(seed, STEPS);
     sum.acknowledged += acknowledged;
@@ -21,12 +22,16 @@ test('random walks keep every invariant', () => {
     sum.refusals += looked.refusals;
     sum.answers += looked.answers;
     sum.duplicates += looked.duplicates;
+    held.trims += looked.trims;
+    held.wedges += looked.wedges;
   }
-  const shown = JSON.stringify(sum);
+  const shown = JSON.stringify({ ...sum, ...held });
   ok(sum.acknowledged > seeds * 5, `too few appends were acknowledged: ${shown}`);
   ok(sum.epochs > seeds * 3, `too few epochs were entered: ${shown}`);
   ok(sum.reads > seeds, `too few reads were answered: ${shown}`);
   ok(sum.refusals > seeds, `too few conditions failed: ${shown}`);
   ok(sum.duplicates > seeds, `too few appends came again: ${shown}`);
+  ok(held.trims > seeds / 40, `too few trims were held against a cursor: ${shown}`);
+  ok(held.wedges > seeds / 10, `too few members were wedged: ${shown}`);
   if (process.env.WALKS !== undefined) process.stdout.write(`${shown}\n`);
 });

@@ -3,6 +3,8 @@
 import { type Mutant, mutant } from './mutant.ts';
 
 const BY = ['protocol suite', 'chain walks', 'chain search', 'simulation'] as const;
+/** Searches wedge nobody, and their tables hold no cursors. */
+const WALKED = ['protocol suite', 'chain walks'] as const;
 const quick = { quick: true };
 
 export const CHAIN: readonly Mutant[] = [
@@ -152,7 +154,7 @@ export const CHAIN: readonly Mutant[] = [
     search: 'while (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {',
     replace: 'while (state.trims[0] !== undefined) {',
   }),
-  mutant('wedged-acknowledges', 'a wedged member goes on acknowledging', ['protocol suite'], {
+  mutant('wedged-acknowledges', 'a wedged member goes on acknowledging', WALKED, {
     file: 'protocol/chain/flow.ts',
     search:
       'if (state.wedged || here.predecessor === undefined) return;\n' +
@@ -175,7 +177,7 @@ export const CHAIN: readonly Mutant[] = [
     search: '  if (here !== null && tooFew(state)) {',
     replace: '  if (here === null && tooFew(state)) {',
   }),
-  mutant('cursor-does-not-hold', 'a trim passes a registered cursor', ['protocol suite'], {
+  mutant('cursor-does-not-hold', 'a trim passes a registered cursor', WALKED, {
     file: 'protocol/chain/head.ts',
     search: '} else if (!force && holding !== undefined && through > holding.lsn) {',
     replace: '} else if (!force && holding !== undefined && through < 0) {',

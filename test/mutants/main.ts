@@ -47,16 +47,18 @@ async function attempt(tree: Tree, mutant: Mutant, plan: Plan): Promise<Verdict>
   for (const name of plan.methods.filter((one) => mutant.by.includes(one))) {
     const method = METHODS[name];
     let seconds = 0;
+    let before = '';
     for (const run of method.runs(plan.effort, mutant, tree.root)) {
       const outcome = await tryOut(tree, mutant, method, run, plan.effort.secondsMax);
       seconds += outcome.seconds;
       if (BROKEN.test(outcome.output)) return { kind: 'broken', output: outcome.output };
       if (outcome.timedOut) tried.push(`${name} (stopped after ${plan.effort.secondsMax} s)`);
       else if (outcome.failed) {
-        const after = method.count(outcome.output);
+        const after = method.count(outcome.output, before);
         const where = after === '' ? '' : `, ${after}`;
         return { kind: 'caught', by: `${name}${where}, ${seconds.toFixed(1)} s` };
       }
+      before += outcome.output;
     }
     if (seconds > 0) tried.push(`${name} ${seconds.toFixed(0)} s`);
   }

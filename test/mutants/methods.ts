@@ -50,8 +50,11 @@ interface Method {
    * mutant if that fails as well. Null where what failed cannot be told.
    */
   readonly doubt?: (output: string, run: Run) => { readonly same: Run; readonly next: Run } | null;
-  /** After how many seeds, states or stops, from what was printed. */
-  readonly count: (output: string) => string;
+  /**
+   * After how many seeds, states, stops or tests, from what was printed: by the command that
+   * failed, and by those of the same method before it.
+   */
+  readonly count: (output: string, before?: string) => string;
 }
 
 const found = (output: string, pattern: RegExp, words: (groups: readonly string[]) => string) => {
@@ -59,9 +62,20 @@ const found = (output: string, pattern: RegExp, words: (groups: readonly string[
   return match === null ? '' : words(match.slice(1));
 };
 
-/** The name of the first test that failed. */
-const failed = (output: string): string =>
-  found(output, /^\s*✖ (.*?) \([\d.]+ms\)/m, ([name = '']) => `“${name}”`);
+const RESULT = /^\s*[✔✖] .* \([\d.]+ms\)/gm;
+const FAILURE = /^\s*✖ (.*?) \([\d.]+ms\)/m;
+
+/**
+ * The first test that failed, in the order in which they are told, and which one it was: those that
+ * passed in commands before count as well.
+ */
+function failed(output: string, before = ''): string {
+  const first = FAILURE.exec(output);
+  if (first === null) return '';
+  const tests = `${before}\n${output.slice(0, first.index + first[0].length)}`;
+  const count = [...tests.matchAll(RESULT)].length;
+  return `after ${count} ${count === 1 ? 'test' : 'tests'}, “${first[1]}”`;
+}
 
 /** Tests of a part of the house, in turn; what runs in moments comes first. */
 function suite(...parts: readonly (readonly string[])[]): Method {
@@ -86,7 +100,7 @@ function search(...scopes: readonly string[]): Method {
       })),
     count: (output) =>
       found(output, /^(\S+) .*violated, (\d+) states/m, ([scope, states]) => {
-        return `${states} states of ${scope}`;
+        return `after ${states} states of ${scope}`;
       }),
   };
 }
@@ -110,7 +124,9 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
     suite: false,
     runs: ({ walks }) => [{ args: ['sim/explore/chain.test.ts'], env: env('WALKS', walks) }],
     count: (output) =>
-      found(output, /seed (\d+), step (\d+)/, ([seed, step]) => `${seed} walks, step ${step}`),
+      found(output, /seed (\d+), step (\d+)/, ([seed, step]) => {
+        return `after ${seed} walks, step ${step}`;
+      }),
   },
   'register walks': {
     suite: false,
@@ -119,7 +135,7 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       { args: ['sim/spec/spec.test.ts'], env: env('WALKS', registerWalks) },
     ],
     count: (output) =>
-      found(output, /(?:SEED=|seed )(\d+)/, ([seed]) => `${seed} walks`) || failed(output),
+      found(output, /(?:SEED=|seed )(\d+)/, ([seed]) => `after ${seed} walks`) || failed(output),
   },
   'chain search': search('chain-pair', 'chain-read', 'chain-join', 'chain-losses'),
   'register search': search('register'),
@@ -130,7 +146,8 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       { args: ['log/crash.test.ts'], env: {} },
       { args: ['test/crash/volume.test.ts'], env: {} },
     ],
-    count: (output) => found(output, /stop (\d+) \(/, ([stop]) => `stop ${stop}`) || failed(output),
+    count: (output) =>
+      found(output, /stop (\d+) \(/, ([stop]) => `after ${stop} stops`) || failed(output),
   },
   simulation: {
     suite: false,
@@ -151,6 +168,8 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       return { same: from(Number(seed), 1), next: from(Number(seed) + 1, Math.max(1, left)) };
     },
     count: (output) =>
-      found(output, /seed (\d+): FAILED (\S+)/, ([seed, by]) => `${seed} seeds, by ${by}`),
+      found(output, /seed (\d+): FAILED (\S+)/, ([seed, by]) => {
+        return `after ${seed} seeds, by ${by}`;
+      }),
   },
 };
