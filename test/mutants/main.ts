@@ -38,7 +38,7 @@ interface Plan {
 }
 
 type Verdict =
-  | { readonly kind: 'caught'; readonly by: string }
+  | { readonly kind: 'caught'; readonly method: MethodName; readonly by: string }
   | { readonly kind: 'missed'; readonly by: string }
   | { readonly kind: 'broken'; readonly output: string };
 
@@ -56,7 +56,7 @@ async function attempt(tree: Tree, mutant: Mutant, plan: Plan): Promise<Verdict>
       else if (outcome.failed) {
         const after = method.count(outcome.output, before);
         const where = after === '' ? '' : `, ${after}`;
-        return { kind: 'caught', by: `${name}${where}, ${seconds.toFixed(1)} s` };
+        return { kind: 'caught', method: name, by: `${name}${where}, ${seconds.toFixed(1)} s` };
       }
       before += outcome.output;
     }
@@ -92,8 +92,11 @@ async function tryOut(
   }
 }
 
+/** How many mutants each method caught. */
+type Caught = Map<MethodName, number>;
+
 /** True where all is as it must be. */
-async function judge(tree: Tree, mutant: Mutant, plan: Plan): Promise<boolean> {
+async function judge(tree: Tree, mutant: Mutant, plan: Plan, caught: Caught): Promise<boolean> {
   tree.mutate(mutant.edits);
   try {
     const verdict = await attempt(tree, mutant, plan);
@@ -105,6 +108,7 @@ async function judge(tree: Tree, mutant: Mutant, plan: Plan): Promise<boolean> {
     }
     if (verdict.kind === 'caught') {
       say(`${isControl ? 'WRONG ' : 'caught'}  ${mutant.name}: ${verdict.by}`);
+      if (!isControl) caught.set(verdict.method, (caught.get(verdict.method) ?? 0) + 1);
       return !isControl;
     }
     const word = isControl ? 'sound ' : 'MISSED';
@@ -211,10 +215,11 @@ async function judgeAll(made: Plan): Promise<number> {
     });
   }
   const waiting = [...made.mutants];
+  const caught: Caught = new Map();
   let good = 0;
   const work = async (tree: Tree): Promise<void> => {
     for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
-      const asItMustBe = await judge(tree, one, made);
+      const asItMustBe = await judge(tree, one, made, caught);
       if (asItMustBe) good += 1;
     }
   };
@@ -223,6 +228,11 @@ async function judgeAll(made: Plan): Promise<number> {
   } finally {
     close();
   }
+  const counts = METHOD_NAMES.flatMap((name) => {
+    const count = caught.get(name);
+    return count === undefined ? [] : [`${name} ${count}`];
+  });
+  if (counts.length > 0) say(`caught by ${counts.join(', ')}`);
   return good;
 }
 
