@@ -2,9 +2,9 @@
 
 import type { Logger } from '../../io/logger.ts';
 import { isKind, type KubeApi, KubeError, type KubeObject, RESOURCES } from '../kube/api.ts';
-import { difference } from '../kube/covers.ts';
+import { difference, quantity } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
-import { labelsOf } from '../kube/fields.ts';
+import { labelsOf, textAt } from '../kube/fields.ts';
 import { applyObject, deleteObject, getObject } from '../kube/objects.ts';
 import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
@@ -32,31 +32,50 @@ export interface Hands {
   writeLedger(ledger: Ledger): Promise<void>;
 }
 
-/** Rejects at the first step that fails; resolves with why volumes could not be grown. */
+/**
+ * Resolves with why volumes could not be grown. Rejects at the first step that fails; but an object
+ * that the API server will not take leaves none of the others undone, and is thrown at the end.
+ */
 export async function act(
   cluster: KubeObject,
   actions: readonly Action[],
   hands: Hands,
 ): Promise<string> {
   let volumes = '';
+  let refused: unknown;
   for (const action of actions) {
     try {
       await step(cluster, action, hands);
     } catch (error) {
       // A class that does not expand is no reason to leave everything else undone.
-      if (!isRefusedGrowth(action, error)) throw error;
-      volumes = error instanceof Error ? error.message : String(error);
+      if (isRefusedGrowth(action, error))
+        volumes = error instanceof Error ? error.message : String(error);
+      else if (action.kind === 'apply' && isRefusal(error)) refused ??= error;
+      else throw error;
     }
   }
+  if (refused !== undefined) throw refused;
   return volumes;
 }
 
 const isRefusedGrowth = (action: Action, error: unknown): boolean =>
   action.kind === 'apply' &&
   action.object.kind === 'PersistentVolumeClaim' &&
-  action.before !== null &&
+  (quantity(sizeOf(action.before)) ?? Number.POSITIVE_INFINITY) <
+    (quantity(sizeOf(action.object)) ?? 0) &&
   error instanceof KubeError &&
   [403, 422].includes(error.status);
+
+const sizeOf = (claim: KubeObject | null): string | undefined =>
+  textAt(claim, 'spec', 'resources', 'requests', 'storage');
+
+/**
+ * Whether the API server will not take what was written to it, however often: a field that only
+ * it can judge, a quota, a right that is missing. It calls an unknown field an error of its own.
+ */
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof KubeError &&
+  ([400, 403, 422].includes(error.status) || /\btyped patch object\b/.test(error.message));
 
 async function step(cluster: KubeObject, action: Action, hands: Hands): Promise<void> {
   const { events } = hands;
@@ -73,7 +92,7 @@ async function step(cluster: KubeObject, action: Action, hands: Hands): Promise<
     }
     case 'delete':
       belongs(cluster, action.object);
-      await deleteObject(hands.api, action.object);
+      await deleteObject(hands.api, action.object, { unchanged: action.unchanged === true });
       return say(action.object.kind === 'Pod' ? 'Restarting' : 'Deleted');
     case 'order':
       await hands.carryOut(action.order);

@@ -7,7 +7,7 @@ import type { KubeObject } from '../kube/api.ts';
 import { namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import { decide } from './settle.ts';
-import { claimState, find, type World } from './world.ts';
+import { claimState, find, isBound, type World } from './world.ts';
 
 export type Found =
   | { readonly kind: 'ledger'; readonly ledger: Ledger; readonly why: string }
@@ -36,7 +36,12 @@ export function found(world: World, present: Ledger | null, draw: () => string):
     if (left.length > 0) return stalled('AdoptionIncomplete', incomplete(left, [names.ledger]));
     return { kind: 'ledger', ledger: fresh(metadata.uid, draw(), decided), why: '' };
   }
-  if (present.ownerUid !== metadata.uid) return adoption(world, present);
+  if (present.ownerUid !== metadata.uid) {
+    // Where no volume was ever there, nothing is left of the older one but its name.
+    if (present.formatted || world.objects.some(isVolume)) return adoption(world, present);
+    const anew = decide(world.cluster, undefined, world.defaults);
+    return { kind: 'ledger', ledger: fresh(metadata.uid, draw(), anew), why: '' };
+  }
   const same = JSON.stringify(decided) === JSON.stringify(present.decided);
   return same ? null : { kind: 'ledger', ledger: { ...present, decided }, why: '' };
 }
@@ -56,12 +61,15 @@ function adoption(world: World, present: Ledger): Found {
   return { kind: 'ledger', ledger, why };
 }
 
+const isVolume = (object: KubeObject): boolean =>
+  object.kind === 'PersistentVolumeClaim' && isBound(object);
+
 /** Volumes without an owner: kept from a JournalCluster of this name. */
 const leftovers = (objects: readonly KubeObject[]): readonly string[] =>
   objects
-    .filter(({ kind, metadata }) => {
-      const owned = (metadata.ownerReferences ?? []).length > 0;
-      return kind === 'PersistentVolumeClaim' && !owned;
+    .filter((object) => {
+      const owned = (object.metadata.ownerReferences ?? []).length > 0;
+      return isVolume(object) && !owned;
     })
     .map(({ metadata }) => metadata.name);
 

@@ -11,7 +11,9 @@ export function gate(world: World, ledger: Ledger, id: string): string | null {
   if (world.chain.kind === 'unknown') {
     return `the controllers cannot be asked: ${world.chain.reason}`;
   }
-  const others = [...ledger.replicas, ...ledger.controllers].filter(
+  // One whose volume is still to be formatted has no seat yet: it is nobody's quorum.
+  const seated = ledger.controllers.filter(({ formatted }) => formatted);
+  const others = [...ledger.replicas, ...seated].filter(
     (one) => one.id !== id && one.leaving === '',
   );
   for (const other of others) {

@@ -1,12 +1,23 @@
 // How a process leaves: its successor comes first, then it is out of every journal, then gone.
 
 import type { KubeObject } from '../kube/api.ts';
+import { labelsOf } from '../kube/fields.ts';
+import { isStale } from '../manifests/claim.ts';
 import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
-import { controllerAddress } from '../manifests/pod.ts';
+import { controllerAddress, type Process } from '../manifests/pod.ts';
 import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import type { Settled } from './settle.ts';
 import { type Action, type Plan, waiting, working } from './steps.ts';
-import { find, isFine, isRunning, journalsWith, podOf, processOf, type World } from './world.ts';
+import {
+  find,
+  isBound,
+  isFine,
+  isRunning,
+  journalsWith,
+  podOf,
+  processOf,
+  type World,
+} from './world.ts';
 
 export function letGo(world: World, ledger: Ledger, settled: Settled): Plan | null {
   const replica = ledger.replicas.find(({ leaving }) => leaving !== '');
@@ -58,9 +69,12 @@ function letControllerGo(
   ledger: Ledger,
   settled: Settled,
   entry: ControllerEntry,
-): Plan {
+): Plan | null {
   const { id, by, leaving } = entry;
   const seated = processOf(world, id) !== undefined;
+  const successor = ledger.controllers.find((one) => one.id === by);
+  // Its volume is being formatted, and tells of itself: nobody else has to wait for that.
+  if (seated && !entry.removing && successor?.formatted === false) return null;
   if (seated && !entry.removing) {
     if (by !== '' && !isRunning(podOf(world, by))) {
       const message = `${id} stays until ${by} is there`;
@@ -129,6 +143,7 @@ export function removal(world: World, settled: Settled, id: string, without: Led
     kind: 'delete',
     object,
     why: `${id} has left`,
+    unchanged: object.kind === 'PersistentVolumeClaim',
   });
   const set = find(world, 'StatefulSet', names.process(id));
   if (set !== undefined) {
@@ -136,12 +151,40 @@ export function removal(world: World, settled: Settled, id: string, without: Led
     return { actions: going ? [] : [drop(set)], progress };
   }
   if (podOf(world, id) !== undefined) return { actions: [], progress };
-  const rest = world.objects.filter(
-    ({ kind, metadata }) =>
-      (kind !== 'PersistentVolumeClaim' || !settled.keepVolumes) &&
-      metadata.labels?.[MEMBER_LABEL] === id,
-  );
+  const rest = world.objects.filter((object) => {
+    const volume = object.kind === 'PersistentVolumeClaim' && isBound(object);
+    return (!volume || !settled.keepVolumes) && object.metadata.labels?.[MEMBER_LABEL] === id;
+  });
   const leaf = find(world, 'Secret', names.leaf(id));
   const all = leaf === undefined || rest.includes(leaf) ? rest : [...rest, leaf];
   return { actions: [...all.map(drop), { kind: 'ledger', ledger: without, why: '' }], progress };
+}
+
+/** Claims of processes that have left, and whose volumes were kept. */
+export function retired({ objects: all }: World, { replicas, controllers }: Ledger) {
+  const ids: readonly string[] = [...replicas, ...controllers].map(({ id }) => id);
+  return all.filter(({ kind, metadata }) => {
+    const member = labelsOf(metadata)[MEMBER_LABEL];
+    return kind === 'PersistentVolumeClaim' && member !== undefined && !ids.includes(member);
+  });
+}
+
+/** Claims that never had a volume, and are in the way of those that will, or of nobody. */
+export function unbound(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  processes: readonly Process[],
+): readonly Action[] {
+  const stale = processes.flatMap((process) => {
+    const name = namesOf(settled.name).claim(process.id);
+    const present = find(world, 'PersistentVolumeClaim', name);
+    return present !== undefined && isStale(settled, process, present) ? [present] : [];
+  });
+  return [...stale, ...retired(world, ledger).filter((claim) => !isBound(claim))]
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map((object) => {
+      const why = `${object.metadata.name} never had a volume, and another is asked for`;
+      return { kind: 'delete', object, why, unchanged: true };
+    });
 }

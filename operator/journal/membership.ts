@@ -1,15 +1,24 @@
 // Who the members are to be: the next ledger, and why. Pure; one step at a time.
 //
 // Growth comes first and hurts nobody; a member leaves only when its successor is there, and only
-// one at a time. Nothing changes while volumes are being formatted, or while nobody knows how the
-// chains are.
+// one at a time. Before the first format nothing changes but where controllers are to be formatted,
+// and nothing leaves while nobody knows how the chains are.
 
-import { numberAt } from '../kube/fields.ts';
-import { namesOf } from '../manifests/common.ts';
-import type { Ledger, ReplicaEntry } from './ledger.ts';
+import { labelsOf, numberAt, textAt } from '../kube/fields.ts';
+import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import { beginRecovery } from './recovery.ts';
 import { nextZone, type Settled } from './settle.ts';
-import { askedFor, claimState, find, isFine, type World } from './world.ts';
+import {
+  askedFor,
+  claimState,
+  find,
+  isBound,
+  isFine,
+  podsOf,
+  processOf,
+  type World,
+} from './world.ts';
 
 export interface Change {
   readonly ledger: Ledger;
@@ -30,6 +39,8 @@ export function changeMembership(world: World, ledger: Ledger, settled: Settled)
   });
   if (recovery !== null) return recovery;
   if (ledger.controllers.length === 0) return firstMembers(ledger, settled);
+  const moved = moveUnformatted(world, ledger, settled);
+  if (moved !== null) return moved;
   if (!ledger.formatted || settled.hibernate) return null;
   return (
     grow(ledger, settled) ??
@@ -71,15 +82,47 @@ function firstMembers(ledger: Ledger, settled: Settled): Change {
   return { ledger: next, why: `made of ${members} replicas and ${controllers} controllers` };
 }
 
-/** A claim that was just made is the process's own from now on. */
+const isUnasked = ({ zones }: Settled, zone: string): boolean =>
+  zones.length > 0 && !zones.includes(zone);
+
+const unaskedReason = (zone: string): string => `zone ${zone} is no longer asked for`;
+
+/** A controller whose volume is not formatted yet loses nothing by being formatted elsewhere. */
+function moveUnformatted(world: World, ledger: Ledger, settled: Settled): Change | null {
+  const entry = ledger.controllers.find(
+    ({ id, zone, formatted, leaving }) =>
+      !formatted && leaving === '' && isUnasked(settled, zone) && !hasVolumeThere(world, id),
+  );
+  if (entry === undefined) return null;
+  const others = ledger.controllers.filter(
+    (one) => one !== entry && one.leaving === '' && !isUnasked(settled, one.zone),
+  );
+  const zone = nextZone(settled.zones, others, 0);
+  const controllers = ledger.controllers.map((one) => (one === entry ? { ...one, zone } : one));
+  const why = `${entry.id} is to be formatted in zone ${zone}: ${unaskedReason(entry.zone)}`;
+  return { ledger: { ...ledger, controllers }, why };
+}
+
+/** A volume that a pod of the zone was given is not to be had from another zone. */
+function hasVolumeThere(world: World, id: string): boolean {
+  const names = namesOf(world.cluster.metadata.name);
+  const scheduled = podsOf(world).some(
+    (pod) =>
+      labelsOf(pod.metadata)[MEMBER_LABEL] === id && textAt(pod, 'spec', 'nodeName') !== undefined,
+  );
+  return scheduled && isBound(find(world, 'PersistentVolumeClaim', names.claim(id)));
+}
+
+/** A claim that got its volume is the process's own from now on. */
 function noteClaims(world: World, ledger: Ledger): Ledger | null {
   const names = namesOf(world.cluster.metadata.name);
   let changed = false;
   const note = <Entry extends { readonly id: string; readonly claimUid: string }>(
     entry: Entry,
   ): Entry => {
-    const uid = find(world, 'PersistentVolumeClaim', names.claim(entry.id))?.metadata.uid ?? '';
-    if (entry.claimUid !== '' || uid === '') return entry;
+    const claim = find(world, 'PersistentVolumeClaim', names.claim(entry.id));
+    const uid = claim?.metadata.uid ?? '';
+    if (entry.claimUid !== '' || uid === '' || !isBound(claim)) return entry;
     changed = true;
     return { ...entry, claimUid: uid };
   };
@@ -114,7 +157,8 @@ function grow(ledger: Ledger, settled: Settled): Change | null {
 const isLeaving = ({ replicas }: Ledger): boolean => replicas.some(({ leaving }) => leaving !== '');
 
 function replaceReplica(world: World, ledger: Ledger, settled: Settled): Change | null {
-  if (isLeaving(ledger)) return null;
+  const going = ledger.replicas.find(({ leaving }) => leaving !== '');
+  if (going !== undefined) return dropSuccessor(world, ledger, settled, going);
   for (const entry of ledger.replicas) {
     const reason = replicaReason(world, ledger, settled, entry);
     if (reason === null) continue;
@@ -135,6 +179,25 @@ function replaceReplica(world: World, ledger: Ledger, settled: Settled): Change 
   return null;
 }
 
+/** A successor whose zone is no longer asked for may never be there: it is not waited for. */
+function dropSuccessor(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  entry: ReplicaEntry,
+): Change | null {
+  const by = ledger.replicas.find(({ id, leaving }) => id === entry.by && leaving === '');
+  if (entry.ordered || by === undefined || isFine(world, by.id)) return null;
+  if (!isUnasked(settled, by.zone)) return null;
+  const reason = unaskedReason(by.zone);
+  const replicas = ledger.replicas.map((one) => {
+    if (one === entry) return { ...one, leaving: '', by: '' };
+    return one === by ? { ...one, leaving: reason } : one;
+  });
+  const why = `${by.id} is not to take the place of ${entry.id} any more: ${reason}`;
+  return { ledger: { ...ledger, replicas }, why };
+}
+
 function replicaReason(
   world: World,
   ledger: Ledger,
@@ -145,8 +208,7 @@ function replicaReason(
   if (claimState(world, entry) === 'lost') {
     return mayReplaceLost(world, ledger, settled, entry) ? 'its volume is lost' : null;
   }
-  const gone = settled.zones.length > 0 && !settled.zones.includes(entry.zone);
-  return gone ? `zone ${entry.zone} is no longer asked for` : null;
+  return isUnasked(settled, entry.zone) ? unaskedReason(entry.zone) : null;
 }
 
 /** By itself only while enough members serve: else what is left may be the last copy. */
@@ -164,24 +226,43 @@ export function mayReplaceLost(
 
 function replaceController(world: World, ledger: Ledger, settled: Settled): Change | null {
   if (ledger.controllers.some(({ leaving }) => leaving !== '')) return null;
-  const staying = ledger.controllers.length;
   for (const entry of ledger.controllers) {
-    const lost = claimState(world, entry) === 'lost';
-    if (!lost && !askedFor(world, entry.id)) continue;
-    const others = ledger.controllers.filter((one) => one !== entry && isFine(world, one.id));
-    // A majority of the present set must agree to the change.
-    if (others.length * 2 <= staying) continue;
-    const reason = lost ? 'its volume is lost' : 'it was asked for';
-    const grown = newController(ledger, settled, false);
-    const by = grown.controllers.at(-1)?.id ?? '';
-    const controllers = grown.controllers.map((one) => {
-      if (one.id === by) return { ...one, zone: entry.zone };
-      return one.id === entry.id ? { ...one, leaving: reason, by } : one;
-    });
+    const reason = controllerReason(world, ledger, settled, entry);
+    if (reason === null) continue;
+    // The new one's zone is chosen as if the old one were gone already.
+    const without = ledger.controllers.filter((one) => one !== entry);
+    const grown = newController({ ...ledger, controllers: without }, settled, false);
+    const came = grown.controllers.slice(-1);
+    const { id: by, zone } = came[0] ?? { id: '', zone: '' };
+    const stay = ledger.controllers.map((one) =>
+      one === entry ? { ...one, leaving: reason, by } : one,
+    );
     return {
-      ledger: { ...grown, controllers },
-      why: `${by} is to take the place of ${entry.id}: ${reason}`,
+      ledger: { ...grown, controllers: [...stay, ...came] },
+      why: `${by} in zone ${zone} is to take the place of ${entry.id}: ${reason}`,
     };
+  }
+  return null;
+}
+
+function controllerReason(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  entry: ControllerEntry,
+): string | null {
+  const present = ledger.controllers;
+  const fine = present.filter(({ id }) => isFine(world, id));
+  const others = fine.filter((one) => one !== entry);
+  const rest = others.length === present.length - 1;
+  // A majority of the present set must agree to the change; one alone agrees to its own.
+  if (others.length * 2 > present.length || (rest && fine.includes(entry))) {
+    if (claimState(world, entry) === 'lost') return 'its volume is lost';
+    if (askedFor(world, entry.id)) return 'it was asked for';
+    // There is no haste: all the others are to be well, and replicas, with their data, go first.
+    if (rest && !isLeaving(ledger) && isUnasked(settled, entry.zone)) {
+      return unaskedReason(entry.zone);
+    }
   }
   return null;
 }
@@ -191,13 +272,18 @@ function resizeControllers(world: World, ledger: Ledger, settled: Settled): Chan
   const staying = ledger.controllers.filter(({ leaving }) => leaving === '');
   const wanted = settled.controllers;
   if (staying.length !== ledger.controllers.length || staying.length === wanted) return null;
-  if (!staying.every(({ id }) => isFine(world, id))) return null;
+  const fine = staying.filter(({ id }) => isFine(world, id));
   if (staying.length < wanted) {
+    if (fine.length < staying.length) return null;
     const next = newController(newController(ledger, settled, false), settled, false);
     const came = next.controllers.slice(-2).map(({ id }) => id);
     return { ledger: next, why: `adding ${came.join(' and ')}: ${wanted} are asked for` };
   }
   const leave = staying.slice(-2).map(({ id }) => id);
+  // Those that leave need not be well, and may never have come; a majority must agree all the same.
+  const seated = staying.filter(({ id }) => processOf(world, id) !== undefined);
+  const well = fine.filter(({ id }) => !leave.includes(id)).length === staying.length - 2;
+  if (!well || fine.length * 2 <= seated.length) return null;
   const leaving = `${wanted} controllers are asked for`;
   const controllers = ledger.controllers.map((one) =>
     leave.includes(one.id) ? { ...one, leaving } : one,

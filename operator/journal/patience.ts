@@ -19,7 +19,7 @@ export class Patience {
 
   /** Numbers in the message may change without anything getting on. */
   isOver(cluster: string, progress: Progress, seconds: number): boolean {
-    if (progress.kind === 'steady') {
+    if (progress.kind === 'steady' || progress.kind === 'suspended') {
       this.#points.delete(cluster);
       return false;
     }

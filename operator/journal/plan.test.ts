@@ -4,7 +4,7 @@
 //     annotate KEY=VALUE      an annotation of it
 //     pass                    one pass: what is written and ordered, and how far it is
 //     run PASSES              passes until nothing is done any more, told as counts
-//     format                  Jobs succeed
+//     format [ID …]           Jobs succeed
 //     start [ID …]            pods run their StatefulSet's newest template, controllers hear them
 //     break ID WHY            its container waits for that reason
 //     silent ID [NOTE…]       the controllers do not hear the process, and say so
@@ -13,13 +13,14 @@
 //     blind | see             the controllers cannot be asked, or can
 //     lose ID                 its volume is gone
 //     remove KIND NAME        somebody deletes an object
+//     status | show           what the status says; where each process is to be
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { runTranscripts, type Scenario } from '../../test/transcript.ts';
 import type { JournalCluster } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { listAt, numberAt, textAt } from '../kube/fields.ts';
+import { at, listAt, numberAt, textAt } from '../kube/fields.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
 import { found } from './found.ts';
 import { type Ledger, readLedger } from './ledger.ts';
@@ -31,6 +32,8 @@ import type { Action, Progress } from './steps.ts';
 import { type ChainView, find, type World } from './world.ts';
 
 const NAME = 'orders';
+/** What no plan looks at. */
+const UNTOLD = { store: '', incarnation: 1, zone: '', address: '', pid: 1, version: '' };
 
 class Scene {
   readonly objects = new Map<string, KubeObject>();
@@ -54,11 +57,8 @@ class Scene {
       apiVersion: 'journal.dev/v1alpha1',
       kind: 'JournalCluster',
       metadata: {
-        name: NAME,
-        namespace: 'n',
-        uid: 'u',
+        ...{ name: NAME, namespace: 'n', uid: 'u', resourceVersion: '1' },
         generation: this.generation,
-        resourceVersion: '1',
         creationTimestamp: '2026-01-01T00:00:00Z',
         annotations: this.annotations,
       },
@@ -87,24 +87,13 @@ class Scene {
       .map((id) => ({
         kind: id.startsWith('controller') ? ('controller' as const) : ('replica' as const),
         id,
-        store: '',
-        incarnation: 1,
-        zone: '',
-        address: '',
-        pid: 1,
-        dataDirectory: '',
-        version: '',
+        ...UNTOLD,
         reachable: !this.silent.has(id),
         note: this.silent.get(id) ?? (this.leaving.has(id) ? 'is to leave' : ''),
       }));
     const journals = [...this.journals].map(([name, members]) => ({
-      id: '0'.repeat(32),
-      name,
-      lineage: 1,
-      epoch: 1,
-      writable: true,
-      note: '',
-      reconfigurations: 0,
+      ...{ id: '0'.repeat(32), name, lineage: 1, epoch: 1, reconfigurations: 0 },
+      ...{ writable: true, note: '' },
       members: members.map((text, index) => {
         const id = text.replace('!', '');
         const lsn = text.startsWith('!') ? 5 : 10;
@@ -148,11 +137,18 @@ class Scene {
     this.objects.set(key, { ...object, metadata, status });
   }
 
+  /** A pod of the process is scheduled: its claim gets a volume. */
+  bind(id: string): void {
+    const claim = this.objects.get(`PersistentVolumeClaim/${NAME}-${id}-data`);
+    if (claim !== undefined) this.put({ ...claim, status: { phase: 'Bound' } });
+  }
+
   start(id: string, waiting = ''): void {
     const set = this.objects.get(`StatefulSet/${NAME}-${id}`);
-    if (set === undefined || textAt({ n: `${replicasOf(set)}` }, 'n') === '0') return;
-    const labels = listLabels(set);
+    if (set === undefined || numberAt(set, 'spec', 'replicas') === 0) return;
+    const { labels = {} } = set.metadata;
     const running = waiting === '';
+    this.bind(id);
     const pod: KubeObject = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -175,21 +171,11 @@ class Scene {
   }
 }
 
-const replicasOf = (set: KubeObject): unknown => numberAt(set, 'spec', 'replicas') ?? 1;
-
 const revisionOf = (set: KubeObject): string => {
-  const spec = set.spec;
-  const template =
-    typeof spec === 'object' && spec !== null && 'template' in spec ? spec.template : '';
-  const text = JSON.stringify(template);
+  const text = JSON.stringify(at(set, 'spec', 'template') ?? '');
   let sum = 0;
   for (const character of text) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 1_000_003;
   return `${sum}`;
-};
-
-const listLabels = (set: KubeObject): Record<string, string> => {
-  const { labels = {} } = set.metadata;
-  return { ...labels };
 };
 
 /** One pass as the reconciler does it: ledger, plan, act. */
@@ -263,19 +249,15 @@ function order(scene: Scene, { order: asked }: Extract<Action, { kind: 'order' }
     for (const one of request.add.split(',')) scene.unseated.delete(one.split('=')[0] ?? '');
   }
   if (request.kind === 'moveHead') {
-    const members = scene.journals.get(request.journal) ?? [];
-    scene.journals.set(request.journal, [
-      request.member,
-      ...members.filter((one) => one !== request.member),
-    ]);
+    const { journal, member } = request;
+    const others = (scene.journals.get(journal) ?? []).filter((one) => one !== member);
+    scene.journals.set(journal, [member, ...others]);
   }
   return `order ${kind} ${Object.values(rest).join(' ')}`;
 }
 
-const sayProgress = (progress: Progress): string =>
-  progress.kind === 'steady'
-    ? '= steady'
-    : `= ${progress.kind} ${progress.reason}: ${progress.message}`;
+const sayProgress = (one: Progress): string =>
+  one.kind === 'steady' ? '= steady' : `= ${one.kind} ${one.reason}: ${one.message}`;
 
 /** Many lines of one kind are one line. */
 function folded(lines: readonly string[]): string[] {
@@ -311,12 +293,9 @@ function open(): Scenario {
       case 'run':
         return run(scene, Number(first));
       case 'format':
-        look(scene, ['Job'], { succeeded: 1 });
-        return [];
+        return format(scene, args);
       case 'refuse':
-        look(scene, ['Job'], { startTime: '2026-01-01T00:00:00Z' });
-        look(scene, ['StatefulSet'], { observedGeneration: 1, replicas: 0 });
-        return [];
+        return refuse(scene);
       case 'start':
         return start(scene, args);
       case 'break':
@@ -343,16 +322,33 @@ function open(): Scenario {
         return [];
       case 'status':
         return status(scene);
+      case 'show':
+        return show(scene);
       default:
         throw new Error(`no command ${line}`);
     }
   };
 }
 
-/** What Kubernetes says of all that makes pods. */
-function look({ objects }: Scene, kinds: readonly string[], status: unknown): void {
-  for (const [key, one] of objects)
-    if (kinds.includes(one.kind)) objects.set(key, { ...one, status });
+function format(scene: Scene, ids: readonly string[]): readonly string[] {
+  for (const one of scene.objects.values()) {
+    const id = one.metadata.labels?.['journal.dev/member'] ?? '';
+    if (one.kind !== 'Job' || (ids.length > 0 && !ids.includes(id))) continue;
+    scene.bind(id);
+    scene.put({ ...one, status: { succeeded: 1 } });
+  }
+  return [];
+}
+
+/** What Kubernetes says where no pod may be made. */
+function refuse({ objects }: Scene): readonly string[] {
+  const job = { startTime: '2026-01-01T00:00:00Z' };
+  const set = { observedGeneration: 1, replicas: 0 };
+  for (const [key, one] of objects) {
+    if (one.kind === 'Job') objects.set(key, { ...one, status: job });
+    if (one.kind === 'StatefulSet') objects.set(key, { ...one, status: set });
+  }
+  return [];
 }
 
 function run(scene: Scene, passes: number): readonly string[] {
@@ -375,6 +371,12 @@ function start(scene: Scene, ids: readonly string[]): readonly string[] {
   return [];
 }
 
+/** Where each process is to be, as the ledger says it. */
+function show(scene: Scene): readonly string[] {
+  const { replicas = [], controllers = [] } = scene.world().ledger ?? {};
+  return [...replicas, ...controllers].map(({ id, zone }) => `${id} ${zone}`);
+}
+
 function status(scene: Scene): readonly string[] {
   const world = scene.world();
   const { ledger } = world;
@@ -384,16 +386,13 @@ function status(scene: Scene): readonly string[] {
       ? { kind: 'working', reason: 'Pending', message: '' }
       : plan(world, ledger, settled).progress;
   const outcome = { progress, error: '', overdue: false, certificates: '', volumes: '' };
-  const {
-    conditions = [],
-    mode,
-    memberSummary,
-    replicas = [],
-  } = statusOf(world, ledger, settled, outcome);
+  const { conditions, mode, memberSummary, replicas } = statusOf(world, ledger, settled, outcome);
   return [
     `${mode} ${memberSummary}`,
-    ...conditions.map((one) => `${one.type} ${one.status} ${one.reason} ${one.message}`.trim()),
-    ...replicas.map((one) => `${one.id} ${one.state} ${one.message}`.trim()),
+    ...(conditions ?? []).map((one) =>
+      `${one.type} ${one.status} ${one.reason} ${one.message}`.trim(),
+    ),
+    ...(replicas ?? []).map((one) => `${one.id} ${one.state} ${one.message}`.trim()),
   ];
 }
 

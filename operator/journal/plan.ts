@@ -8,7 +8,7 @@ import type { KubeObject } from '../kube/api.ts';
 import { conditionOf, labelsOf, numberAt, textAt } from '../kube/fields.ts';
 import { account } from '../manifests/account.ts';
 import { budget } from '../manifests/budget.ts';
-import { claim, retiredClaim } from '../manifests/claim.ts';
+import { claim, isStale, retiredClaim } from '../manifests/claim.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { authorization } from '../manifests/configmap.ts';
 import { backupJob, restoreJob } from '../manifests/cronjob.ts';
@@ -18,7 +18,7 @@ import type { Process } from '../manifests/pod.ts';
 import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
-import { letGo, letIn } from './leave.ts';
+import { letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { recovering } from './recovery.ts';
 import { isOld, notBack, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
@@ -29,6 +29,7 @@ import {
   claimState,
   find,
   giveUp,
+  isBound,
   isFine,
   isWithoutPod,
   podsOf,
@@ -45,10 +46,23 @@ const STEADY: Progress = { kind: 'steady' };
 
 export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
   const shape = objects(world, ledger, settled);
+  const format = (): Plan | null => formatting(world, ledger, settled);
   const later =
     (settled.hibernate ? hibernation(world) : null) ??
-    recovering(world, ledger, settled, () => formatting(world, ledger, settled)) ??
-    formatting(world, ledger, settled) ??
+    recovering(world, ledger, settled, format) ??
+    // Without controllers nothing else can be done; those that come later hold nobody up.
+    (ledger.formatted ? beside(format(), next(world, ledger, settled)) : format());
+  if (later === null) {
+    if (shape.length === 0) return { actions: [], progress: leftOut(world, settled) };
+    const message = `writing ${shape.length} objects`;
+    return { actions: shape, progress: working('Applying', message) };
+  }
+  return { actions: [...shape, ...later.actions], progress: later.progress };
+}
+
+/** What a cluster that was formatted needs next; null for nothing. */
+function next(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  return (
     restartIdle(world, ledger) ??
     silent(world, ledger) ??
     grants(world, ledger) ??
@@ -59,13 +73,15 @@ export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
     starting(world, ledger) ??
     restore(world, ledger, settled) ??
     journals(world, settled) ??
-    roll(world, ledger);
-  if (later === null) {
-    if (shape.length === 0) return { actions: [], progress: leftOut(world, settled) };
-    const message = `writing ${shape.length} objects`;
-    return { actions: shape, progress: working('Applying', message) };
-  }
-  return { actions: [...shape, ...later.actions], progress: later.progress };
+    roll(world, ledger)
+  );
+}
+
+/** Both at once; told is what gets on, or what is stuck. */
+function beside(format: Plan | null, rest: Plan | null): Plan | null {
+  if (format === null || rest === null) return format ?? rest;
+  const telling = rest.actions.length > 0 || rest.progress.kind === 'stalled' ? rest : format;
+  return { actions: [...format.actions, ...rest.actions], progress: telling.progress };
 }
 
 /** What was asked for and cannot be made, where everything else is as it should be. */
@@ -109,23 +125,19 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
     wanted.push(processService(settled, process));
     // A claim that is lost is not made again: what came in its place would be empty.
     const present = find(world, 'PersistentVolumeClaim', namesOf(settled.name).claim(process.id));
-    if (claimState(world, process) !== 'lost') wanted.push(claim(settled, process, present));
+    const stale = present !== undefined && isStale(settled, process, present);
+    if (claimState(world, process) !== 'lost' && !stale) {
+      wanted.push(claim(settled, process, present));
+    }
   }
-  wanted.push(...retired(world, ledger).map((present) => retiredClaim(settled, present)));
+  const left = retired(world, ledger).filter(isBound);
+  wanted.push(...left.map((present) => retiredClaim(settled, present)));
   return [
     ...wanted.flatMap((object) => ensure(world, object)),
     ...obsolete(world, settled),
+    ...unbound(world, ledger, settled, processesOf(ledger)),
     ...processesOf(ledger).flatMap((process) => running(world, ledger, settled, process)),
   ];
-}
-
-/** Claims of processes that have left, and whose volumes were kept. */
-function retired({ objects: all }: World, { replicas, controllers }: Ledger) {
-  const ids: readonly string[] = [...replicas, ...controllers].map(({ id }) => id);
-  return all.filter(({ kind, metadata }) => {
-    const member = labelsOf(metadata)[MEMBER_LABEL];
-    return kind === 'PersistentVolumeClaim' && member !== undefined && !ids.includes(member);
-  });
 }
 
 /** What was asked for once and no more. */
@@ -173,6 +185,8 @@ function formatting(world: World, ledger: Ledger, settled: Settled): Plan | null
   const open: string[] = [];
   for (const entry of ledger.controllers) {
     const job = find(world, 'Job', names.format(entry.id));
+    // One that leaves before it came needs no volume; what there is of it goes with it.
+    if (entry.leaving !== '' && !entry.formatted) continue;
     if (entry.formatted) {
       const why = `${entry.id} is formatted`;
       if (job?.metadata.deletionTimestamp === undefined && job !== undefined) {

@@ -85,9 +85,12 @@ const kindOf = (object: KubeObject | undefined): keyof typeof RESOURCES => {
 /** Until every watch has told what was written. */
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
+/** Pods run: claims get volumes, and Jobs end well. */
 function format(api: MemoryKube): void {
-  for (const [path, job] of [...api.objects]) {
-    if (job.kind === 'Job') api.put(path, { ...job, status: { succeeded: 1 } });
+  for (const [path, one] of [...api.objects]) {
+    if (one.kind === 'Job') api.put(path, { ...one, status: { succeeded: 1 } });
+    if (one.kind !== 'PersistentVolumeClaim') continue;
+    api.put(path, { ...one, status: { phase: 'Bound' } });
   }
 }
 
@@ -195,14 +198,18 @@ test('an edit is taken back, a field of somebody else is not', async () => {
   assert.equal(after?.metadata.labels?.theirs, 'x');
 });
 
+/** From now on what is written there is answered with an error. */
+function refuse(api: MemoryKube, there: RegExp, says: string, status: number): void {
+  api.before = ({ method, path }) => {
+    if (method !== 'PATCH' || !there.test(path)) return;
+    throw new KubeError(says, { status, reason: 'Refused', retryAfter: micros(0) });
+  };
+}
+
 test('status is written on the failing path too', async () => {
   const { api, pass, condition } = await begin();
   await pass(1);
-  api.before = ({ path, method }) => {
-    if (method !== 'PATCH' || !path.includes('/secrets/')) return;
-    const facts = { status: 500, reason: 'InternalError', retryAfter: micros(0) };
-    throw new KubeError('etcd is busy', facts);
-  };
+  refuse(api, /\/secrets\//, 'etcd is busy', 500);
   api.remove(pathFor('Secret', 'orders-client'));
   await assert.rejects(pass(1), /busy/);
   await pause();
@@ -216,10 +223,7 @@ test('what the API server refuses stalls, in its words, until the spec is put ri
     [422, 'topologyKey: Invalid value'],
     [500, typed],
   ] as const) {
-    api.before = ({ method, path }) => {
-      if (method !== 'PATCH' || !path.includes('/statefulsets/')) return;
-      throw new KubeError(says, { status, reason: 'Invalid', retryAfter: micros(0) });
-    };
+    refuse(api, /\/statefulsets\//, says, status);
     await assert.rejects(pass());
     assert.equal(condition('Stalled'), 'True ObjectRefused');
     assert.ok(events().some((note) => note.includes(says)));
@@ -232,14 +236,34 @@ test('what the API server refuses stalls, in its words, until the spec is put ri
   }
 });
 
+test('what is refused leaves none of the others undone', async () => {
+  const { api, pass, get, condition } = await begin();
+  // The second of some thirty objects, and one that nothing depends on.
+  refuse(api, /\/(services\/orders|networkpolicies\/orders-replicas)$/, 'quota', 403);
+  await assert.rejects(pass(), /quota/);
+  assert.equal(condition('Stalled'), 'True ObjectRefused');
+  assert.ok(get('StatefulSet', 'orders-replica-3'));
+  assert.ok(get('Job', 'orders-controller-3-format'));
+});
+
+test('a claim that is refused for another reason than its size is no growth', async () => {
+  const { api, pass, get, condition } = await begin();
+  await pass(3);
+  refuse(api, /\/persistentvolumeclaims\//, 'spec is immutable', 422);
+  const name = 'orders-replica-1-data';
+  const claim = get('PersistentVolumeClaim', name);
+  const { annotations, ...metadata } = claim?.metadata ?? {};
+  const path = pathFor('PersistentVolumeClaim', name);
+  api.put(path, { ...claim, metadata, status: { phase: 'Bound' } });
+  assert.ok(annotations);
+  await assert.rejects(pass(), /immutable/);
+  assert.equal(condition('Stalled'), 'True ObjectRefused');
+});
+
 test('a volume that may not grow is said, and holds nothing else up', async () => {
   const { api, pass, get, condition } = await begin();
   await pass(3);
-  api.before = ({ path, method }) => {
-    if (method !== 'PATCH' || !path.includes('/persistentvolumeclaims/')) return;
-    const facts = { status: 403, reason: 'Forbidden', retryAfter: micros(0) };
-    throw new KubeError('only dynamically provisioned pvc can be resized', facts);
-  };
+  refuse(api, /\/persistentvolumeclaims\//, 'only dynamically provisioned pvc can be resized', 403);
   const cluster = api.objects.get(CLUSTER);
   assert.ok(cluster && isObject(cluster.spec));
   api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, storage: { size: '2Gi' } } });
@@ -249,18 +273,41 @@ test('a volume that may not grow is said, and holds nothing else up', async () =
   assert.ok(get('Service', 'orders-replica-1'));
 });
 
+/** What has no owner, and so stays when the JournalCluster goes. */
+const keptOf = ({ objects }: MemoryKube) =>
+  [...objects].filter(
+    ([, { kind, metadata }]) =>
+      !['JournalCluster', 'Event'].includes(kind) && metadata.ownerReferences === undefined,
+  );
+
+test('claims that never had a volume are not adopted, but made anew', async () => {
+  const old = await begin({ storage: { size: '1Gi', className: 'mistyped' } });
+  await old.pass(3);
+  const right = await begin({ storage: { size: '1Gi', className: 'right' } }, (api) => {
+    api.put('/pad', { metadata: { name: 'pad' } });
+    for (const [path, one] of keptOf(old.api)) api.put(path, one);
+  });
+  const deleted: unknown[] = [];
+  right.api.before = ({ method, path, body }) => {
+    if (method === 'DELETE' && path.endsWith('orders-replica-1-data')) deleted.push(body);
+  };
+  await right.pass(3);
+  const claim = right.get('PersistentVolumeClaim', 'orders-replica-1-data');
+  assert.equal(textAt(claim, 'spec', 'storageClassName'), 'right');
+  // One that gets its volume meanwhile is not the one that was seen, and stays.
+  assert.equal(deleted.length, 1);
+  assert.ok(textAt(deleted[0], 'preconditions', 'resourceVersion'));
+  assert.equal(right.condition('Progressing'), 'True Formatting');
+});
+
 test('what a deleted cluster left is adopted whole, or not at all', async () => {
   const old = await begin();
   await old.pass(3);
   format(old.api);
   await old.pass(3);
-  const kept = [...old.api.objects].filter(
-    ([, one]) => one.kind !== 'JournalCluster' && one.metadata.ownerReferences === undefined,
-  );
-  assert.deepEqual(
-    [...new Set(kept.map(([, one]) => one.kind))].filter((kind) => kind !== 'Event').sort(),
-    ['ConfigMap', 'PersistentVolumeClaim', 'Secret'],
-  );
+  const kept = keptOf(old.api);
+  const kinds = [...new Set(kept.map(([, one]) => one.kind))].sort();
+  assert.deepEqual(kinds, ['ConfigMap', 'PersistentVolumeClaim', 'Secret']);
   const restore = (without: string) => (api: MemoryKube) => {
     api.put('/pad', { metadata: { name: 'pad' } });
     for (const [path, one] of kept) if (one.metadata.name !== without) api.put(path, one);
@@ -294,6 +341,7 @@ test('another deletion policy holds for all that was made before, or for none of
     ...left,
     metadata: { ...left.metadata, name: 'orders-replica-9-data', uid: 'uid-of-9', labels },
     spec,
+    status: { phase: 'Bound' },
   });
   const kept = [
     get('PersistentVolumeClaim', 'orders-replica-9-data'),
@@ -322,7 +370,7 @@ test('another deletion policy holds for all that was made before, or for none of
 });
 
 test('a suspended cluster is reported and not touched', async () => {
-  const { api, pass, get } = await begin();
+  const { api, pass, get, condition } = await begin();
   await pass(3);
   const cluster = api.objects.get(CLUSTER);
   assert.ok(cluster && isObject(cluster.spec));
@@ -334,7 +382,14 @@ test('a suspended cluster is reported and not touched', async () => {
     api.writes.slice(before).filter((one) => !one.endsWith('/status')),
     [],
   );
-  assert.equal(textAt(api.objects.get(CLUSTER), 'status', 'mode'), 'suspended');
+  const status = (name: string) => textAt(api.objects.get(CLUSTER), 'status', name) ?? '';
+  assert.equal(status('mode'), 'suspended');
+  assert.equal(condition('Progressing'), 'False Suspended');
+  assert.equal(condition('Reconciling'), 'False Suspended');
+  assert.match(status('message'), /nothing is changed; .*Service orders-replica-1 is missing/);
+  const quiet = api.writes.length;
+  await pass(2);
+  assert.equal(api.writes.length, quiet);
   assert.equal(get('Service', 'orders-replica-1'), undefined);
   assert.equal(conditionOf(api.objects.get(CLUSTER), 'Ready'), 'False');
 });

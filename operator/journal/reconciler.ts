@@ -19,7 +19,7 @@ import { COMPONENT_LABEL, type Component, MEMBER_LABEL, namesOf } from '../manif
 import { ledgerMap } from '../manifests/configmap.ts';
 import { portOf } from '../manifests/pod.ts';
 import { decodedAt, readPair } from '../manifests/secret.ts';
-import { act, apply, ForeignObject, type Hands } from './act.ts';
+import { act, apply, ForeignObject, type Hands, isRefusal } from './act.ts';
 import { found } from './found.ts';
 import { type Ledger, readLedger } from './ledger.ts';
 import { changeMembership } from './membership.ts';
@@ -50,6 +50,9 @@ export interface ReconcilerParts {
 
 /** When to look again, in milliseconds, if nothing changes before. */
 const AGAIN = { working: 1_000, steady: 5_000, asleep: 600_000 } as const;
+
+/** Changes of the members in one pass, at most. */
+const CHANGES_MAX = 4;
 
 interface Pass {
   readonly progress: Progress;
@@ -117,7 +120,7 @@ export class Reconciler {
     const { spec } = world.cluster;
     const none = { certificates: '', volumes: '' };
     if (spec.suspend === true) {
-      return { progress: { kind: 'steady' }, ...none, againMillis: AGAIN.steady };
+      return { progress: whileSuspended(world, ledger), ...none, againMillis: AGAIN.steady };
     }
     const hands = this.#hands(cluster, world, settled);
     const { random, spreadMillis } = this.#parts;
@@ -207,7 +210,7 @@ export class Reconciler {
       world = await this.#writeLedger(object, world, ledger, begun.why);
     }
     if (ledger === null) throw new Error('there is no ledger');
-    for (let round = 0; round < 4 && !suspended; round += 1) {
+    for (let round = 0; round < CHANGES_MAX && !suspended; round += 1) {
       const change = changeMembership(world, ledger, settle(world.cluster, ledger));
       if (change === null) break;
       ledger = change.ledger;
@@ -322,13 +325,26 @@ export class Reconciler {
   }
 }
 
-/**
- * Whether the API server will not take what was written to it, however often: a field that only
- * it can judge, a quota, a right that is missing. It calls an unknown field an error of its own.
- */
-const isRefusal = (error: unknown): boolean =>
-  error instanceof KubeError &&
-  ([400, 403, 422].includes(error.status) || /\btyped patch object\b/.test(error.message));
+const TOLD_MAX = 3;
+
+/** What a pass would do if the spec did not forbid it. */
+function whileSuspended(world: World, ledger: Ledger): Progress {
+  const { cluster } = world;
+  const told: string[] = [];
+  let next = ledger;
+  for (let round = 0; round < CHANGES_MAX; round += 1) {
+    const change = changeMembership(world, next, settle(cluster, next));
+    if (change === null) break;
+    next = change.ledger;
+    told.push(change.why);
+  }
+  told.push(...plan(world, next, settle(cluster, next)).actions.map(({ why }) => why));
+  const open = told.filter((why) => why !== '');
+  const more = open.length > TOLD_MAX ? `; and ${open.length - TOLD_MAX} more` : '';
+  const would = open.length === 0 ? 'nothing' : `${open.slice(0, TOLD_MAX).join('; ')}${more}`;
+  const message = `spec.suspend is true, so nothing is changed; to be done without it: ${would}`;
+  return { kind: 'suspended', reason: 'Suspended', message };
+}
 
 /** Lists of the status are the operator's alone: what is in excess has to go. */
 function sameLists(status: JournalClusterStatus, present: unknown): boolean {

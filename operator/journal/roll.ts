@@ -88,7 +88,8 @@ const isWell = (world: World, id: string): boolean =>
 
 /** Somebody who should serve and does not, though its template is the newest. */
 export function notBack(world: World, { replicas, controllers }: Ledger): Plan | null {
-  const all = [...replicas, ...controllers].filter(
+  const formatted = controllers.filter((one) => one.formatted);
+  const all = [...replicas, ...formatted].filter(
     ({ id, leaving }) => leaving === '' && !isWell(world, id) && !isOutdated(world, id),
   );
   const away = all.find(({ id }) => podTrouble(world, id) !== '') ?? all[0];

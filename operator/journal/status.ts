@@ -160,6 +160,13 @@ function progressFindings({ progress, error, overdue }: Outcome): readonly Findi
     ];
   }
   const { kind, reason, message } = progress;
+  if (kind === 'suspended') {
+    return [
+      ['Progressing', false, reason, message],
+      ['Reconciling', false, reason, message],
+      ['Stalled', false, 'NotStalled', ''],
+    ];
+  }
   const stuck = kind === 'stalled' || overdue;
   const why = overdue && kind !== 'stalled' ? 'ProgressDeadlineExceeded' : reason;
   return [

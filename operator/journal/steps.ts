@@ -7,7 +7,7 @@ import { difference } from '../kube/covers.ts';
 import type { Ledger } from './ledger.ts';
 import { find, type World } from './world.ts';
 
-/** What is to be done, in order; the first that fails ends the pass. */
+/** What is to be done, in order; see `act` for what ends the pass. */
 export type Action =
   | {
       readonly kind: 'apply';
@@ -16,7 +16,13 @@ export type Action =
       readonly before: KubeObject | null;
       readonly why: string;
     }
-  | { readonly kind: 'delete'; readonly object: KubeObject; readonly why: string }
+  | {
+      readonly kind: 'delete';
+      readonly object: KubeObject;
+      readonly why: string;
+      /** Only as it was seen: what somebody wrote since stays. */
+      readonly unchanged?: boolean;
+    }
   | { readonly kind: 'order'; readonly order: Order; readonly why: string }
   | { readonly kind: 'ledger'; readonly ledger: Ledger; readonly why: string };
 
@@ -35,7 +41,8 @@ export type Order =
 export type Progress =
   | { readonly kind: 'steady' }
   | {
-      readonly kind: 'working' | 'waiting' | 'stalled';
+      /** `suspended`: nothing is done, on purpose, whatever there is to do. */
+      readonly kind: 'working' | 'waiting' | 'stalled' | 'suspended';
       readonly reason: string;
       readonly message: string;
     };

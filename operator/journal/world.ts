@@ -84,6 +84,11 @@ export function claimState(
   return textAt(claim, 'status', 'phase') === 'Lost' ? 'lost' : 'present';
 }
 
+/** Whether a claim has, or had, a volume: one that never had any holds nothing. */
+export const isBound = (claim: KubeObject | undefined): boolean =>
+  (textAt(claim, 'spec', 'volumeName') ?? '') !== '' ||
+  ['Bound', 'Lost'].includes(textAt(claim, 'status', 'phase') ?? '');
+
 export const journalsOf = ({ chain }: World): readonly JournalStatus[] =>
   chain.kind === 'known' ? chain.status.journals : [];
 
@@ -164,7 +169,7 @@ export function troubleOf(world: World, id: string, pod: KubeObject): string {
   );
   if (unscheduled !== undefined) {
     const why = textAt(unscheduled, 'message') ?? 'it has no node';
-    return `Pod ${pod.metadata.name}: ${why}${unboundClaim(world, id)}`;
+    return `Pod ${pod.metadata.name}: ${why}${unboundClaim(world, id, why)}`;
   }
   const [container] = listAt(pod, 'status', 'containerStatuses');
   const reason = textAt(container, 'state', 'waiting', 'reason') ?? '';
@@ -186,12 +191,19 @@ function lastWords(container: unknown, code: number): string {
   return `it ended with code ${code}${line === '' ? '' : `: ${line.slice(0, WORDS_MAX)}`}`;
 }
 
-/** The scheduler does not name the class that a claim waits for. */
-function unboundClaim(world: World, id: string): string {
+/** The scheduler does not name the class that a claim waits for, and why is its message. */
+function unboundClaim(world: World, id: string, why: string): string {
   const name = namesOf(world.cluster.metadata.name).claim(id);
   const claim = find(world, 'PersistentVolumeClaim', name);
-  if (claim === undefined || textAt(claim, 'status', 'phase') === 'Bound') return '';
+  if (claim === undefined || isBound(claim)) return '';
   const given = textAt(claim, 'spec', 'storageClassName') ?? '';
   const className = given === '' ? 'the default StorageClass' : `StorageClass ${given}`;
-  return `; its claim ${name} of ${className} is not bound`;
+  const found = `; its claim ${name} of ${className} is not bound`;
+  if (!/storageclass|unbound immediate/i.test(why)) return found;
+  // What has a volume already is of a class that is right, or was.
+  const again =
+    world.ledger?.formatted === true
+      ? ''
+      : ', or delete the JournalCluster and apply it again with another className';
+  return `${found}: make the class${again}`;
 }

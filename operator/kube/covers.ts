@@ -78,11 +78,12 @@ const UNITS: Readonly<Record<string, number>> = {
   Ei: 2 ** 60,
 };
 
-/** What `1Gi`, `500m` or `2` mean as a number; undefined for what is no quantity. */
+/** What `1Gi`, `500m`, `2` or `2e9` mean as a number; undefined for what is no quantity. */
 export function quantity(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
   if (typeof value !== 'string') return undefined;
-  const [, amount, unit] = /^([0-9]+(?:\.[0-9]*)?)([numkMGTPE]|[KMGTPE]i|)$/.exec(value) ?? [];
-  const factor = UNITS[unit ?? '-'];
+  const parts = /^([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([-+]?[0-9]+)|([numkMGTPE]|[KMGTPE]i|))$/;
+  const [, amount, exponent, unit] = parts.exec(value) ?? [];
+  const factor = exponent === undefined ? UNITS[unit ?? '-'] : 10 ** Number(exponent);
   return amount === undefined || factor === undefined ? undefined : Number(amount) * factor;
 }

@@ -123,14 +123,18 @@ export async function replaceObject(api: KubeApi, object: KubeObject): Promise<K
   return objectOf(path, answer);
 }
 
-/** Deletes exactly the one that was seen; no error where it is gone already. */
+/**
+ * Deletes exactly the one that was seen; no error where it is gone already. `unchanged`: only as it
+ * was seen, so that one that somebody wrote since stays, without an error either.
+ */
 export async function deleteObject(
   api: KubeApi,
   object: KubeObject,
-  propagation: 'Background' | 'Foreground' | 'Orphan' = 'Background',
+  { unchanged = false }: { readonly unchanged?: boolean } = {},
 ): Promise<void> {
-  const { namespace, name, uid } = object.metadata;
-  const preconditions = uid === undefined ? {} : { preconditions: { uid } };
+  const { namespace, name, uid, resourceVersion } = object.metadata;
+  const seen = unchanged ? { uid, resourceVersion } : { uid };
+  const preconditions = uid === undefined ? {} : { preconditions: seen };
   try {
     await api.request({
       method: 'DELETE',
@@ -138,13 +142,13 @@ export async function deleteObject(
       body: {
         kind: 'DeleteOptions',
         apiVersion: 'v1',
-        propagationPolicy: propagation,
+        propagationPolicy: 'Background',
         ...preconditions,
       },
       timeout: TIMEOUT,
     });
   } catch (error) {
-    // 409: another one has the name by now, so the one that was meant is gone.
+    // 409: another one has the name by now, or it is no longer as it was: not the one meant.
     if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
   }
 }

@@ -1,10 +1,18 @@
 // The volume claim of one process: made by the operator, grown by it, never made twice.
 
 import type { Settled, Volume } from '../journal/settle.ts';
+import { isBound } from '../journal/world.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { quantity } from '../kube/covers.ts';
 import { labelsOf, textAt } from '../kube/fields.ts';
-import { COMPONENT_LABEL, MEMBER_LABEL, made, namesOf, ZONE_LABEL } from './common.ts';
+import {
+  COMPONENT_LABEL,
+  MEMBER_LABEL,
+  made,
+  namesOf,
+  OWNER_ANNOTATION,
+  ZONE_LABEL,
+} from './common.ts';
 import type { Process } from './pod.ts';
 
 /** A claim that somebody grew beyond the wish stays as it is: volumes do not shrink. */
@@ -23,6 +31,15 @@ export function retiredClaim(settled: Settled, present: KubeObject): KubeObject 
   const process = { component, id: labels[MEMBER_LABEL] ?? '', zone: labels[ZONE_LABEL] ?? '' };
   return claimOf(settled, { ...process, component }, sizeOf(present));
 }
+
+/**
+ * No volume, and none that will be: an unbound claim of an older JournalCluster, whose class may be
+ * another one, or of a controller that goes to another zone, which a node may have been chosen for.
+ */
+export const isStale = (settled: Settled, { zone }: Process, present: KubeObject): boolean =>
+  !isBound(present) &&
+  (textAt(present, 'metadata', 'annotations', OWNER_ANNOTATION) !== settled.uid ||
+    labelsOf(present.metadata)[ZONE_LABEL] !== zone);
 
 const volumeOf = (settled: Settled, { component }: Process): Volume =>
   component === 'replica' ? settled.storage : settled.controllerStorage;

@@ -60,6 +60,13 @@ const STALLS: readonly Stall[] = [
     cure: (subject) => subject.change({ zones: ['a', 'b'] }),
   },
   {
+    what: 'a zone without nodes for a controller',
+    name: 'zones',
+    spec: { zones: ['a', 'b', 'nowhere'], members: 3, controllers: { count: 3 } },
+    says: /PodNotRunning: controller-3 .*Pod zones-controller-3-format.*node affinity\/selector/,
+    cure: (subject) => subject.change({ zones: ['a', 'b', 'c'] }),
+  },
+  {
     what: 'more zones than the nodes have',
     name: 'count',
     spec: { zones: null, zoneCount: 4, members: 1 },
@@ -73,11 +80,25 @@ const STALLS: readonly Stall[] = [
       storage: { size: '256Mi', className: 'late' },
       controllers: { count: 1, storage: { size: '256Mi', className: 'late' } },
     },
-    says: /PodNotRunning: .*claim class-controller-1-data of StorageClass late is not bound/,
+    says: /PodNotRunning: .*claim class-controller-1-data of .* late is not bound: make the class/,
     cure: async ({ lab }) => {
       const metadata = { name: 'late' };
       const volumes = volumesOf(lab.node('a'), 2, '256Mi', 'late');
       await lab.apply({ ...storageClass, metadata }, ...volumes);
+    },
+  },
+  {
+    what: 'a StorageClass that is mistyped',
+    name: 'typo',
+    spec: {
+      storage: { size: '256Mi', className: 'typo' },
+      controllers: { count: 1, storage: { size: '256Mi', className: 'typo' } },
+    },
+    says: /PodNotRunning: .*StorageClass typo is not bound: make the class, or delete .* className/,
+    // Its claims are still there, of the wrong class, and no volumes.
+    cure: async (subject) => {
+      await subject.kubectl('delete', 'journalcluster', 'typo');
+      await subject.make(small);
     },
   },
   {
