@@ -1,5 +1,10 @@
 // A JournalCluster on the lab as a user sees it: its manifest, its status, its pods.
 
+import { found } from '../../../operator/journal/found.ts';
+import { changeMembership } from '../../../operator/journal/membership.ts';
+import { plan } from '../../../operator/journal/plan.ts';
+import { settle } from '../../../operator/journal/settle.ts';
+import type { World } from '../../../operator/journal/world.ts';
 import { type KubeObject, record } from '../lab/api.ts';
 import { until } from '../lab/commands.ts';
 import { isReady, type Lab } from '../lab/lab.ts';
@@ -24,6 +29,33 @@ export const journalCluster = (namespace: string, name: string, spec: Spec): unk
   metadata: { name, namespace },
   spec: { imagePullPolicy: 'Never', ...spec },
 });
+
+/** What the operator makes of a spec at first, without asking anybody. */
+export function objectsOf(namespace: string, given: Spec) {
+  const metadata = { name: 'orders', namespace, uid: 'u', generation: 1, resourceVersion: '1' };
+  const { spec } = record(journalCluster(namespace, 'orders', given));
+  const cluster = { metadata: { ...metadata, creationTimestamp: '' }, spec };
+  const world: World = {
+    // cast: what the API server let through is of the shape that its definition gives.
+    cluster: cluster as unknown as World['cluster'],
+    nowMillis: 0,
+    defaults: { image: 'journal:1', nodeZones: [], podMonitors: false },
+    operatorNamespace: 'journal-system',
+    ledger: null,
+    objects: [],
+    chain: { kind: 'unknown', reason: '' },
+  };
+  const begun = found(world, null, () => '0'.repeat(32));
+  if (begun?.kind !== 'ledger') throw new Error(`nothing is made: ${begun?.message}`);
+  const settled = settle(world.cluster, begun.ledger);
+  const { ledger } = changeMembership(world, begun.ledger, settled) ?? begun;
+  // Of format Jobs and, once they are over, of controllers.
+  const controllers = ledger.controllers.map((one) => ({ ...one, formatted: true }));
+  const later = { ...ledger, controllers, formatted: true };
+  const actions = [ledger, later].flatMap((one) => plan(world, one, settled).actions);
+  const made = actions.flatMap((action) => (action.kind === 'apply' ? [action.object] : []));
+  return [...new Map(made.map((one) => [`${one.kind}/${one.metadata.name}`, one])).values()];
+}
 
 export const clusterPath = (namespace: string, name: string): string =>
   `/apis/journal.dev/v1alpha1/namespaces/${namespace}/journalclusters/${name}`;
