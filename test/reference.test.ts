@@ -1,4 +1,5 @@
-// The CRD is one thing in three places: YAML, TypeScript and documentation say the same.
+// The CRD is one thing in three places: YAML, TypeScript and documentation say the same. The rights
+// of the operator are one in two: the chart gives what the documentation lists.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -63,3 +64,22 @@ for (const [path, write] of Object.entries(OUTPUTS)) {
     assert.equal(readFileSync(join(root, path), 'utf8'), write(definition), message);
   });
 }
+
+test('every right that the chart gives is in the documentation, with its verbs', () => {
+  const template = 'charts/journal-operator/templates/_helpers.tpl';
+  const given = readFileSync(join(root, template), 'utf8');
+  const rows = readFileSync(join(root, 'docs/kubernetes.md'), 'utf8').split('\n');
+  const rules = [...given.matchAll(/resources: \[(.*)\]\n\s*verbs: \[(.*)\]/g)];
+  assert.ok(rules.length >= 10, `${template} has rules`);
+  for (const [, resources = '', verbs = ''] of rules) {
+    for (const resource of resources.split(', ')) {
+      const listed = rows.some(
+        (row) => row.includes(`\`${resource}\``) && row.includes(`| ${verbs} |`),
+      );
+      assert.ok(
+        listed,
+        `docs/kubernetes.md does not say that the operator may ${verbs} ${resource}`,
+      );
+    }
+  }
+});
