@@ -3,12 +3,16 @@
 // Only to save work: two operators at once are harmless, since every change of a chain is a
 // conditional step in a register and every object is applied. Clocks of other machines are never
 // compared: a lease is over when it was not renewed for its length as this process measured it.
+//
+// A holder gives up earlier than that, by a timer beside its requests: an API server that says
+// nothing holds up a request, and must not hold up the end. A request about the Lease is given a
+// third of that time, so that one whose connection is dead leaves room for another.
 
-import type { Clock } from '../../io/clock.ts';
+import type { Cancel, Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Random } from '../../io/random.ts';
 import { type Micros, micros } from '../../protocol/types.ts';
-import { isStatus, type KubeApi, type KubeObject, RESOURCES } from './api.ts';
+import { isStatus, type KubeApi, KubeError, type KubeObject, RESOURCES } from './api.ts';
 import { numberAt, textAt } from './fields.ts';
 import { createObject, getObject, replaceObject } from './objects.ts';
 
@@ -39,10 +43,13 @@ export class LeaseHolder {
   readonly #length: Micros;
   readonly #deadline: Micros;
   readonly #interval: Micros;
+  /** Of one request. */
+  readonly #timeout: Micros;
   /** What was last seen in the lease, and when it was first seen so. */
   #seen = { record: '', at: micros(0) };
   #holds = false;
   #renewedAt = micros(0);
+  #cancelDeadline: Cancel = () => {};
   #stopped = false;
   #wake: () => void = () => {};
   #ended: Promise<void> = Promise.resolve();
@@ -52,10 +59,12 @@ export class LeaseHolder {
     this.#length = options.length ?? micros(15_000_000);
     this.#deadline = options.deadline ?? micros(10_000_000);
     this.#interval = options.interval ?? micros(2_000_000);
+    this.#timeout = micros(Math.ceil(this.#deadline / 3));
   }
 
+  /** False as soon as the deadline is over, even where the timer for it comes late. */
   get holds(): boolean {
-    return this.#holds;
+    return this.#holds && this.#options.clock.now() - this.#renewedAt <= this.#deadline;
   }
 
   start(): void {
@@ -67,6 +76,7 @@ export class LeaseHolder {
     this.#stopped = true;
     this.#wake();
     await this.#ended;
+    this.#cancelDeadline();
     if (!this.#holds) return;
     this.#holds = false;
     await this.#write('').catch(() => undefined);
@@ -75,15 +85,18 @@ export class LeaseHolder {
   async #run(): Promise<void> {
     const { clock, random, logger } = this.#options;
     while (!this.#stopped) {
+      let asked = 0;
       try {
         await this.#step();
       } catch (error) {
         logger.warn({ error: String(error) }, 'the lease could not be renewed');
+        // Whoever asks for more than a length is asked again all the same.
+        if (error instanceof KubeError) asked = Math.min(error.retryAfter, this.#length);
       }
-      if (this.#holds && clock.now() - this.#renewedAt > this.#deadline) this.#lose();
-      const delay = micros(Math.round(this.#interval * (0.75 + 0.5 * random.fraction())));
+      if (this.#stopped) return;
+      const delay = asked + this.#interval * (0.75 + 0.5 * random.fraction());
       await new Promise<void>((resolve) => {
-        const cancel = clock.after(delay, resolve);
+        const cancel = clock.after(micros(Math.round(delay)), resolve);
         this.#wake = () => {
           cancel();
           resolve();
@@ -95,25 +108,32 @@ export class LeaseHolder {
   async #step(): Promise<void> {
     const { api, clock, namespace, name, holder, onGained } = this.#options;
     const began = clock.now();
-    const lease = await getObject(api, RESOURCES.Lease, namespace, name);
+    const lease = await getObject(api, RESOURCES.Lease, namespace, name, this.#timeout);
     const held = textAt(lease, 'spec', 'holderIdentity') ?? '';
     if (held !== holder) {
-      if (this.#holds) this.#lose();
+      this.#lose();
       const record = JSON.stringify(lease?.spec ?? null);
       if (record !== this.#seen.record) this.#seen = { record, at: clock.now() };
       const over = held === '' || clock.now() - this.#seen.at > this.#length;
       if (!over) return;
     }
     if (!(await this.#write(holder, lease))) return;
-    // The time before the request counts: the server may have taken it at once.
+    // The time before the request counts: the server may have taken it at once. With an answer that
+    // came too late, others may have waited long enough: the next step sees.
+    const left = began + this.#deadline - clock.now();
+    if (left <= 0) return;
     this.#renewedAt = began;
+    this.#cancelDeadline();
+    this.#cancelDeadline = clock.after(micros(left), () => this.#lose());
     if (this.#holds) return;
     this.#holds = true;
-    onGained();
+    if (!this.#stopped) onGained();
   }
 
   #lose(): void {
+    if (!this.#holds) return;
     this.#holds = false;
+    this.#cancelDeadline();
     this.#options.logger.warn({}, 'the lease was lost');
     this.#options.onLost();
   }
@@ -121,7 +141,8 @@ export class LeaseHolder {
   /** False where somebody else was quicker. */
   async #write(holder: string, known?: KubeObject | null): Promise<boolean> {
     const { api, clock, namespace, name } = this.#options;
-    const lease = known ?? (await getObject(api, RESOURCES.Lease, namespace, name));
+    const timeout = this.#timeout;
+    const lease = known ?? (await getObject(api, RESOURCES.Lease, namespace, name, timeout));
     const now = new Date(clock.wall() / 1000).toISOString().replace('Z', '000Z');
     const same = textAt(lease, 'spec', 'holderIdentity') === holder;
     const spec = {
@@ -135,8 +156,8 @@ export class LeaseHolder {
     const { apiVersion, kind } = RESOURCES.Lease;
     const object: KubeObject = { apiVersion, kind, metadata, spec };
     try {
-      if (lease === null) await createObject(api, object);
-      else await replaceObject(api, object);
+      if (lease === null) await createObject(api, object, timeout);
+      else await replaceObject(api, object, timeout);
       return true;
     } catch (error) {
       if (isStatus(error, 409)) return false;

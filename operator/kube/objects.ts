@@ -4,7 +4,7 @@
 // are touched. The UID of what was read goes along: what was deleted and made again meanwhile is
 // not written to.
 
-import { micros } from '../../protocol/types.ts';
+import { type Micros, micros } from '../../protocol/types.ts';
 import {
   isKind,
   isStatus,
@@ -55,16 +55,17 @@ export async function listObjects(
   }
 }
 
-/** Null where there is none. */
+/** Null where there is none. `timeout` is 15 s, here and below, where nothing is said. */
 export async function getObject(
   api: KubeApi,
   resource: Resource,
   namespace: string,
   name: string,
+  timeout: Micros = TIMEOUT,
 ): Promise<KubeObject | null> {
   try {
     const path = pathOf(resource, namespace, name);
-    return objectOf(path, await api.request({ method: 'GET', path, timeout: TIMEOUT }));
+    return objectOf(path, await api.request({ method: 'GET', path, timeout }));
   } catch (error) {
     if (isStatus(error, 404)) return null;
     throw error;
@@ -101,25 +102,27 @@ export async function applyObject(
 }
 
 /** Rejects with KubeError 409 where the name is taken. */
-export async function createObject(api: KubeApi, object: KubeObject): Promise<KubeObject> {
+export async function createObject(
+  api: KubeApi,
+  object: KubeObject,
+  timeout: Micros = TIMEOUT,
+): Promise<KubeObject> {
   const path = pathOf(resourceOf(object), object.metadata.namespace);
   const query = { fieldManager: FIELD_MANAGER };
-  const answer = await api.request({
-    method: 'POST',
-    path,
-    query,
-    body: object,
-    timeout: TIMEOUT,
-  });
+  const answer = await api.request({ method: 'POST', path, query, body: object, timeout });
   return objectOf(path, answer);
 }
 
 /** Rejects with KubeError 409 where somebody wrote since `object` was read. */
-export async function replaceObject(api: KubeApi, object: KubeObject): Promise<KubeObject> {
+export async function replaceObject(
+  api: KubeApi,
+  object: KubeObject,
+  timeout: Micros = TIMEOUT,
+): Promise<KubeObject> {
   const { namespace, name } = object.metadata;
   const path = pathOf(resourceOf(object), namespace, name);
   const query = { fieldManager: FIELD_MANAGER };
-  const answer = await api.request({ method: 'PUT', path, query, body: object, timeout: TIMEOUT });
+  const answer = await api.request({ method: 'PUT', path, query, body: object, timeout });
   return objectOf(path, answer);
 }
 
