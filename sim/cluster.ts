@@ -3,7 +3,8 @@
 
 import { type Client, connectWith } from '../client/client.ts';
 import { DiskError } from '../io/disk.ts';
-import { type ControllerFormat, formatController } from '../operator/controller/format.ts';
+import type { ControllerFormat } from '../operator/controller/config.ts';
+import { formatController } from '../operator/controller/format.ts';
 import { MIB } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { micros, type Zone, zone } from '../protocol/types.ts';
