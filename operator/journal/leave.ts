@@ -73,13 +73,10 @@ function letControllerGo(
   const { id, by, leaving } = entry;
   const seated = processOf(world, id) !== undefined;
   const successor = ledger.controllers.find((one) => one.id === by);
-  // Its volume is being formatted, and tells of itself: nobody else has to wait for that.
-  if (seated && !entry.removing && successor?.formatted === false) return null;
   if (seated && !entry.removing) {
-    if (by !== '' && !isRunning(podOf(world, by))) {
-      const message = `${id} stays until ${by} is there`;
-      return { actions: [], progress: waiting('Replacing', message) };
-    }
+    // It is being formatted, or starts, and tells of itself: nobody else has to wait for that.
+    const there = successor?.formatted === true && isRunning(podOf(world, by));
+    if (by !== '' && !there) return null;
     // Those that leave without a successor leave together: the number stays odd.
     const remove = ledger.controllers
       .filter((one) => one.id === id || (by === '' && one.leaving !== '' && one.by === ''))

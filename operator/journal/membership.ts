@@ -15,6 +15,8 @@ import {
   find,
   isBound,
   isFine,
+  isRunning,
+  podOf,
   podsOf,
   processOf,
   type World,
@@ -208,7 +210,9 @@ function replicaReason(
   if (claimState(world, entry) === 'lost') {
     return mayReplaceLost(world, ledger, settled, entry) ? 'its volume is lost' : null;
   }
-  return isUnasked(settled, entry.zone) ? unaskedReason(entry.zone) : null;
+  // Where fewer are asked for, it leaves without a successor.
+  const enough = ledger.replicas.length > settled.members;
+  return isUnasked(settled, entry.zone) && !enough ? unaskedReason(entry.zone) : null;
 }
 
 /** By itself only while enough members serve: else what is left may be the last copy. */
@@ -225,7 +229,8 @@ export function mayReplaceLost(
 }
 
 function replaceController(world: World, ledger: Ledger, settled: Settled): Change | null {
-  if (ledger.controllers.some(({ leaving }) => leaving !== '')) return null;
+  const going = ledger.controllers.find(({ leaving }) => leaving !== '');
+  if (going !== undefined) return dropNewcomer(world, ledger, settled, going);
   for (const entry of ledger.controllers) {
     const reason = controllerReason(world, ledger, settled, entry);
     if (reason === null) continue;
@@ -245,6 +250,25 @@ function replaceController(world: World, ledger: Ledger, settled: Settled): Chan
   return null;
 }
 
+/** The same of a controller that was formatted and never let in, as its zone lost its nodes. */
+function dropNewcomer(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  entry: ControllerEntry,
+): Change | null {
+  const by = ledger.controllers.find(({ id, leaving }) => id === entry.by && leaving === '');
+  if (by === undefined || !by.formatted || !isUnasked(settled, by.zone)) return null;
+  if (isRunning(podOf(world, by.id)) || processOf(world, by.id) !== undefined) return null;
+  const reason = unaskedReason(by.zone);
+  const controllers = ledger.controllers.map((one) => {
+    if (one === entry) return { ...one, leaving: '', by: '' };
+    return one === by ? { ...one, leaving: reason } : one;
+  });
+  const why = `${by.id} is not to take the place of ${entry.id} any more: ${reason}`;
+  return { ledger: { ...ledger, controllers }, why };
+}
+
 function controllerReason(
   world: World,
   ledger: Ledger,
@@ -260,14 +284,18 @@ function controllerReason(
     if (claimState(world, entry) === 'lost') return 'its volume is lost';
     if (askedFor(world, entry.id)) return 'it was asked for';
     // There is no haste: all the others are to be well, and replicas, with their data, go first.
-    if (rest && !isLeaving(ledger) && isUnasked(settled, entry.zone)) {
+    const enough = present.length > settled.controllers;
+    if (rest && !enough && !isLeaving(ledger) && isUnasked(settled, entry.zone)) {
       return unaskedReason(entry.zone);
     }
   }
   return null;
 }
 
-/** Two at a time, since their number is odd: the new ones come together, the youngest leave. */
+/**
+ * Two at a time, since their number is odd: the new ones come together. Those leave that are not
+ * well, then those of a zone that is no longer asked for, then the youngest.
+ */
 function resizeControllers(world: World, ledger: Ledger, settled: Settled): Change | null {
   const staying = ledger.controllers.filter(({ leaving }) => leaving === '');
   const wanted = settled.controllers;
@@ -279,26 +307,33 @@ function resizeControllers(world: World, ledger: Ledger, settled: Settled): Chan
     const came = next.controllers.slice(-2).map(({ id }) => id);
     return { ledger: next, why: `adding ${came.join(' and ')}: ${wanted} are asked for` };
   }
-  const leave = staying.slice(-2).map(({ id }) => id);
-  // Those that leave need not be well, and may never have come; a majority must agree all the same.
+  const rank = (one: ControllerEntry): number =>
+    fine.includes(one) ? (isUnasked(settled, one.zone) ? 1 : 2) : 0;
+  const ranked = staying.toReversed().sort((one, other) => rank(one) - rank(other));
+  const out = ranked.slice(0, 2).reverse();
+  // Those that leave need not be well, and may never have come; a majority agrees to the others.
   const seated = staying.filter(({ id }) => processOf(world, id) !== undefined);
-  const well = fine.filter(({ id }) => !leave.includes(id)).length === staying.length - 2;
-  if (!well || fine.length * 2 <= seated.length) return null;
+  const stay = fine.filter((one) => !out.includes(one)).length === staying.length - 2;
+  const agreed = stay && fine.length * 2 > seated.length;
+  if (!agreed && out.some((one) => seated.includes(one))) return null;
   const leaving = `${wanted} controllers are asked for`;
   const controllers = ledger.controllers.map((one) =>
-    leave.includes(one.id) ? { ...one, leaving } : one,
+    out.includes(one) ? { ...one, leaving } : one,
   );
-  return { ledger: { ...ledger, controllers }, why: `${leave.join(' and ')} are to leave` };
+  const ids = out.map(({ id }) => id).join(' and ');
+  return { ledger: { ...ledger, controllers }, why: `${ids} are to leave` };
 }
 
-/** Broken ones first, then from the fullest zone, then the youngest. */
+/** Broken ones first, then of zones not asked for, then from the fullest, then the youngest. */
 function shrink(world: World, ledger: Ledger, settled: Settled): Change | null {
   const staying = ledger.replicas.filter(({ leaving }) => leaving === '');
   if (isLeaving(ledger) || staying.length <= settled.members) return null;
   const crowd = (zone: string): number => staying.filter((one) => one.zone === zone).length;
+  const unasked = (zone: string): number => (isUnasked(settled, zone) ? 1 : 0);
   const [victim] = staying.toReversed().sort((one, other) => {
     const broken = Number(isFine(world, one.id)) - Number(isFine(world, other.id));
-    return broken !== 0 ? broken : crowd(other.zone) - crowd(one.zone);
+    const gone = unasked(other.zone) - unasked(one.zone);
+    return broken || gone || crowd(other.zone) - crowd(one.zone);
   });
   if (victim === undefined) return null;
   const reason = `${settled.members} replicas are asked for`;

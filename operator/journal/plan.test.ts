@@ -331,6 +331,8 @@ function open(): Scenario {
 }
 
 function format(scene: Scene, ids: readonly string[]): readonly string[] {
+  const { formatted = true, controllers = [] } = scene.world().ledger ?? {};
+  if (!formatted) scene.seats = controllers.length;
   for (const one of scene.objects.values()) {
     const id = one.metadata.labels?.['journal.dev/member'] ?? '';
     if (one.kind !== 'Job' || (ids.length > 0 && !ids.includes(id))) continue;
@@ -371,7 +373,6 @@ function start(scene: Scene, ids: readonly string[]): readonly string[] {
   return [];
 }
 
-/** Where each process is to be, as the ledger says it. */
 function show(scene: Scene): readonly string[] {
   const { replicas = [], controllers = [] } = scene.world().ledger ?? {};
   return [...replicas, ...controllers].map(({ id, zone }) => `${id} ${zone}`);
