@@ -1,8 +1,8 @@
 // Who the members are to be: the next ledger, and why. Pure; one step at a time.
 //
 // Growth comes first and hurts nobody; a member leaves only when its successor is there, and only
-// one at a time. Before the first format nothing changes but where controllers are to be formatted,
-// and nothing leaves while nobody knows how the chains are.
+// one at a time. Before the first format nothing changes but which controllers are to be formatted,
+// and where; nothing leaves while nobody knows how the chains are.
 
 import { labelsOf, numberAt, textAt } from '../kube/fields.ts';
 import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
@@ -32,16 +32,10 @@ export interface Change {
 export function changeMembership(world: World, ledger: Ledger, settled: Settled): Change | null {
   const noted = noteClaims(world, ledger) ?? noteFormatted(world, ledger);
   if (noted !== null) return { ledger: noted, why: '' };
-  const recovery = beginRecovery(world, ledger, (kept) => {
-    let next = kept;
-    for (let count = 0; count < settled.controllers; count += 1) {
-      next = newController(next, settled, false);
-    }
-    return next;
-  });
+  const recovery = beginRecovery(world, ledger, (kept) => newControllers(kept, settled));
   if (recovery !== null) return recovery;
   if (ledger.controllers.length === 0) return firstMembers(ledger, settled);
-  const moved = moveUnformatted(world, ledger, settled);
+  const moved = redraw(ledger, settled) ?? moveUnformatted(world, ledger, settled);
   if (moved !== null) return moved;
   if (!ledger.formatted || settled.hibernate) return null;
   return (
@@ -73,13 +67,20 @@ function newController(ledger: Ledger, settled: Settled, formatted: boolean): Le
   return { ...ledger, controllers: [...ledger.controllers, entry], nextController: number + 1 };
 }
 
+/** As many as are asked for, none of them formatted yet. */
+function newControllers(ledger: Ledger, settled: Settled): Ledger {
+  let next = ledger;
+  for (let count = 0; count < settled.controllers; count += 1) {
+    next = newController(next, settled, false);
+  }
+  return next;
+}
+
 /** The members that the controllers are formatted with: their grants come with the format. */
 function firstMembers(ledger: Ledger, settled: Settled): Change {
   let next = ledger;
   for (let count = 0; count < settled.members; count += 1) next = newReplica(next, settled, true);
-  for (let count = 0; count < settled.controllers; count += 1) {
-    next = newController(next, settled, false);
-  }
+  next = newControllers(next, settled);
   const { members, controllers } = settled;
   return { ledger: next, why: `made of ${members} replicas and ${controllers} controllers` };
 }
@@ -88,6 +89,16 @@ const isUnasked = ({ zones }: Settled, zone: string): boolean =>
   zones.length > 0 && !zones.includes(zone);
 
 const unaskedReason = (zone: string): string => `zone ${zone} is no longer asked for`;
+
+/** Volumes are formatted with the whole set in them: another number is another set of new ones. */
+function redraw(ledger: Ledger, settled: Settled): Change | null {
+  const staying = ledger.controllers.filter(({ removing }) => !removing);
+  if (ledger.formatted || staying.length === settled.controllers) return null;
+  const leaving = `${settled.controllers} controllers are asked for`;
+  const controllers = ledger.controllers.map((one) => ({ ...one, leaving, removing: true }));
+  const next = newControllers({ ...ledger, controllers }, settled);
+  return { ledger: next, why: `the controllers are chosen anew: ${leaving}` };
+}
 
 /** A controller whose volume is not formatted yet loses nothing by being formatted elsewhere. */
 function moveUnformatted(world: World, ledger: Ledger, settled: Settled): Change | null {

@@ -331,8 +331,8 @@ function open(): Scenario {
 }
 
 function format(scene: Scene, ids: readonly string[]): readonly string[] {
-  const { formatted = true, controllers = [] } = scene.world().ledger ?? {};
-  if (!formatted) scene.seats = controllers.length;
+  const { formatted, recovery, nextController = 1 } = scene.world().ledger ?? {};
+  if (formatted === false && recovery === '') scene.seats = nextController - 1;
   for (const one of scene.objects.values()) {
     const id = one.metadata.labels?.['journal.dev/member'] ?? '';
     if (one.kind !== 'Job' || (ids.length > 0 && !ids.includes(id))) continue;

@@ -20,7 +20,7 @@ import { clientService, controllersService, processService } from '../manifests/
 import { statefulSet } from '../manifests/statefulset.ts';
 import { letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
-import { recovering } from './recovery.ts';
+import { clearing, recovering } from './recovery.ts';
 import { isOld, notBack, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
 import { type Action, ensure, type Plan, type Progress, waiting, working } from './steps.ts';
@@ -51,7 +51,9 @@ export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
     (settled.hibernate ? hibernation(world) : null) ??
     recovering(world, ledger, settled, format) ??
     // Without controllers nothing else can be done; those that come later hold nobody up.
-    (ledger.formatted ? beside(format(), next(world, ledger, settled)) : format());
+    (ledger.formatted
+      ? beside(format(), next(world, ledger, settled))
+      : (clearing(world, ledger, settled) ?? format()));
   if (later === null) {
     if (shape.length === 0) return { actions: [], progress: leftOut(world, settled) };
     const message = `writing ${shape.length} objects`;

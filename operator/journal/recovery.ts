@@ -26,6 +26,14 @@ export function beginRecovery(
   return { ledger: next, why };
 }
 
+/** Controllers that give way to a new set go before that is formatted, so that nobody asks them. */
+export function clearing(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  const old = ledger.controllers.find(({ removing }) => removing);
+  if (old === undefined) return null;
+  const controllers = ledger.controllers.filter((one) => one !== old);
+  return removal(world, settled, old.id, { ...ledger, controllers });
+}
+
 /** Null where nothing is to be recovered. `format` plans what formats the new controllers. */
 export function recovering(
   world: World,
@@ -34,11 +42,8 @@ export function recovering(
   format: () => Plan | null,
 ): Plan | null {
   if (ledger.recovery === ledger.recovered) return null;
-  const old = ledger.controllers.find(({ removing }) => removing);
-  if (old !== undefined) {
-    const controllers = ledger.controllers.filter((one) => one !== old);
-    return removal(world, settled, old.id, { ...ledger, controllers });
-  }
+  const cleared = clearing(world, ledger, settled);
+  if (cleared !== null) return cleared;
   if (!ledger.formatted) {
     return format() ?? { actions: [], progress: working('Recovering', 'formatting controllers') };
   }
