@@ -218,6 +218,8 @@ export interface JournalStatus {
   /** In chain order, head first; learners last. */
   readonly members: readonly MemberStatus[];
   readonly reconfigurations: number;
+  /** Fewer members in step than this take no appends; 0 where an older controller says nothing. */
+  readonly minReplicas: number;
 }
 
 export interface ClusterStatus {

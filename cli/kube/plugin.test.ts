@@ -41,6 +41,7 @@ const journal = (name: string, ...members: readonly MemberStatus[]): JournalStat
   note: '',
   members,
   reconfigurations: 0,
+  minReplicas: 2,
 });
 
 const whole = journal('w', member('r1', 'head'), member('r2', 'middle'), member('r3', 'tail'));
@@ -85,6 +86,18 @@ describe('a drain', () => {
     assert.equal(drainVerdict(cluster([joins]), ['r1'], 2).safe, false);
     assert.equal(drainVerdict(cluster([away]), ['r1'], 2).safe, false);
     assert.equal(drainVerdict(cluster([away]), ['r3'], 2).safe, true);
+  });
+
+  test('is judged by what each journal needs, and by the cluster where it does not say', () => {
+    const three = { ...whole, name: 'three', minReplicas: 3 };
+    const { safe, against } = drainVerdict(cluster([whole, three]), ['r2'], 2);
+    assert.equal(safe, false);
+    assert.deepEqual(against, ['journal three: 2 members in step would be left, appends need 3']);
+    const solo = { ...journal('solo', member('r1', 'head'), member('r2', 'tail')), minReplicas: 1 };
+    assert.equal(drainVerdict(cluster([solo]), ['r2'], 2).safe, true);
+    const silent = { ...whole, minReplicas: 0 };
+    assert.equal(drainVerdict(cluster([silent]), ['r2'], 2).safe, true);
+    assert.equal(drainVerdict(cluster([silent]), ['r2'], 3).safe, false);
   });
 
   test('that would leave no majority of controllers is not', () => {

@@ -172,6 +172,7 @@ function journalStatus(parts: StatusParts, configuration: Configuration): Journa
       ) ?? '',
     members,
     reconfigurations: (epoch - 1) % EPOCH_STEP,
+    minReplicas: configuration.settings.minReplicas,
   };
 }
 

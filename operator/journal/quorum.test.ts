@@ -31,6 +31,7 @@ const journal = (epoch: number, durable: number, committed: number): JournalStat
   writable: true,
   note: '',
   reconfigurations: 0,
+  minReplicas: 2,
   members: ['replica-1', 'replica-2'].map((id) => ({
     id,
     store: id,

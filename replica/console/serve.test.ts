@@ -22,6 +22,7 @@ const journal = (number: number): JournalStatus => ({
   note: '',
   members: [],
   reconfigurations: 0,
+  minReplicas: 2,
 });
 
 const status: ClusterStatus = {

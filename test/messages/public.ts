@@ -145,6 +145,7 @@ export const status = record<open.ClusterStatus>({
         }),
       ),
       reconfigurations: number,
+      minReplicas: fc.nat(9),
     }),
   ),
 });

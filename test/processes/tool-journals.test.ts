@@ -212,8 +212,10 @@ describe('unavailable', () => {
 
 describe('status and bench', () => {
   test('status says of every process where it is and what it is', async () => {
-    await done('create seen');
+    await done('create seen --min-replicas 3');
     const [status] = json(await done('status --wait --json'));
+    assert.ok(Array.isArray(status?.journals));
+    assert.equal(status.journals.find(({ name }) => name === 'seen')?.minReplicas, 3);
     assert.ok(Array.isArray(status?.processes) && status.processes.length === 6);
     for (const one of status.processes) {
       for (const field of ['id', 'zone', 'role', 'address', 'pid', 'dataDirectory']) {

@@ -44,6 +44,7 @@ function journalIn(status: wire.JournalStatus): plain.JournalStatus {
     epoch: epoch(status.epoch),
     members: status.members.map(memberIn),
     reconfigurations: count('journal.reconfigurations', status.reconfigurations),
+    minReplicas: count('journal.min_replicas', status.minReplicas),
   };
 }
 

@@ -464,6 +464,8 @@ export interface JournalStatus {
   /** In chain order, head first; learners last. */
   members: MemberStatus[];
   reconfigurations: number;
+  /** Fewer members in step than this take no appends; 0 where a server of before says nothing. */
+  minReplicas: number;
 }
 
 export interface MemberStatus {
@@ -4031,7 +4033,17 @@ export const ProcessStatus: MessageFns<ProcessStatus> = {
 };
 
 function createBaseJournalStatus(): JournalStatus {
-  return { id: "", name: "", lineage: 0, epoch: 0, writable: false, note: "", members: [], reconfigurations: 0 };
+  return {
+    id: "",
+    name: "",
+    lineage: 0,
+    epoch: 0,
+    writable: false,
+    note: "",
+    members: [],
+    reconfigurations: 0,
+    minReplicas: 0,
+  };
 }
 
 export const JournalStatus: MessageFns<JournalStatus> = {
@@ -4059,6 +4071,9 @@ export const JournalStatus: MessageFns<JournalStatus> = {
     }
     if (message.reconfigurations !== 0) {
       writer.uint32(64).int64(message.reconfigurations);
+    }
+    if (message.minReplicas !== 0) {
+      writer.uint32(72).int32(message.minReplicas);
     }
     return writer;
   },
@@ -4138,6 +4153,14 @@ export const JournalStatus: MessageFns<JournalStatus> = {
             }
 
             message.reconfigurations = longToNumber(reader.int64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.minReplicas = reader.int32();
             continue;
           }
         }
