@@ -1,7 +1,8 @@
 # The image of Journal: replica, chain controller, operator and hand tool, by `journal …`.
 #
 #   docker build -t journal .
-#   docker run --rm journal dev                  three zones in one container
+#   docker run --rm journal dev                  three zones in one container, for itself
+#   docker run --rm -p 7401-7403:7401-7403 journal dev --host 0.0.0.0     and for this machine
 #   docker run --rm journal replica --help
 #
 # Both bases are arguments: BUILDER needs Node.js 24 with npm, BASE only Node.js 24. The same

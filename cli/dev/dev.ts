@@ -10,7 +10,7 @@
 // is missing afterwards stays missing, since an empty one must not pass for the one that is lost.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer, isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { DiskError } from '../../io/disk.ts';
@@ -23,7 +23,8 @@ import {
   type DevFlags,
   type DevPlan,
   type DevRecord,
-  HOST,
+  isLoopback,
+  LOOPBACK,
   mismatch,
   parseRecord,
   planOf,
@@ -67,21 +68,42 @@ export function devCommand(): Command {
         return count;
       }),
     )
+    .addOption(
+      new Option('--host <address>', 'of this machine, where clients and the console get to it')
+        .env('JOURNAL_HOST')
+        .argParser(hostOption)
+        .default(LOOPBACK),
+    )
     .option('--no-restart', 'leave a process that died dead')
     .action((flags: AskedFlags) => dev(flags));
 }
 
-type AskedFlags = Partial<DevFlags> & Pick<DevFlags, 'data' | 'restart'>;
+type AskedFlags = Partial<DevFlags> & Pick<DevFlags, 'data' | 'host' | 'restart'>;
+
+/** What a socket can be bound to; whether this machine has it shows when one is. */
+function hostOption(text: string): string {
+  const host = text.replace(/^\[(.*)\]$/, '$1');
+  const named = /^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$/.test(host) && !/^[\d.]+$/.test(host);
+  if (isIP(host) !== 0 || named) return host;
+  throw new UsageError(
+    `--host (JOURNAL_HOST) is ${JSON.stringify(text)}, allowed is an IP address or a name of ` +
+      'this machine, without a port; 0.0.0.0 for all of them',
+  );
+}
+
+const IN_THE_CLEAR =
+  'journal dev: whoever reaches this machine reads and writes: there is no TLS, and no roles';
 
 async function dev(asked: AskedFlags): Promise<void> {
   const data = resolve(asked.data);
   const lock = await lockDirectory(data);
   try {
     const record = await recordOf(data, asked);
-    const plan = planOf(record, data);
+    const plan = planOf(record, data, asked.host);
     await refuseBusyPorts(plan);
-    const formatted = await format(record, plan, data);
-    await run(planOf(formatted, data), asked.restart);
+    if (!isLoopback(asked.host)) note(IN_THE_CLEAR);
+    await format(record, plan, data);
+    await run(plan, asked.restart);
   } finally {
     rmSync(join(data, 'dev.pid'), { force: true });
     await lock.release();
@@ -138,29 +160,36 @@ async function recordOf(data: string, asked: AskedFlags): Promise<DevRecord> {
 const OWN_FILES: ReadonlySet<string> = new Set(['lock', 'dev.pid']);
 
 async function refuseBusyPorts(plan: DevPlan): Promise<void> {
-  for (const port of plan.ports) {
-    if (await isFree(port)) continue;
-    const first = plan.ports[0];
-    const last = plan.ports.at(-1);
+  for (const { port, host } of plan.ports) {
+    const trouble = await troubleAt(port, host);
+    if (trouble === '') continue;
+    if (trouble !== 'EADDRINUSE' && trouble !== 'EACCES') {
+      throw new UsageError(
+        `--host is ${host}, allowed is an address or a name of this machine: ${trouble}`,
+      );
+    }
+    const first = plan.ports[0]?.port;
+    const last = plan.ports.at(-1)?.port;
     throw new UsageError(
-      `port ${port} on ${HOST} is in use: stop what listens there, or choose another first port ` +
+      `port ${port} on ${host} is in use: stop what listens there, or choose another first port ` +
         `with --port (this cluster takes ${first} to ${last})`,
     );
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Why nobody can listen there; '' where one can. */
+function troubleAt(port: number, host: string): Promise<string> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ port, host: HOST, exclusive: true }, () => server.close(() => resolve(true)));
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve('')));
   });
 }
 
 /** Formats the controllers of a new directory; a start that was cut off here begins anew. */
-async function format(record: DevRecord, plan: DevPlan, data: string): Promise<DevRecord> {
+async function format(record: DevRecord, plan: DevPlan, data: string): Promise<void> {
   mkdirSync(join(data, 'logs'), { recursive: true });
-  if (record.formatted) return record;
+  if (record.formatted) return;
   const { formatController } = await import('../../operator/controller/format.ts');
   rmSync(join(data, 'controllers'), { recursive: true, force: true });
   const set = plan.controllers.map(({ name, address }) => ({ id: name, address }));
@@ -172,7 +201,6 @@ async function format(record: DevRecord, plan: DevPlan, data: string): Promise<D
   }
   const formatted = { ...record, formatted: true };
   writeFileSync(join(data, 'dev.json'), `${JSON.stringify(formatted)}\n`);
-  return formatted;
 }
 
 async function run(plan: DevPlan, restart: boolean): Promise<void> {

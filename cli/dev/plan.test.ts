@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type DevRecord, mismatch, parseRecord, planOf } from './plan.ts';
+import { type DevRecord, isLoopback, mismatch, parseRecord, planOf } from './plan.ts';
 
 const record: DevRecord = {
   version: 1,
@@ -29,11 +29,57 @@ test('replicas take the first ports and go round the zones', () => {
     controllers.map(({ address }) => address),
     ['127.0.0.1:7405'],
   );
-  assert.deepEqual(ports, [7401, 7402, 7403, 7404, 7405, 7406, 7407, 7408, 7409, 7410]);
+  const taken = ports.map(({ port, host }) => `${host}:${port}`);
+  const all = [7401, 7402, 7403, 7404, 7405, 7406, 7407, 7408, 7409, 7410];
+  assert.deepEqual(
+    taken,
+    all.map((port) => `127.0.0.1:${port}`),
+  );
 });
 
 test('the page is at the probes of the first replica', () => {
   assert.equal(planOf(record, 'd').console, 'http://127.0.0.1:7407/console');
+});
+
+/** Values of flags of a planned process. */
+const flagsOf = (args: readonly string[], ...names: readonly string[]) =>
+  names.map((name) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined));
+
+test('with a host, replicas and the page are there, and controllers stay where they were', () => {
+  const hosts: readonly (readonly [string, string, string | undefined, string])[] = [
+    ['0.0.0.0', '0.0.0.0:7401', '127.0.0.1:7401', 'http://127.0.0.1:7407/console'],
+    ['::', '[::]:7401', '[::1]:7401', 'http://[::1]:7407/console'],
+    ['192.0.2.7', '192.0.2.7:7401', undefined, 'http://192.0.2.7:7407/console'],
+    ['2001:db8::7', '[2001:db8::7]:7401', undefined, 'http://[2001:db8::7]:7407/console'],
+    ['box', 'box:7401', undefined, 'http://box:7407/console'],
+  ];
+  for (const [host, listen, advertise, page] of hosts) {
+    const { replicas, controllers, ports, console } = planOf(record, 'd', host);
+    const [first] = replicas;
+    assert.deepEqual(flagsOf(first?.args ?? [], '--listen', '--advertise'), [listen, advertise]);
+    assert.equal(first?.address, advertise ?? listen);
+    const [probes] = flagsOf(first?.args ?? [], '--probe-listen');
+    assert.equal(probes, listen.replace('7401', '7407'));
+    assert.equal(console, page);
+    assert.deepEqual(controllers, planOf(record, 'd').controllers);
+    const open = ports.filter((one) => one.host === host).map(({ port }) => port);
+    assert.deepEqual(open, [7401, 7402, 7403, 7407, 7408, 7409]);
+  }
+});
+
+test('who is alone on its machine is told from who is not', () => {
+  assert.deepEqual(['127.0.0.1', '127.1.2.3', '::1', 'localhost'].map(isLoopback), [
+    true,
+    true,
+    true,
+    true,
+  ]);
+  assert.deepEqual(['0.0.0.0', '::', '192.0.2.7', 'box'].map(isLoopback), [
+    false,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test('no two processes share a directory, a log or an address', () => {

@@ -8,6 +8,8 @@ export interface DevFlags {
   readonly zones: readonly string[];
   readonly members: number;
   readonly controllers: number;
+  /** Where clients, and readers of the console, get to; not kept with the directory. */
+  readonly host: string;
   /** False leaves a process that died dead. */
   readonly restart: boolean;
 }
@@ -39,45 +41,73 @@ export interface PlannedProcess {
 export interface DevPlan {
   readonly replicas: readonly PlannedProcess[];
   readonly controllers: readonly PlannedProcess[];
-  /** Every port that the cluster takes. */
-  readonly ports: readonly number[];
+  /** Every port that the cluster takes, and where it listens there. */
+  readonly ports: readonly { readonly port: number; readonly host: string }[];
   /** Where the page of the first replica is. */
   readonly console: string;
 }
 
-export const HOST = '127.0.0.1';
+/** Where nobody but this machine gets to: also where controllers are, which no client asks. */
+export const LOOPBACK = '127.0.0.1';
 
-/** Replicas first, then controllers, then the probes of both: each takes the next port. */
-export function planOf(record: DevRecord, data: string): DevPlan {
+/** Every address of this machine, and under which of them others are told to ask. */
+const EVERYWHERE: ReadonlyMap<string, string> = new Map([
+  ['0.0.0.0', LOOPBACK],
+  ['::', '::1'],
+]);
+
+/** Whether nobody else can reach what listens there. */
+export const isLoopback = (host: string): boolean =>
+  /^127\.\d+\.\d+\.\d+$/.test(host) || host === '::1' || host === 'localhost';
+
+const addressOf = (host: string, port: number): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`;
+
+/**
+ * Replicas first, then controllers, then the probes of both: each takes the next port. Replicas and
+ * their probes, with the console, listen at `host`, an address or a name of this machine, and say
+ * that they are there; with `0.0.0.0` or `::` they listen everywhere and say that they are at the
+ * loopback address. Controllers stay there whatever `host` is.
+ */
+export function planOf(record: DevRecord, data: string, host: string = LOOPBACK): DevPlan {
   const { port, members, controllers } = record;
-  const at = (offset: number): string => `${HOST}:${port + offset}`;
+  const told = EVERYWHERE.get(host) ?? host;
+  const own = (offset: number): string => addressOf(LOOPBACK, port + offset);
+  const shown = (offset: number): string => addressOf(told, port + offset);
+  const open = (offset: number): string => addressOf(host, port + offset);
   const zoneOf = (index: number): string => record.zones[index % record.zones.length] ?? 'a';
-  const controllerList = range(controllers).map((index) => at(members + index));
+  const controllerList = range(controllers).map((index) => own(members + index));
   const probes = members + controllers;
   const replica = (index: number): PlannedProcess => {
     const name = `replica-${index + 1}`;
-    const address = at(index);
+    const address = shown(index);
     const directory = join(data, 'replicas', name);
     const args = ['replica', '--member', name, '--zone', zoneOf(index), '--data', directory];
-    args.push('--listen', address, '--controllers', controllerList.join(','));
-    args.push('--cluster', record.cluster, '--probe-listen', at(probes + index));
+    args.push('--listen', open(index), '--controllers', controllerList.join(','));
+    if (told !== host) args.push('--advertise', address);
+    args.push('--cluster', record.cluster, '--probe-listen', open(probes + index));
     const log = join(data, 'logs', `${name}.log`);
     return { kind: 'replica', name, zone: zoneOf(index), address, directory, log, args };
   };
   const controller = (index: number): PlannedProcess => {
     const name = `controller-${index + 1}`;
-    const address = at(members + index);
+    const address = own(members + index);
     const directory = join(data, 'controllers', name);
     const args = ['controller', '--data', directory, '--listen', address];
-    args.push('--zone', zoneOf(index), '--probe-listen', at(probes + members + index));
+    args.push('--zone', zoneOf(index), '--probe-listen', own(probes + members + index));
     const log = join(data, 'logs', `${name}.log`);
     return { kind: 'controller', name, zone: zoneOf(index), address, directory, log, args };
   };
+  const isOfReplica = (offset: number): boolean =>
+    offset < members || (offset >= probes && offset < probes + members);
   return {
     replicas: range(members).map(replica),
     controllers: range(controllers).map(controller),
-    console: `http://${at(probes)}/console`,
-    ports: range(2 * (members + controllers)).map((offset) => port + offset),
+    console: `http://${shown(probes)}/console`,
+    ports: range(2 * (members + controllers)).map((offset) => ({
+      port: port + offset,
+      host: isOfReplica(offset) ? host : LOOPBACK,
+    })),
   };
 }
 

@@ -21,6 +21,8 @@ const SHIM = 'shim.so';
 export interface ClusterOptions {
   readonly members?: number;
   readonly controllers?: number;
+  /** Where `dev` is told to listen. */
+  readonly host?: string;
   /** False: a process that died stays dead until the test starts it. */
   readonly restart?: boolean;
   /** Preload the shim, so that syncs can be held. */
@@ -95,10 +97,11 @@ export class Cluster {
   /** Runs `journal dev` until it is ready; resolves with the milliseconds that this took. */
   async up(): Promise<number> {
     const begun = performance.now();
-    const { restart = true } = this.#options;
+    const { restart = true, host } = this.#options;
     const args = ['dev', '--data', this.data, '--port', String(this.port)];
     args.push('--members', String(this.members), '--controllers', String(this.controllers));
     if (!restart) args.push('--no-restart');
+    if (host !== undefined) args.push('--host', host);
     const dev = spawn(process.execPath, [main, ...args], {
       env: { ...process.env, ...this.#faultEnvironment() },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cluster, isAlive, journal, kill, pause } from './cluster.ts';
@@ -96,5 +97,38 @@ test('one member and one controller make a cluster too', WAIT, async () => {
   } finally {
     await cluster.close();
     rmSync(cluster.directory, { recursive: true, force: true });
+  }
+});
+
+test('with a host it is reached from elsewhere, and says that anybody can', WAIT, async () => {
+  const cluster = await Cluster.start({ members: 1, controllers: 1, host: '0.0.0.0' });
+  try {
+    assert.match(cluster.said, /whoever reaches this machine reads and writes: there is no TLS/);
+    const made = await cluster.journal(['create', 'open', '--replicas', '1', '--allow-solo']);
+    assert.equal(made.code, 0, made.stderr);
+    // Another address of this machine, at which nothing answers that listens at 127.0.0.1 alone.
+    const elsewhere = `127.0.0.2:${cluster.port}`;
+    const appended = await journal(['append', 'open', '--endpoints', elsewhere], 'a\n');
+    assert.equal(appended.code, 0, appended.stderr);
+    const page = await fetch(`http://127.0.0.2:${cluster.port + 2}/console`);
+    assert.equal(page.status, 200);
+    assert.match(cluster.said, new RegExp(`console http://127.0.0.1:${cluster.port + 2}/console`));
+  } finally {
+    await cluster.close();
+  }
+});
+
+test('a host that this machine does not have is refused, by its flag', WAIT, async () => {
+  for (const [host, says] of [
+    ['192.0.2.1', /--host is 192\.0\.2\.1, allowed is an address or a name of this machine/],
+    ['127.0.0.1:80', /--host \(JOURNAL_HOST\) is "127\.0\.0\.1:80", allowed is an IP address/],
+    ['1.2.3', /--host \(JOURNAL_HOST\) is "1\.2\.3"/],
+  ] as const) {
+    const data = join(tmpdir(), `journal-host-${process.pid}`);
+    const env = { JOURNAL_HOST: host };
+    const { code, stderr } = await journal(['dev', '--data', data, '--port', '19001'], '', env);
+    rmSync(data, { recursive: true, force: true });
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, says);
   }
 });
