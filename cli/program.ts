@@ -4,14 +4,16 @@ import { Command } from 'commander';
 import { packageVersion } from '../io/node-process.ts';
 import { adminCommand } from './admin.ts';
 import { appendCommand } from './append.ts';
-import { backupCommand, restoreCommand } from './backup/backup.ts';
+import { backupCommand } from './backup/backup.ts';
+import { importCommand } from './backup/import.ts';
+import { restoreCommand } from './backup/restore.ts';
 import { benchCommand } from './bench.ts';
 import { completionCommand } from './completion.ts';
 import { consoleCommand } from './console/console.ts';
 import { cursorCommand, keyCommand } from './cursor.ts';
 import { devCommand } from './dev/dev.ts';
 import { controllerCommand, operatorCommand, replicaCommand } from './dev/processes.ts';
-import { exportCommand, importCommand } from './export.ts';
+import { exportCommand } from './export.ts';
 import {
   createCommand,
   deleteCommand,

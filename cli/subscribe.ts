@@ -2,6 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import type { From, Journal, ReadOptions } from '../client/index.ts';
+import { JournalError } from '../protocol/errors.ts';
 import { type Lsn, label, NUMBER_MAX } from '../protocol/types.ts';
 import type { JournalRecord, ReadAnswer } from '../transport/public.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
@@ -152,7 +153,7 @@ const PROOF_MILLIS = 1_000;
 /** All records of a range, a page of at most 1 MiB in memory. */
 export async function* pages(
   at: Pick<Connected, 'signal'>,
-  journal: Journal,
+  journal: Pick<Journal, 'read'>,
   range: PageRange,
 ): AsyncGenerator<JournalRecord> {
   const { signal } = at;
@@ -172,14 +173,36 @@ export async function* pages(
     if (answer.nextLsn > last) return;
     const lags: boolean = answer.nextLsn > answer.committedLsn;
     if (lags && proof !== 'none') return;
-    proof = lags ? 'wanted' : 'none';
+    proof = lags ? range.proof : 'none';
     from = answer.nextLsn;
   }
 }
 
+/**
+ * Every record from `from` through `tail`, which is a record. Throws JournalError UNAVAILABLE where
+ * they end before: what copies a journal must not take a part for the whole.
+ */
+export async function* recordsThrough(
+  at: Pick<Connected, 'signal'>,
+  journal: Pick<Journal, 'read'>,
+  from: Lsn,
+  tail: Lsn,
+): AsyncGenerator<JournalRecord> {
+  if (tail < from) return;
+  let last = 0;
+  const range = { from, through: tail, limit: tail - from + 1, proof: 'needed' } as const;
+  for await (const record of pages(at, journal, range)) {
+    last = record.lsn;
+    yield record;
+  }
+  if (last === tail) return;
+  const ends = last === 0 ? 'none was answered' : `they ended at LSN ${last}`;
+  throw new JournalError('UNAVAILABLE', `records were to be read through LSN ${tail}, and ${ends}`);
+}
+
 /** A read that is as new as `proof` asks, or a plain one where that cannot be had in time. */
 async function readPage(
-  journal: Journal,
+  journal: Pick<Journal, 'read'>,
   page: ReadOptions,
   proof: 'none' | PageRange['proof'],
 ): Promise<ReadAnswer> {

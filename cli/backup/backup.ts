@@ -1,23 +1,25 @@
-// `backup` and `restore`: every journal of a cluster as files in a folder, and back.
+// `backup`: every journal of a cluster as files in a folder; restore.ts brings them back.
 //
 //   DIR/2026-01-31T03-00-00Z/orders.journal   what `export` writes, one file a journal
 //   DIR/2026-01-31T03-00-00Z/complete         written last: without it the folder is no backup
 //
-// Each journal is exported by a process of its own, so that what `export` proves holds here, too. A
-// restore leaves journals alone that are there already: it may be run again.
+// `complete` says how many journals there are, and then their names, a line each. Each journal is
+// exported by a process of its own, so that what `export` proves holds here, too.
 
 import { spawn } from 'node:child_process';
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Connected, type ConnectionFlags, connected, withClient } from '../connection.ts';
 import { command, wholeNumber } from '../options.ts';
-import { note, UsageError } from '../output.ts';
+import { note } from '../output.ts';
 
-const COMPLETE = 'complete';
-const SUFFIX = '.journal';
+export const COMPLETE = 'complete';
+export const SUFFIX = '.journal';
 const KEEP_DEFAULT = 7;
+/** After this long a folder without `complete` is one of a backup that failed: a day. */
+const FAILED_MILLIS = 24 * 3_600_000;
 const main = join(import.meta.dirname, '..', 'journal.js');
 
 interface BackupFlags extends ConnectionFlags {
@@ -37,74 +39,73 @@ export function backupCommand(): Command {
     );
 }
 
-export function restoreCommand(): Command {
-  const made = command(
-    'restore <dir>',
-    'Imports every journal of a backup that is not there yet.',
-    'journal restore /backups/2026-01-31T03-00-00Z',
-  );
-  return connected(made).action((directory: string, flags: ConnectionFlags) =>
-    withClient(flags, (at) => restore(at, directory, flags)),
-  );
-}
-
 async function backup(at: Connected, directory: string, flags: BackupFlags): Promise<void> {
   const { client, signal, output } = at;
-  const time = new Date()
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z')
-    .replaceAll(':', '-');
-  const folder = join(directory, time);
+  const folder = join(directory, folderName(new Date()));
+  const names = (await client.listJournals({ signal })).map(({ name }) => name);
+  await mkdir(directory, { recursive: true });
+  // First: what failed before may be what leaves no room now.
+  await removeFailed(directory);
   await mkdir(folder, { recursive: true });
-  const journals = await client.listJournals({ signal });
-  for (const { name } of journals) {
-    const path = join(folder, `${name}${SUFFIX}`);
-    await run(['export', name, ...flagsOf(flags)], { to: `${path}.part` }, signal);
-    await rename(`${path}.part`, path);
-    note(`exported ${name}`);
+  try {
+    await exportAll(folder, names, flags, signal);
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
   }
-  await writeFile(join(folder, COMPLETE), `${journals.length}\n`, { flush: true });
-  for (const old of (await completeBackups(directory)).slice(0, -flags.keep)) {
+  for (const old of (await backupsOf(directory, 'complete')).slice(0, -flags.keep)) {
     await rm(join(directory, old), { recursive: true });
     note(`removed ${old}`);
   }
-  const done = `${journals.length} journals in ${folder}`;
-  if (flags.json) await output.json({ folder, journals: journals.length });
+  const done = `${names.length} journals in ${folder}`;
+  if (flags.json) await output.json({ folder, journals: names.length });
   else await output.line(done);
 }
 
-/** Names of complete backups, the oldest first. */
-async function completeBackups(directory: string): Promise<readonly string[]> {
+const folderName = (time: Date): string =>
+  time
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z')
+    .replaceAll(':', '-');
+
+async function exportAll(
+  folder: string,
+  names: readonly string[],
+  flags: BackupFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const name of names) {
+    const path = join(folder, `${name}${SUFFIX}`);
+    await exportTo(`${path}.part`, [name, ...flagsOf(flags)], signal);
+    await rename(`${path}.part`, path);
+    note(`exported ${name}`);
+  }
+  const said = [String(names.length), ...names].map((line) => `${line}\n`).join('');
+  await writeFile(join(folder, COMPLETE), said, { flush: true });
+}
+
+/** Younger ones may be those of a backup that is under way. */
+async function removeFailed(directory: string): Promise<void> {
+  const yesterday = folderName(new Date(Date.now() - FAILED_MILLIS));
+  for (const name of await backupsOf(directory, 'failed')) {
+    if (name >= yesterday) continue;
+    await rm(join(directory, name), { recursive: true, force: true });
+    note(`removed ${name}, which was never complete`);
+  }
+}
+
+/** Names of backups that are complete or are not, the oldest first. */
+async function backupsOf(
+  directory: string,
+  wanted: 'complete' | 'failed',
+): Promise<readonly string[]> {
   const found: string[] = [];
   for (const name of (await readdir(directory)).sort()) {
     if (!/^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$/.test(name)) continue;
-    if ((await readdir(join(directory, name))).includes(COMPLETE)) found.push(name);
+    const isComplete = (await readdir(join(directory, name))).includes(COMPLETE);
+    if (isComplete === (wanted === 'complete')) found.push(name);
   }
   return found;
-}
-
-async function restore(at: Connected, directory: string, flags: ConnectionFlags): Promise<void> {
-  const { client, signal, output } = at;
-  const files = await readdir(directory).catch((): string[] => []);
-  if (!files.includes(COMPLETE)) {
-    throw new UsageError(
-      `${directory} is no complete backup, allowed is a folder that backup made`,
-    );
-  }
-  const present = new Set((await client.listJournals({ signal })).map(({ name }) => name));
-  let restored = 0;
-  for (const file of files.filter((one) => one.endsWith(SUFFIX)).sort()) {
-    const name = basename(file, SUFFIX);
-    if (present.has(name)) {
-      note(`${name} is there already`);
-      continue;
-    }
-    await run(['import', name, ...flagsOf(flags)], { from: join(directory, file) }, signal);
-    restored += 1;
-    note(`imported ${name}`);
-  }
-  if (flags.json) await output.json({ restored });
-  else await output.line(`${restored} journals restored`);
 }
 
 function flagsOf(flags: ConnectionFlags): readonly string[] {
@@ -119,25 +120,19 @@ function flagsOf(flags: ConnectionFlags): readonly string[] {
   return given.flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
 }
 
-/** Runs this program with a file as its input or output; what it writes is durable afterwards. */
-async function run(
-  args: readonly string[],
-  file: { readonly from: string } | { readonly to: string },
-  signal: AbortSignal,
-): Promise<void> {
-  const writes = 'to' in file;
-  const handle = writes ? openSync(file.to, 'w') : openSync(file.from, 'r');
+/** Runs `export` with a file as its output, which is durable afterwards. */
+async function exportTo(path: string, args: readonly string[], signal: AbortSignal): Promise<void> {
+  const handle = openSync(path, 'w');
   try {
-    const stdio = writes
-      ? (['ignore', handle, 'inherit'] as const)
-      : ([handle, 'ignore', 'inherit'] as const);
-    const child = spawn(process.execPath, [main, ...args], { stdio: [...stdio], signal });
+    const stdio = ['ignore', handle, 'inherit'] as const;
+    const all = [main, 'export', ...args];
+    const child = spawn(process.execPath, all, { stdio: [...stdio], signal });
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once('error', reject);
       child.once('exit', resolve);
     });
-    if (code !== 0) throw new Error(`journal ${args[0]} ${args[1]} ended with code ${code}`);
-    if (writes) fsyncSync(handle);
+    if (code !== 0) throw new Error(`journal export ${args[0]} ended with code ${code}`);
+    fsyncSync(handle);
   } finally {
     closeSync(handle);
   }
