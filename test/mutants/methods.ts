@@ -62,6 +62,10 @@ const found = (output: string, pattern: RegExp, words: (groups: readonly string[
   return match === null ? '' : words(match.slice(1));
 };
 
+/** “after 1 walk”, “after 2 walks”. */
+const after = (count: number | string, what: string): string =>
+  `after ${count} ${what}${Number(count) === 1 ? '' : 's'}`;
+
 const RESULT = /^\s*[✔✖] .* \([\d.]+ms\)/gm;
 const FAILURE = /^\s*✖ (.*?) \([\d.]+ms\)/m;
 
@@ -74,7 +78,7 @@ function failed(output: string, before = ''): string {
   if (first === null) return '';
   const tests = `${before}\n${output.slice(0, first.index + first[0].length)}`;
   const count = [...tests.matchAll(RESULT)].length;
-  return `after ${count} ${count === 1 ? 'test' : 'tests'}, “${first[1]}”`;
+  return `${after(count, 'test')}, “${first[1]}”`;
 }
 
 /** Tests of a part of the house, in turn; what runs in moments comes first. */
@@ -99,8 +103,8 @@ function search(...scopes: readonly string[]): Method {
         env: {},
       })),
     count: (output) =>
-      found(output, /^(\S+) .*violated, (\d+) states/m, ([scope, states]) => {
-        return `after ${states} states of ${scope}`;
+      found(output, /^(\S+) .*violated, (\d+) states/m, ([scope, states = '']) => {
+        return `${after(states, 'state')} of ${scope}`;
       }),
   };
 }
@@ -124,8 +128,8 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
     suite: false,
     runs: ({ walks }) => [{ args: ['sim/explore/chain.test.ts'], env: env('WALKS', walks) }],
     count: (output) =>
-      found(output, /seed (\d+), step (\d+)/, ([seed, step]) => {
-        return `after ${seed} walks, step ${step}`;
+      found(output, /seed (\d+), step (\d+)/, ([seed = '', step]) => {
+        return `${after(seed, 'walk')}, step ${step}`;
       }),
   },
   'register walks': {
@@ -135,7 +139,7 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       { args: ['sim/spec/spec.test.ts'], env: env('WALKS', registerWalks) },
     ],
     count: (output) =>
-      found(output, /(?:SEED=|seed )(\d+)/, ([seed]) => `after ${seed} walks`) || failed(output),
+      found(output, /(?:SEED=|seed )(\d+)/, ([seed = '']) => after(seed, 'walk')) || failed(output),
   },
   'chain search': search('chain-pair', 'chain-read', 'chain-join', 'chain-losses'),
   'register search': search('register'),
@@ -147,7 +151,7 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       { args: ['test/crash/volume.test.ts'], env: {} },
     ],
     count: (output) =>
-      found(output, /stop (\d+) \(/, ([stop]) => `after ${stop} stops`) || failed(output),
+      found(output, /stop (\d+) \(/, ([stop = '']) => after(stop, 'stop')) || failed(output),
   },
   simulation: {
     suite: false,
@@ -168,8 +172,8 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       return { same: from(Number(seed), 1), next: from(Number(seed) + 1, Math.max(1, left)) };
     },
     count: (output) =>
-      found(output, /seed (\d+): FAILED (\S+)/, ([seed, by]) => {
-        return `after ${seed} seeds, by ${by}`;
+      found(output, /seed (\d+): FAILED (\S+)/, ([seed = '', by]) => {
+        return `${after(seed, 'seed')}, by ${by}`;
       }),
   },
 };
