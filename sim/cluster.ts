@@ -202,7 +202,9 @@ export class Cluster implements Scene, Estate {
 
   async formatAgain(machine: Machine): Promise<void> {
     const format = this.#formats.get(machine.name);
-    if (format !== undefined) await this.#format(machine, format);
+    // Formatted as the only one it would ask nobody: it must be told to join those that came later.
+    if (format === undefined || (format.set.length === 1 && !format.join)) return;
+    await this.#format(machine, format);
   }
 
   /** False where the disk does not let it. */

@@ -35,7 +35,7 @@ export interface Scene {
   mountTwice(machine: Machine): () => void;
   /** The disk of a controller was lost or set back: its acceptor must not vote any more. */
   lost(machine: Machine): void;
-  /** Formats the empty disk of a controller as it was formatted first; tries once. */
+  /** Formats the empty disk of a controller as it was formatted first, unless alone; tries once. */
   formatAgain(machine: Machine): Promise<void>;
   /** All other controllers have the last start of this one on their disks. */
   isKnownToAll(machine: Machine): boolean;
