@@ -143,11 +143,21 @@ export const tiers: readonly Tier[] = [
     installs: 'nothing',
     minutesMax: 10,
     beside: 'processes',
-    steps: () =>
-      tests('methods', 'test/{explore,sim}/*.test.ts', 'test/mutants/*.test.ts').map((step) => ({
+    steps: () => [
+      ...tests('methods', 'test/{explore,sim}/*.test.ts', 'test/mutants/*.test.ts').map((step) => ({
         ...step,
         filesAtOnce: 1,
       })),
+      // The first of them are in the tier fast.
+      program(
+        'walks',
+        'env',
+        'FROM=51',
+        'WALKS=350',
+        process.execPath,
+        'sim/explore/chain.test.ts',
+      ),
+    ],
   },
   {
     name: 'processes',

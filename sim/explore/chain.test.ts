@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { walk } from './chain-walk.ts';
 
 const STEPS = 1_500;
-const seeds = Number(process.env.WALKS ?? 150);
+const seeds = Number(process.env.WALKS ?? 50);
 const from = Number(process.env.FROM ?? 1);
 
 test('random walks keep every invariant', () => {
