@@ -29,7 +29,7 @@ const PROBE_MICROS = micros(400_000);
 /** An append unanswered for this long makes the session look around, and again as often. */
 const WATCH_MICROS = 250_000;
 /** From here on each look waits twice as long: the chain takes longer than a fault should. */
-const LOOKS_EAGER = 8;
+const LOOKS_EAGER = 4;
 const WATCH_MICROS_MAX = 1_000_000;
 /** Until the first answer on a stream; it is opened only when something is to be sent. */
 const STREAM_MICROS = micros(60_000_000);

@@ -142,7 +142,7 @@ export const tiers: readonly Tier[] = [
     about: 'the simulator and the searches themselves: what they leave out, keep and make small',
     installs: 'nothing',
     minutesMax: 10,
-    beside: 'processes',
+    beside: 'kubernetes',
     steps: () => [
       ...tests('methods', 'test/{explore,sim}/*.test.ts', 'test/mutants/*.test.ts').map((step) => ({
         ...step,
