@@ -168,7 +168,7 @@ export const tiers: readonly Tier[] = [
       tests('processes', 'test/processes/!(steady).test.ts').map((step) => ({
         ...step,
         fileMinutesMax: 8,
-        filesAtOnce: 3,
+        filesAtOnce: 2,
       })),
   },
   {

@@ -30,22 +30,13 @@ export interface LoadOptions {
   readonly pauseMillis?: number;
   /** What the other clients draw: the same text, the same draws. */
   readonly seed?: string;
+  /** The others: all of `LOOPS`, or about half, where several clusters share a machine. */
+  readonly others?: 'all' | 'few';
 }
 
+const FEW = [compareTailLoop, compareKeyLoop, onceLoop, leadLoop, leadLoop, readLoop] as const;
 /** What runs beside the writers; of leaders three, for two keys, so that two want the same one. */
-const LOOPS = [
-  compareTailLoop,
-  compareTailLoop,
-  compareKeyLoop,
-  compareKeyLoop,
-  onceLoop,
-  onceLoop,
-  leadLoop,
-  leadLoop,
-  leadLoop,
-  readLoop,
-  readLoop,
-] as const;
+const LOOPS = [...FEW, compareTailLoop, compareKeyLoop, onceLoop, leadLoop, readLoop] as const;
 
 /** Of a whole chain: who waits for a lease or an answer has it long before. */
 const END_MILLIS_MAX = 60_000;
@@ -73,7 +64,8 @@ export class Load implements AsyncDisposable {
   }
 
   static start(cluster: Cluster, journal: string, options: LoadOptions): Load {
-    const { writers, subscribers, pauseMillis = 0, seed = String(Math.random()) } = options;
+    const { writers, subscribers, pauseMillis = 0, others = 'all' } = options;
+    const { seed = String(Math.random()) } = options;
     const load = new Load(journal);
     const connected = (): Client => {
       const client = cluster.connect();
@@ -86,7 +78,7 @@ export class Load implements AsyncDisposable {
     for (let at = 0; at < writers; at += 1) {
       load.#workers.push(load.#write(connected(), `writer ${at}`, pauseMillis));
     }
-    for (const [at, loop] of LOOPS.entries()) {
+    for (const [at, loop] of (others === 'all' ? LOOPS : FEW).entries()) {
       const name = `${loop.name} ${at}`;
       const worker = load.#worker(connected(), name, new Dice(`${seed}/${journal}/${at}`));
       load.#workers.push(loop(worker).catch((error) => load.#surprised(error, name)));
