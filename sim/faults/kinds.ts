@@ -26,7 +26,8 @@ export const KINDS: readonly Kind[] = [
   { name: 'fullDisk', on: 'process', begin: disks.fullDisk },
   { name: 'rot', on: 'replica', latent: true, begin: disks.rot },
   { name: 'rotAll', on: 'replica', latent: true, brutal: true, begin: disks.rotAll },
-  { name: 'misdirect', on: 'replica', latent: true, begin: disks.misdirect },
+  // Brutal: at the end of a log it looks like a write that never was synced, and the log is short.
+  { name: 'misdirect', on: 'replica', latent: true, brutal: true, begin: disks.misdirect },
   { name: 'wipe', on: 'replica', loses: true, alone: true, begin: operations.wipe },
   { name: 'oldCopy', on: 'replica', loses: true, alone: true, begin: operations.oldCopy },
   { name: 'leave', on: 'replica', alone: true, begin: operations.leave },
