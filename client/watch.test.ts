@@ -7,18 +7,10 @@ import { silent } from '../io/logger.ts';
 import type { Duplex, Method, Network } from '../io/network.ts';
 import { nodeRandom } from '../io/node.ts';
 import { NO_CONDITION } from '../protocol/chain/messages.ts';
-import { type Configuration, DEFAULT_SETTINGS, type Member } from '../protocol/configuration.ts';
+import { DEFAULT_SETTINGS } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
-import {
-  epoch,
-  journalId,
-  lsn,
-  memberId,
-  micros,
-  NO_LSN,
-  storeId,
-  zone,
-} from '../protocol/types.ts';
+import { epoch, lsn, micros, NO_LSN } from '../protocol/types.ts';
+import { chainOf, memberOf } from '../test/configurations.ts';
 import { journalMethods } from '../transport/methods.ts';
 import type { AppendCall, AppendStreamAnswer, SessionAnswer } from '../transport/public.ts';
 import { learn, openRouting } from './routing.ts';
@@ -55,30 +47,9 @@ class StillClock implements Clock {
   }
 }
 
-const member = (id: string): Member => ({
-  store: storeId(id.charCodeAt(0).toString(16).padStart(32, '0')),
-  incarnation: 1,
-  id: memberId(id),
-  zone: zone(id),
-  address: `${id}:1`,
-});
-
-const led = (at: number, ...serving: readonly Member[]): Configuration => ({
-  journal: journalId('f'.repeat(32)),
-  name: 'orders',
-  settings: DEFAULT_SETTINGS,
-  lineage: 1,
-  epoch: epoch(at),
-  mode: 'chain',
-  firstLsn: lsn(1),
-  serving,
-  joining: null,
-  deleted: false,
-});
-
-const [a, b, c] = [member('a'), member('b'), member('c')];
-const before = led(1, a, b, c);
-const then = led(2, b, c);
+const [a, b, c] = [memberOf('a'), memberOf('b'), memberOf('c')];
+const before = chainOf(1, a, b, c);
+const then = chainOf(2, b, c);
 
 /** Of a nothing comes back once it is silent; the others say who leads, and b answers appends. */
 class World {

@@ -22,6 +22,7 @@ import {
   storeId,
   zone,
 } from '../../protocol/types.ts';
+import { memberOf } from '../../test/configurations.ts';
 import { runTranscripts, type Scenario } from '../../test/transcript.ts';
 import { decide } from './decide/decide.ts';
 import type { Decision, MemberFacts, Situation } from './decide/situation.ts';
@@ -34,16 +35,6 @@ const START = lsn(8);
 const END = lsn(10);
 
 const storeOf = (id: string) => storeId(id.charCodeAt(0).toString(16).padStart(32, '0'));
-
-function memberOf(id: string): Member {
-  return {
-    store: storeOf(id),
-    incarnation: 1,
-    id: memberId(id),
-    zone: zone(id),
-    address: `${id}:1`,
-  };
-}
 
 function liveReport(role: ChainReport['role']): ChainReport {
   return {
@@ -126,7 +117,7 @@ class World {
     const joining = at < 0 ? undefined : words[at + 1];
     this.#configuration = {
       ...this.#configuration,
-      serving: serving.map(memberOf),
+      serving: serving.map((id) => memberOf(id)),
       joining: joining === undefined ? null : memberOf(joining),
     };
     const all = order(this.#configuration).map(({ id }) => id);

@@ -2,36 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type Configuration,
-  DEFAULT_SETTINGS,
-  type Member,
-} from '../../../protocol/configuration.ts';
-import { epoch, journalId, lsn, memberId, micros, storeId, zone } from '../../../protocol/types.ts';
+import type { Configuration } from '../../../protocol/configuration.ts';
+import { micros } from '../../../protocol/types.ts';
+import { chainOf as chain, memberOf } from '../../../test/configurations.ts';
 import { freshMemory, turnPage } from './memory.ts';
 
-const member = (id: string, incarnation = 1): Member => ({
-  store: storeId(id.charCodeAt(0).toString(16).padStart(32, '0')),
-  incarnation,
-  id: memberId(id),
-  zone: zone(id),
-  address: `${id}:1`,
-});
-
-const chain = (at: number, ...serving: readonly Member[]): Configuration => ({
-  journal: journalId('f'.repeat(32)),
-  name: 'orders',
-  settings: DEFAULT_SETTINGS,
-  lineage: 1,
-  epoch: epoch(at),
-  mode: 'chain',
-  firstLsn: lsn(1),
-  serving,
-  joining: null,
-  deleted: false,
-});
-
-const [a, b, c] = [member('a'), member('b'), member('c')];
+const [a, b, c] = [memberOf('a'), memberOf('b'), memberOf('c')];
 
 /** When it is remembered that the chain was reordered, after `next` followed `before` at 7 µs. */
 function reorderedAt(before: Configuration | null, next: Configuration): number {
@@ -51,7 +27,7 @@ test('the same order, other members and a first sight are no other order', () =>
   assert.equal(reorderedAt(chain(1, a, b, c), chain(2, a, b, c)), 0);
   assert.equal(reorderedAt(chain(1, a, b, c), chain(2, a, c)), 0);
   assert.equal(reorderedAt(chain(1, a, b), chain(2, a, b, c)), 0);
-  assert.equal(reorderedAt(chain(1, a, b, c), chain(2, a, c, member('b', 2))), 0);
+  assert.equal(reorderedAt(chain(1, a, b, c), chain(2, a, c, memberOf('b', 2))), 0);
   assert.equal(reorderedAt(null, chain(2, a, c, b)), 0);
 });
 
