@@ -100,6 +100,12 @@ export class JournalError extends Error {
   }
 }
 
+/** The same error in other words. */
+export function withMessage(error: JournalError, message: string): JournalError {
+  const { code, details, outcome } = error;
+  return new JournalError(code, message, details, outcome, { cause: error });
+}
+
 /** A refusal as a value, as machines and wires carry it. */
 export interface Refusal {
   readonly code: ErrorCode;

@@ -13,7 +13,7 @@ import { createReadStream, fstatSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import type { CreateOptions, Journal } from '../../client/index.ts';
-import { JournalError } from '../../protocol/errors.ts';
+import { JournalError, withMessage } from '../../protocol/errors.ts';
 import { journalName, type Lsn, lsn } from '../../protocol/types.ts';
 import { type ConnectionFlags, connected, withClient } from '../connection.ts';
 import { command, wholeNumber } from '../options.ts';
@@ -134,8 +134,7 @@ async function importStream(
 function withHint(error: unknown, hint: string): unknown {
   if (error instanceof UsageError) return new UsageError(`${error.message}; ${hint}`);
   if (!(error instanceof JournalError) || error.code === 'ALREADY_EXISTS') return error;
-  const { code, message, details, outcome } = error;
-  return new JournalError(code, `${message}; ${hint}`, details, outcome, { cause: error });
+  return withMessage(error, `${error.message}; ${hint}`);
 }
 
 class Import {

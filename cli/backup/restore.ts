@@ -9,7 +9,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import type { CallOptions } from '../../client/index.ts';
-import { JournalError } from '../../protocol/errors.ts';
+import { JournalError, withMessage } from '../../protocol/errors.ts';
 import { journalName, NUMBER_MAX } from '../../protocol/types.ts';
 import { type ConnectionFlags, connected, withClient } from '../connection.ts';
 import { command } from '../options.ts';
@@ -72,8 +72,7 @@ async function restoreOne(at: Importing, directory: string, name: string) {
     return await importFile(at, journalName(name), open, { gapMax: NUMBER_MAX, resume: true });
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
-    const { code, message, details, outcome } = error;
-    throw new JournalError(code, `${path}: ${message}`, details, outcome, { cause: error });
+    throw withMessage(error, `${path}: ${error.message}`);
   }
 }
 

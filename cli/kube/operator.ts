@@ -19,8 +19,10 @@ export async function operatorLine(place: Place, cluster: KubeObject): Promise<s
 /** The Leases of operators in all namespaces; null where the caller may not see them. */
 async function leasesOf({ api }: Place): Promise<readonly KubeObject[] | null> {
   try {
-    const { objects } = await asking(() => listObjects(api, RESOURCES.Lease, undefined));
-    return objects.filter(({ metadata }) => metadata.name === OPERATOR_LEASE);
+    // Every node has a Lease, too.
+    const fieldSelector = `metadata.name=${OPERATOR_LEASE}`;
+    const all = await asking(() => listObjects(api, RESOURCES.Lease, undefined, { fieldSelector }));
+    return all.objects;
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined;
     if (cause instanceof KubeError && isStatus(cause, 403)) return null;

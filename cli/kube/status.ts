@@ -33,8 +33,10 @@ export function statusCommand(): Command {
     printing(async (output) => {
       const place = placeOf(flags);
       const cluster = await clusterOf(place, name);
-      const processes = await statusOf(place, cluster);
-      const operator = await operatorLine(place, cluster);
+      const [processes, operator] = await Promise.all([
+        statusOf(place, cluster),
+        operatorLine(place, cluster),
+      ]);
       if (flags.json) {
         const { status, trouble } = processes;
         const inside = status === null ? null : statusJson(status);

@@ -202,14 +202,25 @@ function dropSuccessor(
   const by = ledger.replicas.find(({ id, leaving }) => id === entry.by && leaving === '');
   if (entry.ordered || by === undefined || isFine(world, by.id)) return null;
   if (!isUnasked(settled, by.zone)) return null;
-  const reason = unaskedReason(by.zone);
-  const replicas = ledger.replicas.map((one) => {
-    if (one === entry) return { ...one, leaving: '', by: '' };
-    return one === by ? { ...one, leaving: reason } : one;
-  });
-  const why = `${by.id} is not to take the place of ${entry.id} any more: ${reason}`;
-  return { ledger: { ...ledger, replicas }, why };
+  const replicas = givenUp(ledger.replicas, entry, by);
+  return { ledger: { ...ledger, replicas }, why: whyGivenUp(entry, by) };
 }
+
+/** The successor leaves instead of the one whose place it was to take. */
+const givenUp = <Entry extends Placed>(
+  all: readonly Entry[],
+  entry: Entry,
+  by: Entry,
+): readonly Entry[] =>
+  all.map((one) => {
+    if (one === entry) return { ...one, leaving: '', by: '' };
+    return one === by ? { ...one, leaving: unaskedReason(by.zone) } : one;
+  });
+
+type Placed = Pick<ReplicaEntry, 'id' | 'zone' | 'leaving' | 'by'>;
+
+const whyGivenUp = (entry: Placed, by: Placed): string =>
+  `${by.id} is not to take the place of ${entry.id} any more: ${unaskedReason(by.zone)}`;
 
 function replicaReason(
   world: World,
@@ -271,13 +282,8 @@ function dropNewcomer(
   const by = ledger.controllers.find(({ id, leaving }) => id === entry.by && leaving === '');
   if (by === undefined || !by.formatted || !isUnasked(settled, by.zone)) return null;
   if (isRunning(podOf(world, by.id)) || processOf(world, by.id) !== undefined) return null;
-  const reason = unaskedReason(by.zone);
-  const controllers = ledger.controllers.map((one) => {
-    if (one === entry) return { ...one, leaving: '', by: '' };
-    return one === by ? { ...one, leaving: reason } : one;
-  });
-  const why = `${by.id} is not to take the place of ${entry.id} any more: ${reason}`;
-  return { ledger: { ...ledger, controllers }, why };
+  const controllers = givenUp(ledger.controllers, entry, by);
+  return { ledger: { ...ledger, controllers }, why: whyGivenUp(entry, by) };
 }
 
 function controllerReason(

@@ -28,6 +28,7 @@ export async function listObjects(
   namespace: string | undefined,
   options: {
     readonly labelSelector?: string | undefined;
+    readonly fieldSelector?: string | undefined;
     readonly pageSize?: number | undefined;
     readonly signal?: AbortSignal | undefined;
   } = {},
@@ -38,6 +39,7 @@ export async function listObjects(
     const query: Record<string, string> = { limit: String(options.pageSize ?? 250) };
     if (next !== '') query.continue = next;
     if (options.labelSelector !== undefined) query.labelSelector = options.labelSelector;
+    if (options.fieldSelector !== undefined) query.fieldSelector = options.fieldSelector;
     const answer = await api.request({
       method: 'GET',
       path: pathOf(resource, namespace),

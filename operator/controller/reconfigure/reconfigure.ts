@@ -9,8 +9,9 @@ import type { Logger } from '../../../io/logger.ts';
 import {
   type Configuration,
   compareConfigurations,
+  findMember,
+  type Member,
   order,
-  sameMember,
 } from '../../../protocol/configuration.ts';
 import { majorityOf, type Seat } from '../../../protocol/paxos/messages.ts';
 import { type JournalId, type Micros, micros, type StoreId } from '../../../protocol/types.ts';
@@ -86,12 +87,11 @@ export class Reconfigurer {
     this.memories.set(next.journal, memory);
     turnPage(memory, next, before, now);
     this.#dirty.add(next.journal);
-    for (const old of before === null ? [] : order(before)) {
-      const stays = order(next).some((member) => sameMember(member, old));
-      if (!stays && !next.deleted) noteRemoval(this.#damping, old.store, now);
-      this.#parts.observer.hasten(old.store);
+    const members = before === null ? [] : order(before);
+    if (before !== null && !next.deleted) {
+      for (const { store } of putOut(before, next)) noteRemoval(this.#damping, store, now);
     }
-    for (const { store } of order(next)) this.#parts.observer.hasten(store);
+    for (const { store } of [...members, ...order(next)]) this.#parts.observer.hasten(store);
     this.#parts.onNews();
   }
 
@@ -105,15 +105,6 @@ export class Reconfigurer {
   lost(journal: JournalId): string | null {
     const memory = this.memories.get(journal);
     return memory?.lost === true ? memory.note : null;
-  }
-
-  #noteCutOff(before: Configuration, next: Configuration): void {
-    const now = this.#parts.clock.now();
-    for (const old of order(before)) {
-      if (!order(next).some((member) => sameMember(member, old))) {
-        noteCutOff(this.#damping, old.store, now);
-      }
-    }
   }
 
   /** Another controller begins to change this register: who is not first in rank lets it. */
@@ -354,7 +345,8 @@ export class Reconfigurer {
       // Another controller may have decided the very same: it counts there.
       else if (before !== value) {
         const took = clock.now() - since;
-        if (cause === 'stall') this.#noteCutOff(latest, next);
+        const cutOff = cause === 'stall' ? putOut(latest, next) : [];
+        for (const { store } of cutOff) noteCutOff(this.#damping, store, clock.now());
         metrics.reconfigured(cause, took / 1_000_000);
         const order_ = order(next).map(({ id }) => id);
         logger.warn(
@@ -374,6 +366,10 @@ export class Reconfigurer {
     }
   }
 }
+
+/** Members of `before` that are none of `next`. */
+const putOut = (before: Configuration, next: Configuration): readonly Member[] =>
+  order(before).filter((old) => findMember(next, old) === undefined);
 
 /** What the checks of `whyNot` need to know beyond the two configurations. */
 export function evidenceOf(situation: Situation): SuccessionEvidence {
