@@ -1,7 +1,7 @@
 // What the head does with an append: remembers what was asked before, judges conditions together
 // with the assignment of positions, and says "no" only from committed state.
 
-import { ERROR_CODES, type Refusal, refusal } from '../errors.ts';
+import { type Refusal, refusal } from '../errors.ts';
 import {
   after,
   type BatchHeader,
@@ -13,13 +13,7 @@ import {
 } from '../types.ts';
 import { notHead, underReplicated } from './commit.ts';
 import { blank, prove, refuse, tooFew, write } from './entry.ts';
-import type {
-  AppendCondition,
-  AppendRequest,
-  ChainEffect,
-  ChainReply,
-  RequestId,
-} from './messages.ts';
+import type { AppendRequest, ChainEffect, ChainReply, RequestId } from './messages.ts';
 import { type ChainState, place } from './state.ts';
 import { type AppendMemory, recall } from './tables.ts';
 
@@ -50,14 +44,13 @@ export function takeAppend(
       return;
     }
   }
-  const refused = admission(state, body);
+  const refused = admission(state);
   if (refused !== null) {
-    // What is to be sent again keeps its number: until then, what was pipelined behind it is a gap.
-    if (!ERROR_CODES[refused.code].retryable) burn(state, body.idempotence);
+    // It is to be sent again and keeps its number: what was pipelined behind it is a gap till then.
     refuse(request, refused, effects);
     return;
   }
-  const failed = judge(state, body.condition);
+  const failed = judge(state, body);
   if (failed !== null) {
     burn(state, body.idempotence);
     const reply = { kind: 'refused', refusal: failed.refused, outcome: 'none' } as const;
@@ -139,28 +132,28 @@ function awaitDuplicate(
   else state.duplicates.push({ request, untilLsn, since: state.now, reply });
 }
 
-/** Why no append at all may be taken now, or not this one; null where it may. */
-function admission(state: ChainState, body: AppendRequest): Refusal | null {
+/** Why no append may be taken now; null where one may. */
+function admission(state: ChainState): Refusal | null {
   const configuration = place(state)?.configuration;
   if (configuration === undefined) return notHead(state);
-  if (tooFew(state)) return underReplicated(configuration);
-  const { limits } = state.tables.scalars;
-  const added = body.keys.filter(({ key }) => !state.tables.keys.has(key)).length;
-  if (state.tables.keys.size + added > limits.keys) {
-    return refusal('LIMIT_EXCEEDED', `the journal holds ${limits.keys} keys, which is its limit`);
-  }
-  return null;
+  return tooFew(state) ? underReplicated(configuration) : null;
 }
 
 interface Failed {
   readonly refused: Refusal;
-  /** The entry that made the condition fail: "no" is said once it is committed. */
+  /** The entry that made it fail: "no" is said once it is committed. */
   readonly becauseLsn: Lsn;
 }
 
-function judge(state: ChainState, condition: AppendCondition): Failed | null {
-  const { dataLsn } = state.tables.scalars;
+/** Why these records may not be appended; null where they may. */
+function judge(state: ChainState, { condition, keys }: AppendRequest): Failed | null {
+  const { dataLsn, limits } = state.tables.scalars;
   const { expectTail, expectKey, fence } = condition;
+  const added = keys.filter(({ key }) => !state.tables.keys.has(key)).length;
+  if (state.tables.keys.size + added > limits.keys) {
+    const message = `the journal holds ${limits.keys} keys, which is its limit`;
+    return { refused: refusal('LIMIT_EXCEEDED', message), becauseLsn: state.shape.endLsn };
+  }
   if (expectTail !== null && (dataLsn > expectTail || expectTail > state.shape.endLsn)) {
     const message = `expected tail ${expectTail}, the tail is ${dataLsn}`;
     const refused = refusal('CONDITION_FAILED', message, { tailLsn: dataLsn });

@@ -24,6 +24,11 @@ export function prove(
   state.reads.push({ to: { kind: 'client', request, reply }, untilLsn, barrier: null });
 }
 
+/** A "no" that the tables gave: said once all that they hold is committed, by a head that leads. */
+export function deny(state: ChainState, request: RequestId, refused: Refusal): void {
+  prove(state, request, state.shape.endLsn, { kind: 'refused', refusal: refused, outcome: 'none' });
+}
+
 export function tooFew(state: ChainState): boolean {
   const configuration = place(state)?.configuration;
   if (configuration === undefined) return true;

@@ -4,7 +4,7 @@ import { refusal } from '../errors.ts';
 import { after, type BatchHeader, type Control, type Lsn, NO_LSN } from '../types.ts';
 import { takeAppend } from './append.ts';
 import { firstAfter, notHead, underReplicated } from './commit.ts';
-import { blank, prove, refuse, tooFew, write } from './entry.ts';
+import { blank, deny, prove, refuse, tooFew, write } from './entry.ts';
 import type { ChainEffect, ChainRequest, RequestId } from './messages.ts';
 import { type ChainState, isHead, place } from './state.ts';
 import { cursorStates, lowestCursor } from './tables.ts';
@@ -91,14 +91,11 @@ function takeTrim(
   if (through > state.committedLsn) {
     const details = { tailLsn: state.committedLsn };
     const message = `through is ${through}, allowed is at most ${state.committedLsn}`;
-    refuse(request, refusal('OUT_OF_RANGE', message, details), effects);
+    deny(state, request, refusal('OUT_OF_RANGE', message, details));
   } else if (!force && holding !== undefined && through > holding.lsn) {
     const message = `cursor ${holding.name} has consumed up to ${holding.lsn} only`;
-    refuse(
-      request,
-      refusal('CURSOR_HOLDS', message, { firstLsn: firstAfter(trimmedLsn) }),
-      effects,
-    );
+    const details = { firstLsn: firstAfter(trimmedLsn) };
+    deny(state, request, refusal('CURSOR_HOLDS', message, details));
   } else if (through <= trimmedLsn) {
     const firstLsn = firstAfter(trimmedLsn);
     prove(state, request, state.shape.endLsn, { kind: 'applied', lsn: NO_LSN, firstLsn });
@@ -118,15 +115,15 @@ function takeCursor(
   const { endLsn } = state.shape;
   if (expectEnd !== null && expectEnd !== endLsn) {
     const message = `expected the end ${expectEnd}, it is ${endLsn}`;
-    refuse(request, refusal('CONDITION_FAILED', message, { tailLsn: endLsn }), effects);
+    deny(state, request, refusal('CONDITION_FAILED', message, { tailLsn: endLsn }));
   } else if (at === null && !known) {
-    refuse(request, refusal('NOT_FOUND', `no cursor ${name}`), effects);
+    deny(state, request, refusal('NOT_FOUND', `no cursor ${name}`));
   } else if (at !== null && at > endLsn) {
     const message = `lsn is ${at}, allowed is at most ${endLsn}`;
-    refuse(request, refusal('OUT_OF_RANGE', message, { tailLsn: endLsn }), effects);
+    deny(state, request, refusal('OUT_OF_RANGE', message, { tailLsn: endLsn }));
   } else if (at !== null && !known && state.tables.cursors.size >= limits.cursors) {
     const message = `the journal holds ${limits.cursors} cursors, which is its limit`;
-    refuse(request, refusal('LIMIT_EXCEEDED', message), effects);
+    deny(state, request, refusal('LIMIT_EXCEEDED', message));
   } else {
     writeControl(state, request, { kind: 'cursor', name, lsn: at }, trimmedLsn, effects);
   }
@@ -141,10 +138,10 @@ function takeForget(
 ): void {
   const entry = state.tables.keys.get(key);
   if (entry === undefined) {
-    refuse(request, refusal('NOT_FOUND', `no record has key ${key}`), effects);
+    deny(state, request, refusal('NOT_FOUND', `no record has key ${key}`));
   } else if (entry.timestamp + entry.leaseMillis * 1000 > state.wall) {
     const details = { keyLsn: entry.keyLsn, tokenLsn: entry.tokenLsn };
-    refuse(request, refusal('CONDITION_FAILED', `key ${key} is leased`, details), effects);
+    deny(state, request, refusal('CONDITION_FAILED', `key ${key} is leased`, details));
   } else {
     const { trimmedLsn } = state.tables.scalars;
     writeControl(state, request, { kind: 'forget', key }, trimmedLsn, effects);
