@@ -18,7 +18,14 @@ import {
   order,
 } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { after, type Epoch, type JournalId, journalId, NO_EPOCH } from '../protocol/types.ts';
+import {
+  after,
+  type Epoch,
+  type JournalId,
+  journalId,
+  NO_EPOCH,
+  NO_LSN,
+} from '../protocol/types.ts';
 import type { Driver } from './drive/driver.ts';
 import { recordKey } from './drive/durable.ts';
 import { Host } from './drive/host.ts';
@@ -101,7 +108,7 @@ export class Journals {
         if (volume.find(journal) !== undefined) await volume.drop(journal);
         continue;
       }
-      const record = readJson<ChainRecord>(metadata.get(recordKey({ journal })));
+      const record = readRecord(metadata.get(recordKey({ journal })));
       const known = readJson<Configuration>(metadata.get(`known/${journal}`));
       const newest = newer(known, record?.configuration ?? null);
       if (newest === null && volume.find(journal) === undefined) continue;
@@ -342,6 +349,13 @@ function newer(one: Configuration | null, other: Configuration | null): Configur
 }
 
 const toJson = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+/** `elderLsn` came later than the other fields: where it was not saved there is nothing elder. */
+function readRecord(bytes: Uint8Array | undefined): ChainRecord | null {
+  type Saved = Omit<ChainRecord, 'elderLsn'> & Partial<Pick<ChainRecord, 'elderLsn'>>;
+  const saved = readJson<Saved>(bytes);
+  return saved === null ? null : { elderLsn: NO_LSN, ...saved };
+}
 
 function readJson<Value>(bytes: Uint8Array | undefined): Value | null {
   if (bytes === undefined) return null;

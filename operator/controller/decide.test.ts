@@ -1,8 +1,10 @@
 // Plays the scenarios of testdata/: one journal, what is known of it, what is decided.
 //
 // `chain a b c + d` is a configuration of epoch 5: a leads, d joins; all are live and well, with 10
-// entries. `member x key=value …` changes what is known of one (or adds a spare), `time key=ms …`
-// since when, `settings key=value …` the journal, `zones x=z …` where members are. Then `decide`.
+// entries. `member x key=value …` changes what is known of one (or adds a spare), `acked x=10/4 …`
+// up to which entry and barrier the head has heard of it, `time key=ms …` since when, `lineage 2`
+// that one was given up, `settings key=value …` the journal, `zones x=z …` where members are. Then
+// `decide`.
 
 import { join } from 'node:path';
 import type { ChainReport } from '../../protocol/chain/messages.ts';
@@ -105,6 +107,7 @@ class World {
     else if (command === 'acked') this.#acked(words);
     else if (command === 'zones') this.#zones(words);
     else if (command === 'settings') this.#settings(words);
+    else if (command === 'lineage') this.#lineage(Number(words[0]));
     else if (command === 'time') for (const word of words) this.#time(word);
     else if (command === 'decide') return this.#decide();
     else throw new Error(`unknown command ${command}`);
@@ -132,11 +135,11 @@ class World {
   #acked(words: readonly string[]): void {
     const head = this.#configuration.serving[0];
     if (head === undefined) return;
-    const acked = pairs(words).map(([id, value]) => ({
-      store: storeOf(id),
-      durableLsn: lsn(Number(value)),
-      barrier: 0,
-    }));
+    const acked = pairs(words).map(([id, value]) => {
+      const [durable, barrier] = value.split('/');
+      const durableLsn = lsn(Number(durable));
+      return { store: storeOf(id), durableLsn, barrier: Number(barrier ?? 0) };
+    });
     this.#report(head.id, (report) => ({ ...report, acked }));
   }
 
@@ -226,10 +229,19 @@ class World {
       tooOld: () => report({ tooOld: yes }),
       damaged: () => report({ damaged: yes }),
       learner: () => report({ role: 'learner', live: false, epoch: epoch(0) }),
+      retired: () => report({ role: 'retired', live: false, epoch: epoch(number) }),
     };
     const change = changes[key];
     if (change === undefined) throw new Error(`unknown fact ${key}`);
     change();
+  }
+
+  /** Members have it, spares are still of the one before. */
+  #lineage(lineage: number): void {
+    this.#configuration = { ...this.#configuration, lineage };
+    for (const { id } of order(this.#configuration)) {
+      this.#report(id, (report) => ({ ...report, lineage }));
+    }
   }
 
   #settings(words: readonly string[]): void {

@@ -166,7 +166,8 @@ function judge(state: ChainState, { condition, keys }: AppendRequest): Failed | 
       const message = `key ${fence.key} is held under token ${tokenLsn}, not ${fence.token}`;
       const leaseMillis = entry?.leaseMillis ?? 0;
       const details = { tokenLsn, keyLsn: entry?.keyLsn ?? NO_LSN, leaseMillis };
-      return { refused: refusal('FENCED', message, details), becauseLsn: tokenLsn };
+      const refused = refusal('FENCED', message, details);
+      return { refused, becauseLsn: because(state, tokenLsn) };
     }
   }
   if (expectKey !== null) {
@@ -182,11 +183,15 @@ function judge(state: ChainState, { condition, keys }: AppendRequest): Failed | 
         tokenLsn: entry?.tokenLsn ?? NO_LSN,
         leaseMillis: entry?.leaseMillis ?? 0,
       };
-      return { refused: refusal('CONDITION_FAILED', message, details), becauseLsn: keyLsn };
+      const refused = refusal('CONDITION_FAILED', message, details);
+      return { refused, becauseLsn: because(state, keyLsn) };
     }
   }
   return null;
 }
+
+/** What a key without an entry comes from is unknown: it may have been forgotten just now. */
+const because = (state: ChainState, at: Lsn): Lsn => (at === NO_LSN ? state.shape.endLsn : at);
 
 /** Gives the batch its place and time (spec: HeadAppend). */
 function assign(

@@ -155,7 +155,8 @@ export function takeReadIndex(state: ChainState, member: Member, read: number): 
     ({ to }) => to.kind === 'member' && to.read === read && sameMember(to.member, member),
   );
   if (again) return;
-  state.reads.push({ to: { kind: 'member', member, read }, untilLsn: NO_LSN, barrier: null });
+  const to = { kind: 'member', member, read } as const;
+  state.reads.push({ to, untilLsn: NO_LSN, since: state.now, barrier: null });
 }
 
 /** Asked although it is not the head: the asker finds the head from the refusal. */

@@ -21,7 +21,8 @@ export function prove(
   untilLsn: Lsn,
   reply: ChainReply | null,
 ): void {
-  state.reads.push({ to: { kind: 'client', request, reply }, untilLsn, barrier: null });
+  const to = { kind: 'client', request, reply } as const;
+  state.reads.push({ to, untilLsn, since: state.now, barrier: null });
 }
 
 /** A "no" that the tables gave: said once all that they hold is committed, by a head that leads. */

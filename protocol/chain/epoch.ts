@@ -12,9 +12,10 @@ import { invariant } from '../errors.ts';
 import type { Epoch, Lsn } from '../types.ts';
 import { higher, lower, micros, NO_LSN } from '../types.ts';
 import { refuseWaiting } from './commit.ts';
+import { prove } from './entry.ts';
 import type { ChainEffect, ChainRecord, LogShape, TablesSnapshot } from './messages.ts';
 import { cutShape, EMPTY_SHAPE, filled, rebased } from './shape.ts';
-import { type ChainState, isHead, place } from './state.ts';
+import { type ChainState, elderLsn, isHead, pendTrim, place } from './state.ts';
 import { canCut, cutTables, emptyTables, openTables } from './tables.ts';
 
 /**
@@ -30,6 +31,7 @@ export function takeConfiguration(
   if (next.journal !== state.journal) return;
   // Late news: what was copied since may be of a later epoch than this one.
   if (state.known !== null && compareConfigurations(next, state.known) < 0) return;
+  const older = isOfOlderLineage(state, next);
   state.known = next;
   const current = state.record;
   if (current !== null) {
@@ -39,20 +41,26 @@ export function takeConfiguration(
   const named = findMember(next, state.me) !== undefined && !next.deleted;
   if (!named && namesStore(next, state.me.store) && !next.deleted) return;
   if (!named && (current === null || current.retired)) return;
-  const raised = current !== null && next.lineage > current.configuration.lineage;
   const leads = head(next);
-  if (raised && named && leads !== undefined && !sameMember(leads, state.me)) {
-    // What an older lineage committed may be cut where the new one never had it.
-    state.committedLsn = state.shape.baseLsn;
-  }
+  const leading = leads !== undefined && sameMember(leads, state.me);
+  const given = older && leads !== undefined && !leading;
+  // What an older lineage committed may be cut where the new one never had it.
+  if (given) state.committedLsn = state.shape.baseLsn;
   state.live = false;
   state.record = {
     configuration: next,
     epoch: next.epoch,
     markLsn: state.durableLsn,
     retired: !named,
+    elderLsn: given ? state.shape.endLsn : leading ? NO_LSN : elderLsn(state),
   };
   state.adopting = save(state, state.record, effects);
+}
+
+/** Whether this log is of a lineage that `next` has given up. A learner's is of what it knew. */
+function isOfOlderLineage(state: ChainState, next: Configuration): boolean {
+  const mine = state.record?.configuration ?? state.known;
+  return mine !== null && mine.lineage < next.lineage && state.shape.endLsn > NO_LSN;
 }
 
 function save(state: ChainState, record: ChainRecord, effects: ChainEffect[]): number {
@@ -77,6 +85,7 @@ export function takeSaved(
       () => `${state.tables.scalars.endLsn} and ${state.shape.endLsn}`,
     );
     state.syncSentAt = micros(0);
+    pendTrim(state);
   }
   if (state.adopting !== 0 && number >= state.adopting) state.adopting = 0;
   const { record } = state;
@@ -106,6 +115,9 @@ function enter(state: ChainState, record: ChainRecord, effects: ChainEffect[]): 
   if (state.synced) {
     for (const read of state.reads) read.barrier = null;
     state.reads = state.reads.filter((read) => read.to.kind === 'client');
+    // What was asked of the head before is for this one to answer.
+    for (const { request } of state.remoteReads.values()) prove(state, request, NO_LSN, null);
+    state.remoteReads.clear();
   } else {
     refuseWaiting(state, effects);
   }
@@ -134,19 +146,42 @@ export function wedge(state: ChainState, epoch: Epoch): void {
 /** Catches up without being a member. A log of a lineage that was given up is put aside first. */
 export function learn(state: ChainState, next: Configuration, effects: ChainEffect[]): void {
   if (next.journal !== state.journal || next.deleted) return;
-  if (state.live || state.adopting !== 0 || findMember(next, state.me) !== undefined) return;
-  const older = state.known !== null && next.lineage > state.known.lineage;
+  if (state.live || state.adopting !== 0 || state.cutting !== 0) return;
+  if (findMember(next, state.me) !== undefined) return;
+  const older =
+    isOfOlderLineage(state, next) || lower(elderLsn(state), state.shape.endLsn) > NO_LSN;
   if (state.known === null || compareConfigurations(next, state.known) > 0) state.known = next;
   state.settings = next.settings;
-  if (older && state.shape.endLsn > NO_LSN) {
-    effects.push({ kind: 'setAside' });
-    state.shape = EMPTY_SHAPE;
-    state.durableLsn = NO_LSN;
-    state.committedLsn = NO_LSN;
-    state.trims = [];
-    state.tables = emptyTables(next.settings.limits);
+  // Named under another start, it may hold the very log that the new lineage goes on with.
+  if (older && !namesStore(next, state.me.store)) {
+    const { epoch } = next;
+    putAside(state, { configuration: next, epoch, markLsn: NO_LSN, retired: true }, effects);
   }
   state.standing = 'learner';
+}
+
+/** A log that its lineage gave up is kept beside, whole; an empty one begins. */
+export function putAside(
+  state: ChainState,
+  record: Omit<ChainRecord, 'elderLsn'>,
+  effects: ChainEffect[],
+): void {
+  effects.push({ kind: 'setAside' });
+  state.shape = EMPTY_SHAPE;
+  state.durableLsn = NO_LSN;
+  state.committedLsn = NO_LSN;
+  state.trims = [];
+  state.tables = emptyTables(state.settings.limits);
+  state.record = { ...record, elderLsn: NO_LSN };
+  state.cutting = save(state, state.record, effects);
+}
+
+/** The log agrees with the new lineage's up to where that began: nothing of it needs to be kept. */
+export function agree(state: ChainState, effects: ChainEffect[]): void {
+  const { record } = state;
+  if (record === null || record.elderLsn === NO_LSN) return;
+  state.record = { ...record, elderLsn: NO_LSN };
+  save(state, state.record, effects);
 }
 
 /**
@@ -177,6 +212,8 @@ export function cut(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): voi
 /** The log starts later now, by its own trim or a source's base; or what was bad is mended. */
 export function rebase(state: ChainState, shape: LogShape, tables: TablesSnapshot | null): void {
   if (tables === null) {
+    // Of a log that has been put aside since.
+    if (shape.baseLsn > state.shape.endLsn) return;
     state.shape = filled(state.shape, shape);
     if (shape.baseLsn > state.shape.baseLsn) {
       state.shape = rebased(state.shape, shape.baseLsn, shape.baseEpoch);

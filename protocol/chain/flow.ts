@@ -6,7 +6,7 @@ import { invariant } from '../errors.ts';
 import type { Batch, Lsn } from '../types.ts';
 import { higher, lastLsn, lower, NO_LSN } from '../types.ts';
 import { advanceCommit } from './commit.ts';
-import { askForSync, cut } from './epoch.ts';
+import { agree, askForSync, cut, putAside } from './epoch.ts';
 import type { AckEntry, ChainBody, ChainEffect, ChainInput, LogShape } from './messages.ts';
 import { epochAt, extended, matchPoint } from './shape.ts';
 import {
@@ -51,6 +51,7 @@ export function takeReplicate(
   if (state.synced || verified >= body.startLsn) {
     state.synced = true;
     state.tooOld = false;
+    agree(state, effects);
     state.barrier = Math.max(state.barrier, body.barrier);
     advanceCommit(state, lower(body.committedLsn, verified), effects);
   }
@@ -90,10 +91,15 @@ function append(
   return at;
 }
 
-/** A cut below what is committed means that this epoch is over: ask, cut nothing. */
+/**
+ * A cut below what is committed means that this epoch is over: ask, cut nothing. Where it would
+ * take entries of a lineage that was given up, the log is put aside instead.
+ */
 function cutTo(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): void {
+  const { record } = state;
   if (endLsn < state.committedLsn) effects.push({ kind: 'inquire' });
-  else cut(state, endLsn, effects);
+  else if (record === null || endLsn >= record.elderLsn) cut(state, endLsn, effects);
+  else putAside(state, { ...record, markLsn: NO_LSN }, effects);
 }
 
 /** A successor says where its log is: send from where both agree. */

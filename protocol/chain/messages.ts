@@ -58,6 +58,11 @@ export interface ChainRecord {
    */
   readonly markLsn: Lsn;
   readonly retired: boolean;
+  /**
+   * End of what the log holds of a lineage that was given up, until it is known to agree with the
+   * new one; 0 for nothing. Before any of that is cut, all of it is put aside.
+   */
+  readonly elderLsn: Lsn;
 }
 
 // ── Between members ───────────────────────────────────────────────────────────────────────────
@@ -309,7 +314,7 @@ export interface ChainReport {
   readonly baseLsn: Lsn;
   /** First position of the epoch, once known; null before. */
   readonly startLsn: Lsn | null;
-  /** Head: age of the oldest append that waits for its commit; 0 for none. */
+  /** Head: age of the oldest append or linearizable read that waits for the others; 0 for none. */
   readonly waitingMicros: Micros;
   /** Head: what each member has acknowledged in this epoch. */
   readonly acked: readonly AckEntry[];

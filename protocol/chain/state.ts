@@ -64,6 +64,7 @@ export interface WaitingAppend {
 export interface WaitingRead {
   readonly to: ReadTarget;
   readonly untilLsn: Lsn;
+  readonly since: Micros;
   /** Null until the next barrier is drawn. */
   barrier: number | null;
 }
@@ -157,8 +158,7 @@ export const RELAY_MICROS = 20_000;
 export function openChain(start: ChainStart): ChainState {
   const { record, shape } = start;
   const tables = openTables(start.tables, start.settings.limits);
-  const { trimmedLsn } = tables.scalars;
-  return {
+  const state: ChainState = {
     journal: start.journal,
     me: start.me,
     settings: start.settings,
@@ -174,7 +174,7 @@ export function openChain(start: ChainStart): ChainState {
     durableLsn: shape.endLsn,
     committedLsn: shape.baseLsn,
     tables,
-    trims: trimmedLsn > shape.baseLsn ? [{ lsn: shape.endLsn, through: trimmedLsn }] : [],
+    trims: [],
     live: false,
     wedged: false,
     synced: false,
@@ -200,6 +200,16 @@ export function openChain(start: ChainStart): ChainState {
     nextRead: 1,
     inquiredAt: micros(0),
   };
+  pendTrim(state);
+  return state;
+}
+
+/** A trim that a log holds which was just opened, or cut, is due once all of it is committed. */
+export function pendTrim(state: ChainState): void {
+  const { trimmedLsn } = state.tables.scalars;
+  const { baseLsn, endLsn } = state.shape;
+  const pending = state.trims.at(-1)?.through ?? baseLsn;
+  if (trimmedLsn > pending) state.trims.push({ lsn: endLsn, through: trimmedLsn });
 }
 
 // ── Who is who, in the epoch that this member is live in ───────────────────────────────────────
@@ -278,8 +288,11 @@ export function isDamaged(state: ChainState): boolean {
   return record !== null && !state.live && state.durableLsn < record.markLsn;
 }
 
+/** See `ChainRecord.elderLsn`. */
+export const elderLsn = ({ record }: ChainState): Lsn => record?.elderLsn ?? NO_LSN;
+
 export function report(state: ChainState): ChainReport {
-  const oldest = state.appends[0];
+  const oldest = [state.appends[0], state.reads[0]].flatMap((one) => one?.since ?? []);
   return {
     journal: state.journal,
     lineage: state.record?.configuration.lineage ?? 0,
@@ -289,14 +302,14 @@ export function report(state: ChainState): ChainReport {
     synced: state.live && state.synced,
     wedged: state.wedged,
     damaged: isDamaged(state),
-    tooOld: state.tooOld,
+    tooOld: state.tooOld || (!state.live && elderLsn(state) > NO_LSN),
     endLsn: state.shape.endLsn,
     endEpoch: endEpoch(state.shape),
     durableLsn: state.durableLsn,
     committedLsn: state.committedLsn,
     baseLsn: state.shape.baseLsn,
     startLsn: state.live ? state.startLsn : null,
-    waitingMicros: oldest === undefined ? micros(0) : micros(state.now - oldest.since),
+    waitingMicros: micros(Math.max(0, ...oldest.map((since) => state.now - since))),
     acked: isHead(state) ? [...state.acked.values()] : [],
     floor: state.floor,
   };

@@ -19,9 +19,9 @@ import {
   higher,
   type JournalId,
   type Lsn,
-  lsn,
   type Micros,
   NO_EPOCH,
+  NO_LSN,
   type StoreId,
 } from '../../protocol/types.ts';
 import { Bell } from '../wait.ts';
@@ -89,7 +89,7 @@ export class Host {
     this.log = log;
     this.known = start.known;
     this.trimmedLsn = start.trimmedLsn;
-    this.trimDue = lsn(0);
+    this.trimDue = NO_LSN;
     this.state = openChain({ journal, me, record, shape: log.shape(), tables, settings });
   }
 
@@ -109,6 +109,12 @@ export class Host {
   /** The log begins at the base of another member now. */
   rebase(trimmedLsn: Lsn): void {
     this.trimmedLsn = higher(this.trimmedLsn, trimmedLsn);
+  }
+
+  /** The log is put aside: what was trimmed of it says nothing of the next one. */
+  beginAgain(): void {
+    this.trimmedLsn = NO_LSN;
+    this.trimDue = NO_LSN;
   }
 
   /** Lineage in which it acts, or the newest that it heard of; 0 for none. */

@@ -41,6 +41,7 @@ function member(id: string, end: number, entryEpoch: number) {
       epoch: epoch(2),
       configuration: CONFIGURATION,
       markLsn: lsn(0),
+      elderLsn: lsn(0),
       retired: false,
     },
     shape: {

@@ -5,9 +5,9 @@
 // tail= expect=K:LSN fence=K:TOKEN]` · `trim N THROUGH [force]` · `cursor N NAME LSN|none [END]` ·
 // `forget N KEY` · `key N KEY` · `cursors N` · `read N` · `deliver A B` one message · `disk N` one
 // operation · `tick N` · `crash N` · `start N` · `unlink A B` loses what is under way · `decide
-// 2,3 [joining 1]` · `configure N` · `wedge N EPOCH` · `learn N from M` · `settle [without disk2
-// link1-2 …]` does all that can be done but what is named · `show` · `rest` says who may do
-// without ticks.
+// 2,3 [joining 1]` · `force 2` the same in a new lineage · `configure N` · `wedge N EPOCH` · `learn
+// N from M` · `settle [without disk2 link1-2 …]` does all that can be done but what is named ·
+// `show` · `rest` says who may do without ticks.
 
 import { join } from 'node:path';
 import { checkMember, checkMembers } from '../../protocol/chain/invariants.ts';
@@ -68,7 +68,9 @@ class Chain {
   #check(): void {
     const members = chainStates(this.world);
     for (const state of members) checkMember(state);
-    checkMembers({ members, latest: latest(this.world) });
+    const { lineage } = latest(this.world);
+    const heirs = members.filter(({ record }) => record?.configuration.lineage === lineage);
+    checkMembers({ members: heirs, latest: latest(this.world) });
   }
 
   #step(command: string, words: readonly string[]): void {
@@ -94,7 +96,10 @@ class Chain {
         feed(this.world, at, { kind: 'wedge', epoch: epoch(Number(words[1])) });
         break;
       case 'decide':
-        this.#decide(words);
+        this.#decide(words, 0);
+        break;
+      case 'force':
+        this.#decide(words, 1);
         break;
       case 'settle':
         this.#settle(new Set(words.slice(1)));
@@ -122,7 +127,7 @@ class Chain {
     feed(this.world, at, { kind: 'request', request, body });
   }
 
-  #decide([serving = '', , joining]: readonly string[]): void {
+  #decide([serving = '', , joining]: readonly string[], lineages: number): void {
     const member = (name: string): ReturnType<typeof memberOf> => {
       const site = this.world.sites[Number(name) - 1];
       if (site === undefined) throw new Error(`no member ${name}`);
@@ -131,6 +136,7 @@ class Chain {
     const now = latest(this.world);
     const next = {
       ...now,
+      lineage: now.lineage + lineages,
       epoch: epoch(now.epoch + 1),
       serving: serving.split(',').map(member),
       joining: joining === undefined ? null : member(joining),

@@ -13,7 +13,7 @@
 //                                                   the head is gone; a restarted one that is
 //                                                   close behind joins in the same step
 //   the joining member is bad                       the same members without it
-//   appends wait, no commit for 400 ms              joining member lags: out. Else keep the two
+//   appends or reads wait, no commit for 400 ms     joining member lags: out. Else keep the two
 //                                                   apart that accuse each other; again: drop.
 //                                                   Not while the disk of the laggard is at work
 //   wedged, and nobody carries it on                the same members, next epoch
@@ -27,7 +27,9 @@
 //
 // A step that takes no serving member away needs no wedge: all who could survive still can.
 
+import type { ChainReport } from '../../../protocol/chain/messages.ts';
 import { type Configuration, head, type Member } from '../../../protocol/configuration.ts';
+import type { StoreId } from '../../../protocol/types.ts';
 import { TIMING } from '../config.ts';
 import { apart, arrange, following, handedOver, isFit } from './chains.ts';
 import { goOnCold } from './cold.ts';
@@ -144,13 +146,17 @@ function stall(view: View): Decision | null {
   // Who was told to stop for a change acknowledges nothing: that is no fault of a link.
   const stopped = ({ facts }: Standing): boolean => facts?.report?.wedged === true;
   if (wedgedFor === null && serving.some(stopped)) return null;
-  const acked = ({ member }: Standing): number =>
-    headReport.acked.find(({ store }) => store === member.store)?.durableLsn ?? 0;
-  const lags = (standing: Standing): boolean => acked(standing) < headReport.durableLsn;
+  const lag = ({ member }: Standing): Lag => lagOf(headReport, configuration, member);
+  const lags = (standing: Standing): boolean =>
+    lag(standing).durable > 0 || lag(standing).barrier > 0;
   const members = configuration.serving;
-  const behind = serving.slice(1).filter(lags);
-  const least = Math.min(...behind.map(acked));
-  const laggard = behind.find((standing) => acked(standing) === least);
+  const laggard = serving
+    .slice(1)
+    .filter(lags)
+    .reduce<Standing | undefined>(
+      (worst, one) => (worst === undefined || isWorse(lag(one), lag(worst)) ? one : worst),
+      undefined,
+    );
   const before = laggard === undefined ? undefined : serving[serving.indexOf(laggard) - 1];
   if (laggard === undefined || before === undefined) {
     if (joining === null || !lags(joining)) return null;
@@ -172,6 +178,29 @@ function stall(view: View): Decision | null {
   if (reordered) return null;
   return proposeOrder(view, [...members].reverse(), note);
 }
+
+/** What a member has not acknowledged of what the head has: entries, and the barrier of reads. */
+interface Lag {
+  readonly durable: number;
+  readonly barrier: number;
+}
+
+function lagOf(
+  { acked, durableLsn }: ChainReport,
+  configuration: Configuration,
+  { store }: Member,
+): Lag {
+  const of = (wanted: StoreId | undefined) => acked.find((entry) => entry.store === wanted);
+  const drawn = of(head(configuration)?.store)?.barrier ?? 0;
+  const mine = of(store);
+  return {
+    durable: durableLsn - (mine?.durableLsn ?? 0),
+    barrier: drawn - (mine?.barrier ?? 0),
+  };
+}
+
+const isWorse = (one: Lag, other: Lag): boolean =>
+  one.durable === other.durable ? one.barrier > other.barrier : one.durable > other.durable;
 
 const proposeOrder = (
   { configuration }: View,

@@ -1,7 +1,7 @@
 // Who comes into a chain that is too short, and when: first as a learner, then as joining.
 
 import type { ChainReport } from '../../../protocol/chain/messages.ts';
-import { type Member, MIB, order } from '../../../protocol/configuration.ts';
+import { type Configuration, type Member, MIB, order } from '../../../protocol/configuration.ts';
 import { TIMING } from '../config.ts';
 import { following } from './chains.ts';
 import type { Decision, MemberFacts, Situation } from './situation.ts';
@@ -24,7 +24,9 @@ export function grow(situation: Situation, headReport: ChainReport | null): Deci
   if (best === undefined) return null;
   if (staying.length === settings.replicationFactor) {
     if (!improvesZones(situation, best)) return null;
-  } else if (!urgent && !hasLog(best) && missingFor < TIMING.sparePatience) return null;
+  } else if (!urgent && usableEnd(situation, best) === 0 && missingFor < TIMING.sparePatience) {
+    return null;
+  }
   if (isClose(situation, best, headReport)) return join(situation, best);
   const source = sourceFor(situation, best);
   if (source === undefined) return null;
@@ -41,7 +43,17 @@ function improvesZones({ configuration, decidedFor }: Situation, { zone }: Membe
   return decidedFor >= TIMING.calm && new Set(zones).size < zones.length && !zones.includes(zone);
 }
 
-const hasLog = ({ report }: MemberFacts): boolean => report !== null && report.endLsn > 0;
+/**
+ * Where its log ends, as far as that is of use: one of a lineage that was given up, and one that
+ * must learn first for another reason, begin anew.
+ */
+function usableEnd({ configuration }: Situation, { report }: MemberFacts): number {
+  if (report === null || (report.tooOld && report.role !== 'learner')) return 0;
+  return isOfOlderLineage(configuration, report) ? 0 : report.endLsn;
+}
+
+const isOfOlderLineage = ({ lineage }: Configuration, report: ChainReport): boolean =>
+  report.role !== 'learner' && report.lineage > 0 && report.lineage < lineage;
 
 function join({ configuration }: Situation, best: MemberFacts): Decision {
   if (!best.syncs) return { kind: 'probe', stores: [best.store], note: `${best.id} is to join` };
@@ -67,11 +79,11 @@ function candidates(situation: Situation, urgent: boolean): readonly MemberFacts
       mayJoin(facts, urgent),
   );
   const fresh = ({ zone }: MemberFacts): number => (zones.has(zone) ? 0 : 1);
+  const end = (facts: MemberFacts): number => usableEnd(situation, facts);
   return outside.sort(
     (one, other) =>
       fresh(other) - fresh(one) ||
-      Number(hasLog(other)) - Number(hasLog(one)) ||
-      (other.report?.endLsn ?? 0) - (one.report?.endLsn ?? 0) ||
+      end(other) - end(one) ||
       one.load - other.load ||
       (one.id < other.id ? -1 : 1),
   );
@@ -97,6 +109,7 @@ function isClose(
   const { report, learnedPerSecond } = facts;
   const learner = report?.role === 'learner';
   if (report?.tooOld === true && !learner) return false;
+  if (report !== null && report.endLsn > 0 && isOfOlderLineage(configuration, report)) return false;
   const start = Math.max(0, configuration.firstLsn - 1);
   const end = Math.max(start, report?.endLsn ?? 0);
   if (end < source.baseLsn) return false;

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { Configuration } from '../../../protocol/configuration.ts';
 import { micros } from '../../../protocol/types.ts';
 import { chainOf as chain, memberOf } from '../../../test/configurations.ts';
-import { freshMemory, turnPage } from './memory.ts';
+import { cutOff, freshMemory, turnPage } from './memory.ts';
 
 const [a, b, c] = [memberOf('a'), memberOf('b'), memberOf('c')];
 
@@ -36,4 +36,16 @@ test('the next configurations do not make it forget', () => {
   turnPage(memory, chain(2, b, a), chain(1, a, b), micros(7));
   turnPage(memory, chain(3, b, a, c), chain(2, b, a), micros(9));
   assert.equal(memory.reorderedAt, 7);
+});
+
+// Else another controller than the one that put it out lets it in again at once.
+test('who goes out while appends wait is cut off where it works, by whoever decided it', () => {
+  const memory = freshMemory(micros(0));
+  const out = (now: number, works: boolean): readonly string[] =>
+    cutOff(memory, chain(1, a, b, c), chain(2, a, b), () => works, micros(now)).map(({ id }) => id);
+  assert.deepEqual(out(500_000, true), [], 'no stall was seen');
+  memory.stalledAt = micros(400_000);
+  assert.deepEqual(out(500_000, true), ['c']);
+  assert.deepEqual(out(500_000, false), [], 'it is dead, not cut off');
+  assert.deepEqual(out(2_400_000, true), [], 'that was long ago');
 });

@@ -2,11 +2,18 @@
 // the next look begins again from what the members and the registers say.
 
 import type { Floor } from '../../../protocol/chain/messages.ts';
-import type { Configuration, Member } from '../../../protocol/configuration.ts';
+import {
+  type Configuration,
+  findMember,
+  type Member,
+  order,
+} from '../../../protocol/configuration.ts';
 import { type Epoch, type Micros, micros, type StoreId } from '../../../protocol/types.ts';
 import { isReordered } from '../decide/chains.ts';
 
 const ZERO = micros(0);
+/** A change that comes so soon after a stall was made because of it. */
+const STALL_MEMORY = 1_000_000;
 
 export interface Memory {
   /** Members that were told to wedge, in which epoch, since when. */
@@ -19,6 +26,8 @@ export interface Memory {
   missingAt: Micros | null;
   /** When the same members were last put in another order; 0 for never. */
   reorderedAt: Micros;
+  /** When appends were last seen to wait for too long; 0 for never. */
+  stalledAt: Micros;
   /** What a majority of controllers knew a moment ago. */
   floors: { readonly at: Micros; readonly of: ReadonlyMap<StoreId, Floor> } | null;
   learn: { readonly store: StoreId; readonly source: Member } | null;
@@ -47,6 +56,7 @@ export function freshMemory(now: Micros): Memory {
     goodAt: now,
     missingAt: null,
     reorderedAt: ZERO,
+    stalledAt: ZERO,
     floors: null,
     learn: null,
     probing: new Set(),
@@ -59,6 +69,25 @@ export function freshMemory(now: Micros): Memory {
     restless: true,
     lookedAt: ZERO,
   };
+}
+
+/** Members of `before` that are none of `next`. */
+export const putOut = (before: Configuration, next: Configuration): readonly Member[] =>
+  order(before).filter((old) => findMember(next, old) === undefined);
+
+/**
+ * Who went out because the others do not reach it, whichever controller decided that: appends
+ * waited, and it `works` as far as this one can see.
+ */
+export function cutOff(
+  { stalledAt }: Memory,
+  before: Configuration,
+  next: Configuration,
+  works: (member: Member) => boolean,
+  now: Micros,
+): readonly Member[] {
+  const stalled = stalledAt > 0 && now - stalledAt < STALL_MEMORY;
+  return stalled ? putOut(before, next).filter(works) : [];
 }
 
 /** What was under way in an older epoch is over; that it was another order is kept. */

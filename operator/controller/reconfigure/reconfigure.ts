@@ -9,7 +9,6 @@ import type { Logger } from '../../../io/logger.ts';
 import {
   type Configuration,
   compareConfigurations,
-  findMember,
   type Member,
   order,
 } from '../../../protocol/configuration.ts';
@@ -43,7 +42,7 @@ import type { Observer } from '../observer.ts';
 import { decodeConfiguration, encode, journalKey, journalOfKey } from '../register/records.ts';
 import { enough, type Register } from '../register/register.ts';
 import type { FloorEntry, VerdictKind } from '../register/wire.ts';
-import { freshMemory, type Memory, turnPage } from './memory.ts';
+import { cutOff, freshMemory, type Memory, putOut, turnPage } from './memory.ts';
 import { isSlowNow, loadsOf, situate, syncsNow, type World } from './situate.ts';
 
 /** A quiet journal is looked at this often. */
@@ -85,14 +84,25 @@ export class Reconfigurer {
     this.#loads = null;
     const memory = this.memories.get(next.journal) ?? freshMemory(now);
     this.memories.set(next.journal, memory);
-    turnPage(memory, next, before, now);
-    this.#dirty.add(next.journal);
     const members = before === null ? [] : order(before);
     if (before !== null && !next.deleted) {
+      const works = ({ store }: Member): boolean => this.#works(store, now);
       for (const { store } of putOut(before, next)) noteRemoval(this.#damping, store, now);
+      for (const { store } of cutOff(memory, before, next, works, now)) {
+        noteCutOff(this.#damping, store, now);
+      }
     }
+    turnPage(memory, next, before, now);
+    this.#dirty.add(next.journal);
     for (const { store } of [...members, ...order(next)]) this.#parts.observer.hasten(store);
     this.#parts.onNews();
+  }
+
+  /** It answers, and nobody thinks ill of it. */
+  #works(store: StoreId, now: Micros): boolean {
+    const seen = this.#parts.observer.find(store);
+    if (seen === undefined || now - seen.lastPong >= TIMING.suspect) return false;
+    return (this.#verdicts.get(store) ?? 'fine') === 'fine';
   }
 
   /** One journal as it is now, for those who propose by themselves. */
@@ -214,6 +224,7 @@ export class Reconfigurer {
     const decision = decide(situation);
     memory.note = decision.note;
     memory.lost = decision.kind === 'nothing' && decision.lost === true;
+    if (situation.stalledFor >= TIMING.stall) memory.stalledAt = world.now;
     const calm = decision.kind === 'nothing' && decision.note === '';
     memory.restless = !calm || situation.stalledFor > 0 || situation.decidedFor < 1_000_000;
     if (calm) {
@@ -345,8 +356,6 @@ export class Reconfigurer {
       // Another controller may have decided the very same: it counts there.
       else if (before !== value) {
         const took = clock.now() - since;
-        const cutOff = cause === 'stall' ? putOut(latest, next) : [];
-        for (const { store } of cutOff) noteCutOff(this.#damping, store, clock.now());
         metrics.reconfigured(cause, took / 1_000_000);
         const order_ = order(next).map(({ id }) => id);
         logger.warn(
@@ -366,10 +375,6 @@ export class Reconfigurer {
     }
   }
 }
-
-/** Members of `before` that are none of `next`. */
-const putOut = (before: Configuration, next: Configuration): readonly Member[] =>
-  order(before).filter((old) => findMember(next, old) === undefined);
 
 /** What the checks of `whyNot` need to know beyond the two configurations. */
 export function evidenceOf(situation: Situation): SuccessionEvidence {
