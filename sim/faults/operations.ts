@@ -47,24 +47,30 @@ export const oldCopy: Fault = (scene, victim) => {
 export const FLOOR_MICROS = 1_500_000;
 
 /**
- * Every copy is lost but an old one of this member; the operator goes on with that. Only where it
- * serves every journal that all use, so that there is something to go on with, and once in a run.
+ * Every copy is lost but an old one of this member, or is taken for lost and comes back afterwards;
+ * the operator goes on with the old one. Only where it serves every journal that all use, so that
+ * there is something to go on with, and once in a run.
  */
-export const forceLoss: Fault = (scene, victim) => {
+export const forceLoss: Fault = (scene, victim, dice) => {
   const { operator } = scene;
   if (!scene.serves(victim) || operator.losses.length > 0) return nothing;
   const copy = victim.disk.image.copy();
   const { world } = scene;
   const taken = world.now;
+  const comeBack = dice.chance(0.5);
   return () => {
     if (world.now - taken < FLOOR_MICROS) return;
     if (operator.busy || operator.losses.length > 0 || !scene.serves(victim)) return;
     const others = scene.replicas.filter((machine) => machine !== victim);
     for (const machine of [victim, ...others]) machine.powerOff('none');
     victim.disk.image.restore(copy);
-    for (const machine of others) machine.disk.image.wipe();
-    operator.forceLosses(victim, scene.journals(), others);
-    for (const machine of [victim, ...others]) machine.start();
+    operator.forceLosses(victim, scene.journals(), others, comeBack);
+    victim.start();
+    if (comeBack) return;
+    for (const machine of others) {
+      machine.disk.image.wipe();
+      machine.start();
+    }
   };
 };
 

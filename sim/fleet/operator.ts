@@ -136,11 +136,23 @@ export class Operator {
 
   /**
    * Only an old copy of one member is left: where a journal does not go on with that by itself, the
-   * loss of what the copy lacks is forced. Journals that the copy does not know are given up.
+   * loss of what the copy lacks is forced. Journals that the copy does not know are given up. The
+   * others have new volumes; or their machines come back afterwards, with all that they had.
    */
-  forceLosses(machine: Machine, names: readonly string[], spares: readonly Machine[]): void {
+  forceLosses(
+    machine: Machine,
+    names: readonly string[],
+    others: readonly Machine[],
+    comeBack: boolean,
+  ): void {
     for (const name of names) this.#order(() => this.#forceLoss(name, machine.name));
-    for (const { name } of spares) {
+    if (comeBack) {
+      this.#order(async () => {
+        for (const other of others) other.start();
+      });
+      return;
+    }
+    for (const { name } of others) {
       this.#order(() => this.#untilDone({ kind: 'memberReplace', member: name, by: name }));
     }
   }

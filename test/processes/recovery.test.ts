@@ -1,7 +1,7 @@
 // The ways out that only a person takes: going on with a shorter log, and rebuilding the registers.
 
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Client, JournalError } from '../../client/index.ts';
@@ -110,6 +110,35 @@ describe('force-loss', () => {
       const needless = await cluster.journal([...order, '--reason', 'once more']);
       assert.match(needless.stderr, /journal orders has lost nothing: .* serve all of it/);
       assert.notEqual(needless.code, 0);
+    }),
+  );
+
+  test('what only other members had is kept beside when they come back', WAIT, () =>
+    withRecords(async (cluster, client) => {
+      const { members } = await cluster.whole('orders');
+      const [first = '', second = '', third = ''] = members.map(({ id }) => id);
+      await killed(cluster, [third]);
+      await cluster.until('orders', ({ members: now }) => now.length === 2, 'without the third');
+      await append(client, 21, 5);
+      // One restarts, and one lives on and hears of it: both have five records that the third lacks.
+      await killed(cluster, [second]);
+      const head = await cluster.pidOf(first);
+      kill(head, 'SIGSTOP');
+      await cluster.restart(third);
+      const order = ['admin', 'force-loss', 'orders', '--member', third, '--yes'];
+      const forced = await cluster.journal([...order, '--reason', 'two zones are gone']);
+      assert.equal(forced.code, 0, forced.stderr);
+      await cluster.until('orders', ({ members: now }) => now[0]?.id === third, 'on its own');
+      kill(head, 'SIGCONT');
+      await cluster.until('orders', (now) => now.writable, 'writable with the one that lived on');
+      await append(client, 21, 1);
+      await cluster.restart(second);
+      await cluster.whole('orders');
+      assert.deepEqual(await allRecords(client), expected(21));
+      for (const name of [first, second]) {
+        const aside = readdirSync(join(cluster.data, 'replicas', name, 'volume', 'aside'));
+        assert.equal(aside.length, 1, `${name} keeps ${aside.join()}`);
+      }
     }),
   );
 });
