@@ -14,7 +14,7 @@ import {
 import { notHead, underReplicated } from './commit.ts';
 import { blank, prove, refuse, tooFew, write } from './entry.ts';
 import type { AppendRequest, ChainEffect, ChainReply, RequestId } from './messages.ts';
-import { type ChainState, place } from './state.ts';
+import { awake, type ChainState, place } from './state.ts';
 import { type AppendMemory, recall } from './tables.ts';
 
 /** How many refused sequences a head remembers; the oldest go first. */
@@ -129,7 +129,7 @@ function awaitDuplicate(
     duplicate: true,
   };
   if (untilLsn <= state.committedLsn) effects.push({ kind: 'reply', request, reply });
-  else state.duplicates.push({ request, untilLsn, since: state.now, reply });
+  else state.duplicates.push({ request, untilLsn, since: awake(state), reply });
 }
 
 /** Why no append may be taken now; null where one may. */

@@ -7,6 +7,7 @@ import type { Lsn } from '../types.ts';
 import { after, lower, NO_LSN } from '../types.ts';
 import type { ChainEffect, ChainReply, ReadIndex, RequestId } from './messages.ts';
 import {
+  awake,
   type ChainState,
   isHead,
   type Place,
@@ -156,7 +157,7 @@ export function takeReadIndex(state: ChainState, member: Member, read: number): 
   );
   if (again) return;
   const to = { kind: 'member', member, read } as const;
-  state.reads.push({ to, untilLsn: NO_LSN, since: state.now, barrier: null });
+  state.reads.push({ to, untilLsn: NO_LSN, since: awake(state), barrier: null });
 }
 
 /** Asked although it is not the head: the asker finds the head from the refusal. */

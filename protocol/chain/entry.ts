@@ -6,7 +6,7 @@ import { after, type BatchHeader, type Lsn, micros, NO_EPOCH } from '../types.ts
 import { awaitCommit } from './commit.ts';
 import type { ChainEffect, ChainReply, RequestId } from './messages.ts';
 import { extended } from './shape.ts';
-import { type ChainState, place } from './state.ts';
+import { awake, type ChainState, place } from './state.ts';
 import { foldBatch } from './tables.ts';
 
 export function refuse(request: RequestId, refused: Refusal, effects: ChainEffect[]): void {
@@ -22,7 +22,7 @@ export function prove(
   reply: ChainReply | null,
 ): void {
   const to = { kind: 'client', request, reply } as const;
-  state.reads.push({ to, untilLsn, since: state.now, barrier: null });
+  state.reads.push({ to, untilLsn, since: awake(state), barrier: null });
 }
 
 /** A "no" that the tables gave: said once all that they hold is committed, by a head that leads. */
@@ -67,5 +67,5 @@ export function write(
   state.shape = extended(state.shape, header.epoch, untilLsn);
   foldBatch(state.tables, header);
   effects.push({ kind: 'append', request, header });
-  awaitCommit(state, { request, untilLsn, since: state.now, reply });
+  awaitCommit(state, { request, untilLsn, since: awake(state), reply });
 }

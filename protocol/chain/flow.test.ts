@@ -16,7 +16,7 @@ import {
 } from '../types.ts';
 import { step } from './machine.ts';
 import type { ChainBody, ChainEffect } from './messages.ts';
-import { type ChainState, openChain } from './state.ts';
+import { type ChainState, openChain, report } from './state.ts';
 
 const JOURNAL = journalId('7'.repeat(32));
 const member = (at: number): Member => ({
@@ -126,4 +126,19 @@ test('a member takes no more for committed than it shares with its predecessor',
   const next = { startLsn: lsn(0), previousLsn: lsn(1), previousEpoch: epoch(1) };
   replicate(state, 1, { ...next, batches: [batch(2, 1)], committedLsn: lsn(2) });
   deepStrictEqual([state.committedLsn, state.shape.endLsn], [2, 2]);
+});
+
+// Else a head that did not get the processor puts out a member that answered in time.
+test('an append that the head itself slept through has not waited for the others', () => {
+  const state = open();
+  step(state, { kind: 'configure', configuration: configuration(1, second, first) });
+  step(state, { kind: 'saved', save: 1 });
+  const tick = (millis: number): number => {
+    step(state, { kind: 'tick', now: micros(millis * 1_000), wall: micros(1) });
+    return report(state).waitingMicros / 1_000;
+  };
+  tick(1_000_000);
+  step(state, { kind: 'request', request: 1, body: { kind: 'readIndex' } });
+  const waited = [1_000_050, 1_000_100, 1_000_600, 1_000_650].map(tick);
+  deepStrictEqual(waited, [50, 100, 100, 150]);
 });

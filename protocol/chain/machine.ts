@@ -26,7 +26,7 @@ import {
 } from './flow.ts';
 import { cancelRequest, takeRequest } from './head.ts';
 import type { ChainEffect, ChainInput, ChainMessage } from './messages.ts';
-import { type ChainState, isHead, place, RESEND_MICROS } from './state.ts';
+import { type ChainState, isHead, LATE_MICROS, place, RESEND_MICROS } from './state.ts';
 
 /**
  * One turn of the driver: takes the inputs in order, then says once what is due to the peers, so
@@ -81,6 +81,9 @@ function take(state: ChainState, input: ChainInput, effects: ChainEffect[]): voi
       cancelRequest(state, input.request);
       break;
     case 'tick':
+      if (input.now - state.now > LATE_MICROS) {
+        state.missed = micros(state.missed + input.now - state.now);
+      }
       state.now = input.now;
       state.wall = input.wall;
       resend(state, effects);

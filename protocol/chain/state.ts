@@ -53,6 +53,7 @@ export type Standing = 'none' | 'restarted' | 'learner' | 'member' | 'retired';
 export interface WaitingAppend {
   readonly request: RequestId;
   readonly untilLsn: Lsn;
+  /** By `awake`. */
   readonly since: Micros;
   readonly reply: ChainReply;
 }
@@ -64,6 +65,7 @@ export interface WaitingAppend {
 export interface WaitingRead {
   readonly to: ReadTarget;
   readonly untilLsn: Lsn;
+  /** By `awake`. */
   readonly since: Micros;
   /** Null until the next barrier is drawn. */
   barrier: number | null;
@@ -92,6 +94,8 @@ export interface ChainState {
   readonly me: MemberKey;
   settings: JournalSettings;
   now: Micros;
+  /** Time in which this process was not at work: longer than ticks are apart. */
+  missed: Micros;
   wall: Micros;
   standing: Standing;
   record: ChainRecord | null;
@@ -147,6 +151,8 @@ export interface ChainState {
   inquiredAt: Micros;
 }
 
+/** So long after the last turn this process itself was late: nobody else is to blame for that. */
+export const LATE_MICROS = 150_000;
 /** How long an answer of a peer is awaited before it is asked again. */
 export const RESEND_MICROS = 100_000;
 /**
@@ -163,6 +169,7 @@ export function openChain(start: ChainStart): ChainState {
     me: start.me,
     settings: start.settings,
     now: micros(0),
+    missed: micros(0),
     wall: micros(0),
     standing: record === null ? 'none' : record.retired ? 'retired' : 'restarted',
     record,
@@ -288,6 +295,9 @@ export function isDamaged(state: ChainState): boolean {
   return record !== null && !state.live && state.durableLsn < record.markLsn;
 }
 
+/** What others are waited for in: the time but for what this process slept through. */
+export const awake = ({ now, missed }: ChainState): Micros => micros(now - missed);
+
 /** See `ChainRecord.elderLsn`. */
 export const elderLsn = ({ record }: ChainState): Lsn => record?.elderLsn ?? NO_LSN;
 
@@ -309,7 +319,7 @@ export function report(state: ChainState): ChainReport {
     committedLsn: state.committedLsn,
     baseLsn: state.shape.baseLsn,
     startLsn: state.live ? state.startLsn : null,
-    waitingMicros: micros(Math.max(0, ...oldest.map((since) => state.now - since))),
+    waitingMicros: micros(Math.max(0, ...oldest.map((since) => awake(state) - since))),
     acked: isHead(state) ? [...state.acked.values()] : [],
     floor: state.floor,
   };

@@ -143,14 +143,19 @@ export function loadsOf(configurations: readonly Configuration[]): Map<StoreId, 
   return loads;
 }
 
-/** How long appends have waited at the head without a commit; 0 where none does. */
-function stalledFor({ now, observer }: World, configuration: Configuration): Micros {
+/**
+ * How long appends or reads have waited at the head without a commit, as of its last pong; 0 where
+ * none does. That the head is silent says nothing of the others.
+ */
+function stalledFor({ observer }: World, configuration: Configuration): Micros {
   const first = configuration.serving[0];
   const seen = first === undefined ? undefined : observer.find(first.store);
   const report = seen?.reports.get(configuration.journal);
-  if (report === undefined || report.report.epoch !== configuration.epoch) return micros(0);
+  if (seen === undefined || report === undefined || report.report.epoch !== configuration.epoch)
+    return micros(0);
   const { waitingMicros } = report.report;
   if (waitingMicros === 0) return micros(0);
-  const waited = waitingMicros + (now - report.at);
-  return micros(Math.round(Math.min(waited, now - report.committedAt)));
+  const { lastPong } = seen;
+  const waited = waitingMicros + Math.max(0, lastPong - report.at);
+  return micros(Math.round(Math.max(0, Math.min(waited, lastPong - report.committedAt))));
 }
