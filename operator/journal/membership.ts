@@ -32,7 +32,7 @@ export interface Change {
 export function changeMembership(world: World, ledger: Ledger, settled: Settled): Change | null {
   const noted = noteClaims(world, ledger) ?? noteFormatted(world, ledger);
   if (noted !== null) return { ledger: noted, why: '' };
-  const recovery = beginRecovery(world, ledger, (kept) => newControllers(kept, settled));
+  const recovery = beginRecovery(world, ledger, settled, (kept) => newControllers(kept, settled));
   if (recovery !== null) return recovery;
   if (ledger.controllers.length === 0) return firstMembers(ledger, settled);
   const moved = redraw(ledger, settled) ?? moveUnformatted(world, ledger, settled);

@@ -20,7 +20,7 @@ import { clientService, controllersService, processService } from '../manifests/
 import { statefulSet } from '../manifests/statefulset.ts';
 import { letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
-import { clearing, recovering } from './recovery.ts';
+import { clearing, heldBack, recovering } from './recovery.ts';
 import { isOld, notBack, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
 import { type Action, ensure, type Plan, type Progress, waiting, working } from './steps.ts';
@@ -262,7 +262,7 @@ function silent(world: World, ledger: Ledger): Plan | null {
   if (gone.length * 2 > ledger.controllers.length) return majorityLost(gone.map(({ id }) => id));
   const stuck = notBack(world, ledger);
   if (stuck?.progress.kind === 'stalled') return stuck;
-  const why = `${world.chain.reason}${unmadeOf(world, ledger)}`;
+  const why = `${world.chain.reason}${unmadeOf(world, ledger)}${heldBack(world, ledger)}`;
   const message = `the controllers cannot be asked: ${why}`;
   return { actions: [], progress: waiting('ControllersUnreachable', message) };
 }
