@@ -11,12 +11,13 @@ import type { Logger } from '../io/logger.ts';
 import type { Method } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
 import { DEFAULT_SETTINGS } from '../protocol/configuration.ts';
-import { JournalError } from '../protocol/errors.ts';
+import { JournalError, withMessage } from '../protocol/errors.ts';
 import { FIRST_LSN, journalId, micros } from '../protocol/types.ts';
 import { type GrpcNetwork, grpcNetwork } from '../transport/grpc.ts';
 import { controllerMethods } from '../transport/methods.ts';
-import { recoverControllers } from './controller/recover.ts';
+import { type RecoverRequest, recoverControllers } from './controller/recover.ts';
 import { type Answer, agree } from './journal/quorum.ts';
+import { goOnWithout } from './journal/recovery.ts';
 import type { Order } from './journal/steps.ts';
 import type { ChainView } from './journal/world.ts';
 
@@ -90,13 +91,9 @@ export class Chain {
   ): Promise<void> {
     const addresses = controllers.map(({ address }) => address);
     if (order.kind === 'recover') {
-      const { clock, random, logger } = this.#options;
-      const { cluster } = order;
+      const { cluster, acceptLoss } = order;
       const members = replicas.map(({ address }) => address);
-      const request = { cluster, controllers: addresses, members, acceptLoss: false };
-      const network = this.#connect(proof);
-      const done = await recoverControllers({ clock, random, logger, network }, request);
-      logger.warn({ done }, 'the registers were built again');
+      await this.#recover(proof, { cluster, controllers: addresses, members, acceptLoss });
       return;
     }
     if (order.kind === 'admin') {
@@ -120,6 +117,22 @@ export class Chain {
     await this.#network?.close();
     this.#network = null;
     rmSync(this.#options.folder, { recursive: true, force: true });
+  }
+
+  /** What was done before, and could not be noted then, is done. */
+  async #recover(proof: Proof | null, request: RecoverRequest): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    const network = this.#connect(proof);
+    try {
+      const done = await recoverControllers({ clock, random, logger, network }, request);
+      logger.warn({ done }, 'the registers were built again');
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error;
+      const { code, message } = error;
+      if (code === 'NO_SURVIVOR') throw withMessage(error, `${message}; ${goOnWithout('WORD')}`);
+      if (code !== 'ALREADY_EXISTS') throw error;
+      logger.warn({ message }, 'the registers were built again before');
+    }
   }
 
   async #ask<Q, A>(

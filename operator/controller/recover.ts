@@ -85,8 +85,9 @@ const PATIENCE = micros(30_000_000);
 
 /**
  * Gives back what was done, a sentence a line. Rejects with JournalError: UNAVAILABLE where a
- * controller does not answer, INVALID_ARGUMENT where it does not wait to be rebuilt, NO_SURVIVOR
- * where a store that served was not read and the loss is not accepted.
+ * controller does not answer, or no volume could be read, ALREADY_EXISTS where the controllers do
+ * not wait to be rebuilt, any more or at all, INVALID_ARGUMENT where they are not of one set,
+ * NO_SURVIVOR where a store that served was not read and the loss is not accepted.
  */
 export async function recoverControllers(
   parts: RecoverParts,
@@ -94,6 +95,11 @@ export async function recoverControllers(
 ): Promise<readonly string[]> {
   const { members, cluster } = request;
   const set = await findSet(parts, request);
+  const register = openRegister(parts, cluster, set);
+  if (!isRebuilding(await register.read(RECOVERY_KEY))) {
+    const way = 'format new ones with --recovery WORD';
+    throw new JournalError('ALREADY_EXISTS', `these controllers are no new ones: ${way}`);
+  }
   const read = await Promise.allSettled(members.map((at) => readVolume(parts, cluster, at)));
   const volumes = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const done = read.map((one, at) =>
@@ -101,18 +107,15 @@ export async function recoverControllers(
       ? `read ${one.value.hello.member}, store ${one.value.hello.store}, at ${members[at]}`
       : `not read: ${members[at]}: ${String(one.reason)}`,
   );
-  if (volumes.length === 0) throw new JournalError('UNAVAILABLE', done.join('; '));
+  if (volumes.length === 0) {
+    throw new JournalError('UNAVAILABLE', ['no volume of a member is left', ...done].join('; '));
+  }
   const journals = newest(volumes);
   const missing = missingStores(journals, volumes);
   if (missing.length > 0 && !request.acceptLoss) {
     const what = missing.join('; ');
     const way = 'start them, name their addresses, or accept the loss';
     throw new JournalError('NO_SURVIVOR', `volumes that served were not read: ${what}: ${way}`);
-  }
-  const register = openRegister(parts, cluster, set);
-  if (!isRebuilding(await register.read(RECOVERY_KEY))) {
-    const way = 'format new ones with --recovery WORD';
-    throw new JournalError('INVALID_ARGUMENT', `these controllers are no new ones: ${way}`);
   }
   await keepFloors(parts, cluster, set, volumes);
   await write(register, volumes, journals);

@@ -237,7 +237,7 @@ function order(scene: Scene, { order: asked }: Extract<Action, { kind: 'order' }
   if (asked.kind === 'recover') {
     scene.blind = false;
     scene.unseated.clear();
-    return `order recover ${asked.cluster.length} digits`;
+    return `order recover ${asked.cluster.length} digits${asked.acceptLoss ? ', accept loss' : ''}`;
   }
   const { request } = asked;
   const { kind, ...rest } = request;

@@ -6,6 +6,7 @@
 import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Random } from '../../io/random.ts';
+import { JournalError } from '../../protocol/errors.ts';
 import { certify } from '../certify.ts';
 import { type Address, Chain, type Proof } from '../chain.ts';
 import type { JournalCluster, JournalClusterStatus } from '../crd.ts';
@@ -292,6 +293,9 @@ export class Reconciler {
     if (isRefusal(error)) {
       const refused: Progress = { kind: 'stalled', reason: 'ObjectRefused', message };
       return { progress: refused, error: '', ...none };
+    }
+    if (error instanceof JournalError && error.code === 'NO_SURVIVOR') {
+      return { progress: { kind: 'stalled', reason: 'VolumeLost', message }, error: '', ...none };
     }
     if (!(error instanceof KubeError) || error.status !== 0) {
       const note = message;

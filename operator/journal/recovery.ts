@@ -5,7 +5,7 @@
 // them; replicas serve on meanwhile with the chains that they have.
 
 import { removal } from './leave.ts';
-import type { ControllerEntry, Ledger } from './ledger.ts';
+import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import { isOld } from './roll.ts';
 import type { Settled } from './settle.ts';
 import { type Plan, waiting, working } from './steps.ts';
@@ -36,16 +36,27 @@ export function beginRecovery(
   if (open ? known && away === 0 : away * 2 < seats.length) return null;
   const leaving = 'a majority of the controllers is lost';
   const controllers = ledger.controllers.map((one) => ({ ...one, leaving, removing: true }));
-  const next = add({ ...ledger, controllers, formatted: false, recovery: word });
+  // Who was told to leave is told again: what the old ones were ordered went with them.
+  const replicas = ledger.replicas.map((one) => ({ ...one, ordered: one.ordered && one.removing }));
+  const next = add({ ...ledger, replicas, controllers, formatted: false, recovery: word });
   const came = next.controllers.filter(({ removing }) => !removing).map(({ id }) => id);
   const why = `${came.join(', ')} are to take over as ${ASK.recover} asks: ${leaving}`;
   return { ledger: next, why };
 }
 
-/** What is asked for: a word that is new for each time. */
-function wishOf({ cluster }: World): { readonly word: string } {
-  return { word: cluster.metadata.annotations?.[ASK.recover] ?? '' };
+const ACCEPT_LOSS = 'accept-loss';
+
+/** `WORD` or `WORD,accept-loss`: a word that is new for each time, and whether volumes may miss. */
+function wishOf({ cluster }: World): { readonly word: string; readonly acceptLoss: boolean } {
+  const text = cluster.metadata.annotations?.[ASK.recover] ?? '';
+  const [word = '', ...more] = text.split(',').map((part) => part.trim());
+  return { word, acceptLoss: more.includes(ACCEPT_LOSS) };
 }
+
+/** What to do where a volume that has to be read does not come back. */
+export const goOnWithout = (word: string): string =>
+  `to go on without it, and without what only it held, annotate with ` +
+  `${ASK.recover}=${word},${ACCEPT_LOSS}`;
 
 /** One whose volume is still to be formatted has no seat yet. */
 const seatsOf = ({ controllers }: Ledger): readonly ControllerEntry[] =>
@@ -98,17 +109,41 @@ export function recovering(
   if (away !== undefined) {
     return { actions: [], progress: waiting('Recovering', `${away.id} does not run yet`) };
   }
-  const silent = ledger.replicas.find(({ id }) => !isRunning(podOf(world, id)));
-  if (silent !== undefined) {
-    const message = `${silent.id} does not run, and its volume has to be read`;
-    return { actions: [], progress: waiting('Recovering', message) };
-  }
-  const why = `building the registers again from ${ledger.replicas.length} volumes`;
+  const { acceptLoss } = wishOf(world);
+  const silent = ledger.replicas.find((one) => isAwaited(world, one, acceptLoss));
+  if (silent !== undefined) return unread(world, ledger, silent.id);
+  const read = ledger.replicas.filter(({ id }) => isRunning(podOf(world, id))).length;
+  const why = `building the registers again from ${read} volumes`;
+  const order = { kind: 'recover', cluster: ledger.clusterId, acceptLoss } as const;
   return {
     actions: [
-      { kind: 'order', order: { kind: 'recover', cluster: ledger.clusterId }, why },
+      { kind: 'order', order, why },
       { kind: 'ledger', ledger: { ...ledger, recovered: ledger.recovery }, why: '' },
     ],
     progress: working('Recovering', why),
   };
+}
+
+/**
+ * What is to be read is there, and does not run. One that has no volume any more is not waited for:
+ * whoever reads the others says whether it has to be.
+ */
+function isAwaited(world: World, entry: ReplicaEntry, acceptLoss: boolean): boolean {
+  const pod = podOf(world, entry.id);
+  if (entry.removing || isRunning(pod)) return false;
+  if (['unmade', 'lost'].includes(claimState(world, entry))) return false;
+  return !acceptLoss || !isStuck(world, entry.id);
+}
+
+/** Something keeps its pod from running, and not only at first. */
+function isStuck(world: World, id: string): boolean {
+  const pod = podOf(world, id);
+  return podTrouble(world, id) !== '' && (pod === undefined || isOld(world, pod));
+}
+
+function unread(world: World, { recovery }: Ledger, id: string): Plan {
+  const message = `${id} does not run, and its volume has to be read`;
+  if (!isStuck(world, id)) return { actions: [], progress: waiting('Recovering', message) };
+  const stuck = `${message}: ${podTrouble(world, id)}; ${goOnWithout(recovery)}`;
+  return { actions: [], progress: { kind: 'stalled', reason: 'PodNotRunning', message: stuck } };
 }

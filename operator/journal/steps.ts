@@ -34,8 +34,8 @@ export type Order =
       readonly name: string;
       readonly settings: Partial<JournalSettings>;
     }
-  /** The registers are built again from the volumes of all replicas. */
-  | { readonly kind: 'recover'; readonly cluster: string };
+  /** The registers are built again from the volumes of the replicas: of all that served, or not. */
+  | { readonly kind: 'recover'; readonly cluster: string; readonly acceptLoss: boolean };
 
 /** How far a change is. */
 export type Progress =
