@@ -9,27 +9,38 @@ import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import type { Settled } from './settle.ts';
 import { type Action, type Plan, waiting, working } from './steps.ts';
 import {
+  claimState,
   find,
+  giveUp,
   isBound,
   isFine,
   isRunning,
   journalsWith,
   podOf,
+  podTrouble,
   processOf,
   type World,
 } from './world.ts';
 
 export function letGo(world: World, ledger: Ledger, settled: Settled): Plan | null {
-  const replica = ledger.replicas.find(({ leaving }) => leaving !== '');
+  const replica = nextOf(ledger.replicas);
   if (replica !== undefined) return letReplicaGo(world, ledger, settled, replica);
-  const controller = ledger.controllers.find(({ leaving }) => leaving !== '');
+  const controller = nextOf(ledger.controllers);
   return controller === undefined ? null : letControllerGo(world, ledger, settled, controller);
+}
+
+/** Those that nobody has to come for go first: they may be in the way of who comes for others. */
+function nextOf<Entry extends { readonly leaving: string; readonly by: string }>(
+  all: readonly Entry[],
+): Entry | undefined {
+  const leaving = all.filter((one) => one.leaving !== '');
+  return leaving.find(({ by }) => by === '') ?? leaving[0];
 }
 
 function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: ReplicaEntry): Plan {
   const { id, by, leaving, ordered } = entry;
   if (!ordered && by !== '' && !isFine(world, by)) {
-    const why = processOf(world, by)?.note ?? 'it has not started yet';
+    const why = notThere(world, ledger, by);
     const message = `${id} stays until ${by} is there: ${why}`;
     return { actions: [], progress: waiting('Replacing', message) };
   }
@@ -62,6 +73,14 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
   }
   const replicas = ledger.replicas.map((one) => (one === entry ? { ...one, removing: true } : one));
   return out({ ...ledger, replicas }, id);
+}
+
+/** Why a successor has not taken over yet, and what to do where it never will. */
+function notThere(world: World, { replicas }: Ledger, by: string): string {
+  const lost = replicas.some((one) => one.id === by && claimState(world, one) === 'lost');
+  const trouble = lost ? 'its volume is lost' : podTrouble(world, by);
+  if (trouble !== '') return `${trouble}; ${giveUp(by)}`;
+  return processOf(world, by)?.note ?? 'it has not started yet';
 }
 
 function letControllerGo(

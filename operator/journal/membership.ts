@@ -192,7 +192,7 @@ function replaceReplica(world: World, ledger: Ledger, settled: Settled): Change 
   return null;
 }
 
-/** A successor whose zone is no longer asked for may never be there: it is not waited for. */
+/** A successor that may never be there is not waited for. */
 function dropSuccessor(
   world: World,
   ledger: Ledger,
@@ -200,10 +200,30 @@ function dropSuccessor(
   entry: ReplicaEntry,
 ): Change | null {
   const by = ledger.replicas.find(({ id, leaving }) => id === entry.by && leaving === '');
-  if (entry.ordered || by === undefined || isFine(world, by.id)) return null;
-  if (!isUnasked(settled, by.zone)) return null;
-  const replicas = givenUp(ledger.replicas, entry, by);
-  return { ledger: { ...ledger, replicas }, why: whyGivenUp(entry, by) };
+  if (by === undefined || isFine(world, by.id)) return null;
+  if (!entry.ordered && isUnasked(settled, by.zone)) {
+    const replicas = givenUp(ledger.replicas, entry, by);
+    return { ledger: { ...ledger, replicas }, why: whyGivenUp(entry, by) };
+  }
+  // The one whose place it was to take is there until then.
+  const staying = ledger.replicas.map((one) => (one === entry ? { ...one, leaving: '' } : one));
+  const reason = replicaReason(world, { ...ledger, replicas: staying }, settled, by);
+  if (reason === null) return null;
+  const left = leavingFor(ledger.replicas, by, reason);
+  const grown = newReplica({ ...ledger, replicas: left }, settled, false);
+  const { next: replicas, why } = instead(grown.replicas, entry, by);
+  return { ledger: { ...grown, replicas }, why: `${why}: ${reason}` };
+}
+
+const leavingFor = <Entry extends Placed>(all: readonly Entry[], which: Entry, reason: string) =>
+  all.map((one) => (one === which ? { ...one, leaving: reason } : one));
+
+/** The last of all is to take the place, and not the successor that there was. */
+function instead<Entry extends Placed>(all: readonly Entry[], entry: Entry, before: Entry) {
+  const { id, zone } = all.at(-1) ?? before;
+  const next = all.map((one) => (one.id === entry.id ? { ...one, by: id } : one));
+  const why = `${id} in zone ${zone} is to take the place of ${entry.id}, and not ${before.id}`;
+  return { next, why };
 }
 
 /** The successor leaves instead of the one whose place it was to take. */
@@ -272,7 +292,7 @@ function replaceController(world: World, ledger: Ledger, settled: Settled): Chan
   return null;
 }
 
-/** The same of a controller that was formatted and never let in, as its zone lost its nodes. */
+/** The same of a controller that was never let in. */
 function dropNewcomer(
   world: World,
   ledger: Ledger,
@@ -280,10 +300,18 @@ function dropNewcomer(
   entry: ControllerEntry,
 ): Change | null {
   const by = ledger.controllers.find(({ id, leaving }) => id === entry.by && leaving === '');
-  if (by === undefined || !by.formatted || !isUnasked(settled, by.zone)) return null;
-  if (isRunning(podOf(world, by.id)) || processOf(world, by.id) !== undefined) return null;
-  const controllers = givenUp(ledger.controllers, entry, by);
-  return { ledger: { ...ledger, controllers }, why: whyGivenUp(entry, by) };
+  if (by === undefined || processOf(world, by.id) !== undefined) return null;
+  if (by.formatted && isUnasked(settled, by.zone) && !isRunning(podOf(world, by.id))) {
+    const controllers = givenUp(ledger.controllers, entry, by);
+    return { ledger: { ...ledger, controllers }, why: whyGivenUp(entry, by) };
+  }
+  const asked = askedFor(world, by.id);
+  if (!asked && claimState(world, by) !== 'lost') return null;
+  const reason = asked ? 'it was asked for' : 'its volume is lost';
+  const left = leavingFor(ledger.controllers, by, reason);
+  const grown = newController({ ...ledger, controllers: left }, settled, false);
+  const { next: controllers, why } = instead(grown.controllers, entry, by);
+  return { ledger: { ...grown, controllers }, why: `${why}: ${reason}` };
 }
 
 function controllerReason(
