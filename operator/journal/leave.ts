@@ -1,9 +1,10 @@
-// How a process leaves: its successor comes first, then it is out of every journal, then gone.
+// How a process leaves: its successor comes first, then it is out of every journal, then gone. And
+// how all of them end for a while.
 
 import type { KubeObject } from '../kube/api.ts';
 import { labelsOf } from '../kube/fields.ts';
 import { isStale } from '../manifests/claim.ts';
-import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { controllerAddress, type Process } from '../manifests/pod.ts';
 import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import type { Settled } from './settle.ts';
@@ -17,6 +18,7 @@ import {
   isRunning,
   journalsWith,
   podOf,
+  podsOf,
   podTrouble,
   processOf,
   type World,
@@ -174,6 +176,19 @@ export function removal(world: World, settled: Settled, id: string, without: Led
   const leaf = find(world, 'Secret', names.leaf(id));
   const all = leaf === undefined || rest.includes(leaf) ? rest : [...rest, leaf];
   return { actions: [...all.map(drop), { kind: 'ledger', ledger: without, why: '' }], progress };
+}
+
+/** All end for a while. A volume that is not formatted yet will be after that. */
+export function hibernation(world: World): Plan {
+  const jobs = world.objects.filter(
+    ({ kind, metadata }) => kind === 'Job' && labelsOf(metadata)[COMPONENT_LABEL] === 'format',
+  );
+  const actions = jobs
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map((object) => ({ kind: 'delete', object, why: 'the cluster is to sleep' }) as const);
+  const left = [...jobs, ...podsOf(world)].map(({ metadata }) => metadata.name);
+  if (left.length === 0) return { actions, progress: { kind: 'steady' } };
+  return { actions, progress: working('Hibernating', `ending ${left.join(', ')}`) };
 }
 
 /** Claims of processes that have left, and whose volumes were kept. */

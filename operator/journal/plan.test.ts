@@ -13,6 +13,7 @@
 //     blind | see             the controllers cannot be asked, or can
 //     lose ID                 its volume is gone
 //     remove KIND NAME        somebody deletes an object
+//     set KIND NAME|* JSON    what Kubernetes writes there
 //     status | show           what the status says; where each process is to be
 
 import assert from 'node:assert/strict';
@@ -217,7 +218,7 @@ function carryOut(
     }
     case 'delete':
       scene.objects.delete(`${action.object.kind}/${action.object.metadata.name}`);
-      if (action.object.kind === 'StatefulSet') {
+      if (['StatefulSet', 'Job'].includes(action.object.kind)) {
         scene.objects.delete(`Pod/${action.object.metadata.name}-0`);
       }
       return [`delete ${action.object.kind} ${action.object.metadata.name} (${action.why})`];
@@ -294,8 +295,6 @@ function open(): Scenario {
         return run(scene, Number(first));
       case 'format':
         return format(scene, args);
-      case 'refuse':
-        return refuse(scene);
       case 'start':
         return start(scene, args);
       case 'break':
@@ -320,6 +319,8 @@ function open(): Scenario {
       case 'remove':
         scene.objects.delete(`${first}/${args[1]}`);
         return [];
+      case 'set':
+        return set(scene, args);
       case 'status':
         return status(scene);
       case 'show':
@@ -342,13 +343,12 @@ function format(scene: Scene, ids: readonly string[]): readonly string[] {
   return [];
 }
 
-/** What Kubernetes says where no pod may be made. */
-function refuse({ objects }: Scene): readonly string[] {
-  const job = { startTime: '2026-01-01T00:00:00Z' };
-  const set = { observedGeneration: 1, replicas: 0 };
-  for (const [key, one] of objects) {
-    if (one.kind === 'Job') objects.set(key, { ...one, status: job });
-    if (one.kind === 'StatefulSet') objects.set(key, { ...one, status: set });
+function set({ objects }: Scene, [kind = '', name = '', json = '']: readonly string[]) {
+  const { metadata, ...rest } = JSON.parse(json);
+  const all = [...objects.keys()].filter((key) => name === '*' && key.startsWith(`${kind}/`));
+  for (const key of all.length === 0 ? [`${kind}/${name}`] : all) {
+    const one = objects.get(key) ?? { apiVersion: 'v1', kind, metadata: { name } };
+    objects.set(key, { ...one, ...rest, metadata: { ...one.metadata, ...metadata } });
   }
   return [];
 }

@@ -18,7 +18,7 @@ import type { Process } from '../manifests/pod.ts';
 import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
-import { letGo, letIn, retired, unbound } from './leave.ts';
+import { hibernation, letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { clearing, heldBack, recovering } from './recovery.ts';
 import { isOld, notBack, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
@@ -27,6 +27,7 @@ import { type Action, ensure, type Plan, type Progress, waiting, working } from 
 import {
   ASK,
   claimState,
+  failureOf,
   find,
   giveUp,
   isBound,
@@ -41,6 +42,9 @@ import {
 } from './world.ts';
 
 const BACKUPS_DEFAULT = 7;
+
+/** A Job that gave up is made again so much later: what it lacked may be there by then. */
+const RETRY_MILLIS = 60_000;
 
 const STEADY: Progress = { kind: 'steady' };
 
@@ -218,7 +222,9 @@ function notFormatted(world: World, ids: readonly string[]): string {
     if (trouble !== '' && isOld(world, pod)) return `${id} is not formatted: ${trouble}`;
   }
   for (const id of ids) {
-    const none = withoutPod(world, namesOf(world.cluster.metadata.name).format(id));
+    const name = namesOf(world.cluster.metadata.name).format(id);
+    const failure = failureOf(find(world, 'Job', name));
+    const none = failure === null ? withoutPod(world, name) : `Job ${name}: ${failure.message}`;
     if (none !== '') return `${id} is not formatted: ${none}`;
   }
   return '';
@@ -242,16 +248,10 @@ function formatStep(
   const wanted = formatJob(settled, ledger, entry);
   if (job === undefined) return ensure(world, wanted);
   if (job.metadata.deletionTimestamp !== undefined) return [];
-  const failed = (numberAt(job, 'status', 'failed') ?? 0) > 20;
-  if (inputs(job) === inputs(wanted) && !failed) return [];
+  const failure = failureOf(job);
+  const again = failure !== null && world.nowMillis - failure.atMillis > RETRY_MILLIS;
+  if (inputs(job) === inputs(wanted) && !again) return [];
   return [{ kind: 'delete', object: job, why: `${entry.id} is to be formatted by another pod` }];
-}
-
-function hibernation(world: World): Plan | null {
-  const left = podsOf(world).map(({ metadata }) => metadata.name);
-  if (left.length === 0) return { actions: [], progress: STEADY };
-  const message = `ending ${left.join(', ')}`;
-  return { actions: [], progress: working('Hibernating', message) };
 }
 
 /** Until the controllers answer. */
@@ -352,7 +352,8 @@ function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
     const message = `Job ${name} does not get on: ${stuck}`;
     return { actions: [], progress: { kind: 'stalled', reason: 'PodNotRunning', message } };
   }
-  const message = `Job ${name} failed: its logs say why; correct that, then delete the Job`;
+  const why = failureOf(job)?.message ?? 'it failed';
+  const message = `Job ${name}: ${why}: delete it, and what it lacks is told of its next pods`;
   return { actions: [], progress: { kind: 'stalled', reason: 'RestoreFailed', message } };
 }
 

@@ -157,6 +157,16 @@ export function isWithoutPod({ nowMillis }: World, job: KubeObject, patienceMill
   return none && nowMillis - begun > patienceMillis;
 }
 
+/** When a Job gave up, in milliseconds, and how Kubernetes says it; null where it did not. */
+export function failureOf(job: KubeObject | undefined) {
+  const failed = listAt(job, 'status', 'conditions').find(
+    (one) => textAt(one, 'type') === 'Failed' && textAt(one, 'status') === 'True',
+  );
+  if (failed === undefined) return null;
+  const atMillis = Date.parse(textAt(failed, 'lastTransitionTime') ?? '') || 0;
+  return { atMillis, message: textAt(failed, 'message') ?? 'it failed' };
+}
+
 /** Whatever refuses a pod says so in an event, which the operator has no right to read. */
 export const unmade = ({ kind, metadata: { name } }: KubeObject): string =>
   `no Pod of ${kind} ${name} is made: kubectl describe ${kind.toLowerCase()} ${name} says why, ` +
