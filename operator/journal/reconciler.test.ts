@@ -2,97 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, test } from 'node:test';
-import { silent } from '../../io/logger.ts';
-import { nodeClock, nodeRandom } from '../../io/node.ts';
-import { micros } from '../../protocol/types.ts';
-import { MemoryKube } from '../../test/kube-api.ts';
-import { isKind, KubeError, type KubeObject, pathOf, RESOURCES } from '../kube/api.ts';
-import { Cache } from '../kube/cache.ts';
-import { Events } from '../kube/events.ts';
-import { conditionOf, isObject, listAt, textAt } from '../kube/fields.ts';
-import { Reconciler } from './reconciler.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'journal-reconciler-'));
-const cleanups: (() => void)[] = [];
-after(() => {
-  for (const cleanup of cleanups) cleanup();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-const pathFor = (kind: keyof typeof RESOURCES, name: string): string =>
-  pathOf(RESOURCES[kind], 'n', name);
-const CLUSTER = pathFor('JournalCluster', 'orders');
-
-async function begin(spec: object = {}, prepare: (api: MemoryKube) => void = () => {}) {
-  const api = new MemoryKube();
-  prepare(api);
-  api.put(CLUSTER, {
-    apiVersion: 'journal.dev/v1alpha1',
-    kind: 'JournalCluster',
-    metadata: { name: 'orders', namespace: 'n' },
-    spec: { storage: { size: '1Gi' }, members: 3, ...spec },
-  });
-  const parts = { api, clock: nodeClock, random: nodeRandom('reconciler'), logger: silent };
-  const cache = new Cache(parts, {
-    namespace: undefined,
-    nodes: true,
-    podMonitors: false,
-    logger: silent,
-    onChange: () => {},
-  });
-  cleanups.push(() => cache.stop());
-  while (!cache.synced) await pause();
-  const reconciler = new Reconciler({
-    ...parts,
-    cache,
-    events: new Events(parts, silent, 'test'),
-    image: 'journal:1',
-    podMonitors: false,
-    operatorNamespace: 'journal-system',
-    folder,
-    spreadMillis: 0,
-  });
-  const pass = async (times = 1): Promise<void> => {
-    for (let count = 0; count < times; count += 1) {
-      await pause();
-      await reconciler.reconcile('n', 'orders');
-    }
-    await pause();
-  };
-  const get = (kind: keyof typeof RESOURCES, name: string) => api.objects.get(pathFor(kind, name));
-  const condition = (type: string): string => {
-    const cluster = api.objects.get(CLUSTER);
-    const found = listAt(cluster, 'status', 'conditions').find(
-      (one) => textAt(one, 'type') === type,
-    );
-    return `${textAt(found, 'status')} ${textAt(found, 'reason')}`;
-  };
-  const events = (): string[] =>
-    [...api.objects.values()].filter(({ kind }) => kind === 'Event').map((one) => `${one.note}`);
-  return { api, pass, get, condition, events, reconciler };
-}
-
-const kindOf = (object: KubeObject | undefined): keyof typeof RESOURCES => {
-  const { kind = '' } = object ?? {};
-  assert.ok(isKind(kind), `an object of kind ${kind} is there`);
-  return kind;
-};
-
-/** Until every watch has told what was written. */
-const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
-
-/** Pods run: claims get volumes, and Jobs end well. */
-function format(api: MemoryKube): void {
-  for (const [path, one] of [...api.objects]) {
-    if (one.kind === 'Job') api.put(path, { ...one, status: { succeeded: 1 } });
-    if (one.kind !== 'PersistentVolumeClaim') continue;
-    api.put(path, { ...one, status: { phase: 'Bound' } });
-  }
-}
+import { test } from 'node:test';
+import type { MemoryKube } from '../../test/kube-api.ts';
+import { begin, CLUSTER, format, pathFor, pause, refuse } from '../../test/reconciling.ts';
+import { isKind, type KubeObject, type RESOURCES } from '../kube/api.ts';
+import { conditionOf, isObject, textAt } from '../kube/fields.ts';
 
 test('a cluster gets its objects, is formatted once, and then nothing is written', async () => {
   const { api, pass, get, condition, reconciler } = await begin();
@@ -197,14 +111,6 @@ test('an edit is taken back, a field of somebody else is not', async () => {
   assert.equal(isObject(after?.spec) && after.spec.replicas, 1);
   assert.equal(after?.metadata.labels?.theirs, 'x');
 });
-
-/** From now on what is written there is answered with an error. */
-function refuse(api: MemoryKube, there: RegExp, says: string, status: number): void {
-  api.before = ({ method, path }) => {
-    if (method !== 'PATCH' || !there.test(path)) return;
-    throw new KubeError(says, { status, reason: 'Refused', retryAfter: micros(0) });
-  };
-}
 
 test('status is written on the failing path too', async () => {
   const { api, pass, condition } = await begin();
@@ -328,6 +234,12 @@ test('what a deleted cluster left is adopted whole, or not at all', async () => 
     assert.equal(part.get('StatefulSet', 'orders-replica-1'), undefined);
   }
 });
+
+const kindOf = (object: KubeObject | undefined): keyof typeof RESOURCES => {
+  const { kind = '' } = object ?? {};
+  assert.ok(isKind(kind), `an object of kind ${kind} is there`);
+  return kind;
+};
 
 test('another deletion policy holds for all that was made before, or for none of it', async () => {
   const { api, pass, get } = await begin();
