@@ -19,3 +19,40 @@ test('quantities that mean the same are no drift, others are', () => {
   assert.equal(difference({ cpu: '1e3' }, { cpu: '1e4' }), 'cpu');
   assert.equal(difference({ cpu: '1e' }, { cpu: '1' }), 'cpu');
 });
+
+test('a selector is all that it says: none, an empty one and a longer one are others', () => {
+  const rule = (peer: object, port: object = { port: 7400 }) => ({
+    spec: {
+      ingress: [{ from: [{ podSelector: { matchLabels: { own: 'x' } } }, peer], ports: [port] }],
+    },
+  });
+  const all = rule({ namespaceSelector: {} });
+  const own = rule({ podSelector: {} });
+  assert.equal(difference(own, own), null);
+  assert.equal(difference(own, all), 'spec.ingress[0].from[1].podSelector');
+  assert.equal(difference(all, own), 'spec.ingress[0].from[1].namespaceSelector');
+  const both = rule({ podSelector: {}, namespaceSelector: {} });
+  assert.equal(difference(own, both), 'spec.ingress[0].from[1].namespaceSelector');
+  const ports = rule({ podSelector: {} }, { port: 7400, endPort: 9000 });
+  assert.equal(difference(own, ports), 'spec.ingress[0].ports[0].endPort');
+  const some = rule({ podSelector: { matchLabels: { theirs: 'x' } } });
+  assert.equal(difference(own, some), 'spec.ingress[0].from[1].podSelector.matchLabels');
+  for (const [wanted, found, path] of [
+    [{ selector: { a: 'x' } }, { selector: { a: 'x', theirs: 'x' } }, 'selector.theirs'],
+    [
+      { podSelector: { matchLabels: { a: 'x' } } },
+      { podSelector: { matchLabels: { a: 'x', theirs: 'x' } } },
+      'podSelector.matchLabels.theirs',
+    ],
+  ] as const) {
+    assert.equal(difference(wanted, found), path);
+  }
+});
+
+test('empty maps that the API server leaves out are no drift, nor is what others add', () => {
+  const wanted = { metadata: { labels: { a: 'x' }, annotations: {} }, spec: { nodeSelector: {} } };
+  const found = { metadata: { labels: { a: 'x', theirs: 'x' } }, spec: { replicas: 1 } };
+  assert.equal(difference(wanted, found), null);
+  // What a user gives as `matchLabels: {}` comes back without it.
+  assert.equal(difference({ labelSelector: { matchLabels: {} } }, { labelSelector: {} }), null);
+});

@@ -2,14 +2,30 @@
 //
 // The API server fills in defaults, other people add labels and sidecars; neither is drift. Lists
 // of named things are compared name by name, other lists as a whole. Quantities are equal when
-// they mean the same.
+// they mean the same. What picks out pods or traffic is compared to the last key: one more makes
+// another thing of it.
 
 import { isObject } from './fields.ts';
 
-/** The path of the first field that differs; null where nothing does. */
-export function difference(wanted: unknown, found: unknown, path = ''): string | null {
-  if (isObject(wanted)) return objectDifference(wanted, found, path);
-  if (Array.isArray(wanted)) return listDifference(wanted, found, path);
+/** Fields whose content the API server adds nothing to, and which nobody else adds to either. */
+const WHOLE: ReadonlySet<string> = new Set([
+  'selector',
+  'podSelector',
+  'namespaceSelector',
+  'labelSelector',
+  'ingress',
+  'egress',
+]);
+
+/** The path of the first field that differs; null where nothing does. `whole`: so does one more. */
+export function difference(
+  wanted: unknown,
+  found: unknown,
+  path = '',
+  whole = false,
+): string | null {
+  if (isObject(wanted)) return objectDifference(wanted, found, path, whole);
+  if (Array.isArray(wanted)) return listDifference(wanted, found, path, whole);
   return sameValue(wanted, found) ? null : path;
 }
 
@@ -17,25 +33,37 @@ function objectDifference(
   wanted: Readonly<Record<string, unknown>>,
   found: unknown,
   path: string,
+  whole: boolean,
 ): string | null {
   const names = Object.keys(wanted).filter((name) => wanted[name] !== undefined);
   // What is empty need not be there: the API server leaves empty maps out.
   if (!isObject(found)) return names.length === 0 ? null : path;
+  const below = (name: string): string => (path === '' ? name : `${path}.${name}`);
   for (const name of names) {
-    const wrong = difference(wanted[name], found[name], path === '' ? name : `${path}.${name}`);
+    const [one, other] = [wanted[name], found[name]];
+    const named = WHOLE.has(name);
+    // An empty selector picks everything, none picks nothing: that is never left out.
+    const left = named && isObject(one) && other === undefined;
+    const wrong = left ? below(name) : difference(one, other, below(name), whole || named);
     if (wrong !== null) return wrong;
   }
-  return null;
+  const more = whole ? Object.keys(found).find((name) => !names.includes(name)) : undefined;
+  return more === undefined ? null : below(more);
 }
 
-function listDifference(wanted: readonly unknown[], given: unknown, path: string): string | null {
+function listDifference(
+  wanted: readonly unknown[],
+  given: unknown,
+  path: string,
+  whole: boolean,
+): string | null {
   const found: readonly unknown[] = Array.isArray(given) ? given : [];
   const byName = wanted.length > 0 && wanted.every((one) => nameOf(one) !== undefined);
   if (!byName && wanted.length !== found.length) return path;
   for (const [index, one] of wanted.entries()) {
     const name = nameOf(one);
     const other = byName ? found.find((candidate) => nameOf(candidate) === name) : found[index];
-    const wrong = difference(one, other, `${path}[${byName ? name : index}]`);
+    const wrong = difference(one, other, `${path}[${byName ? name : index}]`, whole);
     if (wrong !== null) return wrong;
   }
   return null;
