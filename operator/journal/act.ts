@@ -32,9 +32,13 @@ export interface Hands {
   writeLedger(ledger: Ledger): Promise<void>;
 }
 
+/** No process leans on these: with one of somebody else in their place the others are as safe. */
+const APART: ReadonlySet<string> = new Set(['CronJob', 'PodDisruptionBudget', 'PodMonitor']);
+
 /**
  * Resolves with why volumes could not be grown. Rejects at the first step that fails; but an object
- * that the API server will not take leaves none of the others undone, and is thrown at the end.
+ * that the API server will not take, or one of somebody else in the place of one that no process
+ * leans on, leaves none of the others undone, and is thrown at the end.
  */
 export async function act(
   cluster: KubeObject,
@@ -50,13 +54,17 @@ export async function act(
       // A class that does not expand is no reason to leave everything else undone.
       if (isRefusedGrowth(action, error))
         volumes = error instanceof Error ? error.message : String(error);
-      else if (action.kind === 'apply' && isRefusal(error)) refused ??= error;
+      else if (isApart(action, error)) refused ??= error;
       else throw error;
     }
   }
   if (refused !== undefined) throw refused;
   return volumes;
 }
+
+const isApart = (action: Action, error: unknown): boolean =>
+  action.kind === 'apply' &&
+  (isRefusal(error) || (error instanceof ForeignObject && APART.has(action.object.kind)));
 
 const isRefusedGrowth = (action: Action, error: unknown): boolean =>
   action.kind === 'apply' &&

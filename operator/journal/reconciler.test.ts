@@ -95,6 +95,29 @@ test('an object of somebody else under our name is left alone, and said', async 
   assert.match(events().join(), /Service orders is there/);
 });
 
+test('an object of somebody else that no process leans on holds nothing else up', async () => {
+  const backup = { schedule: '@daily', claimName: 'files' };
+  const { api, pass, get, condition } = await begin({ backup }, (kube) => {
+    const metadata = { name: 'orders-backup', namespace: 'n' };
+    kube.put(pathFor('CronJob', 'orders-backup'), { kind: 'CronJob', metadata, spec: {} });
+  });
+  await assert.rejects(pass(1), /CronJob orders-backup is there and was not made for this/);
+  assert.equal(condition('Stalled'), 'True ForeignObject');
+  assert.ok(get('StatefulSet', 'orders-replica-3'));
+  assert.ok(get('Job', 'orders-controller-3-format'));
+  assert.deepEqual(api.objects.get(pathFor('CronJob', 'orders-backup'))?.spec, {});
+});
+
+test('a volume of somebody else under our name is given to no pod', async () => {
+  const { pass, get } = await begin({}, (kube) => {
+    const metadata = { name: 'orders-replica-1-data', namespace: 'n' };
+    const claim = { kind: 'PersistentVolumeClaim', metadata, spec: {} };
+    kube.put(pathFor('PersistentVolumeClaim', 'orders-replica-1-data'), claim);
+  });
+  await assert.rejects(pass(1), /PersistentVolumeClaim orders-replica-1-data is there/);
+  assert.equal(get('StatefulSet', 'orders-replica-1'), undefined);
+});
+
 test('an edit is taken back, a field of somebody else is not', async () => {
   const { api, pass, get } = await begin();
   await pass(3);
