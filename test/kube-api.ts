@@ -24,6 +24,8 @@ export class MemoryKube implements KubeApi {
   readonly writes: string[] = [];
   /** Called before each request; throws what the server should answer. */
   before: (request: KubeRequest) => void = () => {};
+  /** Paths of objects that were created with owners: to be applied without takes none out there. */
+  readonly #owned = new Set<string>();
   readonly #watchers = new Set<(event: WatchEvent, path: string) => void>();
   #version = 1;
 
@@ -89,6 +91,7 @@ export class MemoryKube implements KubeApi {
     if (object === undefined) throw refuse(404, 'NotFound');
     if (uid !== undefined && object.metadata.uid !== uid) throw refuse(409, 'Conflict');
     this.objects.delete(path);
+    this.#owned.delete(path);
     this.writes.push(`DELETE ${path}`);
     this.#tell('DELETED', object, path);
     return {};
@@ -109,6 +112,7 @@ export class MemoryKube implements KubeApi {
   #create(path: string, body: Json): KubeObject {
     if (this.objects.has(path)) throw refuse(409, 'AlreadyExists');
     this.writes.push(`POST ${path}`);
+    if (at(body, 'metadata', 'ownerReferences') !== undefined) this.#owned.add(path);
     return this.put(path, body);
   }
 
@@ -128,7 +132,8 @@ export class MemoryKube implements KubeApi {
       : merge(before ?? {}, { ...body, status: before?.status });
     const owners = at(given, 'ownerReferences');
     const metadata = { ...(isObject(next.metadata) ? next.metadata : {}) };
-    if (!status && owners === undefined) delete metadata.ownerReferences;
+    const kept = owners !== undefined || this.#owned.has(path);
+    if (!status && !kept) delete metadata.ownerReferences;
     const whole = { ...next, metadata: { ...metadata, uid, resourceVersion } };
     if (before !== undefined && isDeepStrictEqual(strip(before), strip(whole))) return before;
     this.writes.push(`${method} ${path}${status ? '/status' : ''}`);

@@ -265,7 +265,7 @@ const kindOf = (object: KubeObject | undefined): keyof typeof RESOURCES => {
 };
 
 test('another deletion policy holds for all that was made before, or for none of it', async () => {
-  const { api, pass, get } = await begin();
+  const { api, pass, get } = await begin({ deletionPolicy: 'Delete' });
   await pass(3);
   // One that has left, whose volume was kept, and is smaller than those of today.
   const left = structuredClone(get('PersistentVolumeClaim', 'orders-replica-1-data'));
@@ -286,6 +286,7 @@ test('another deletion policy holds for all that was made before, or for none of
     get('PersistentVolumeClaim', 'orders-controller-3-data'),
   ].map((one) => pathFor(kindOf(one), one?.metadata.name ?? ''));
   for (const [deletionPolicy, owners] of [
+    ['Retain', 0],
     ['Delete', 1],
     ['Retain', 0],
   ] as const) {
@@ -302,6 +303,25 @@ test('another deletion policy holds for all that was made before, or for none of
     assert.deepEqual(api.writes.slice(before), []);
     assert.deepEqual(get('PersistentVolumeClaim', 'orders-replica-9-data')?.spec, spec);
   }
+});
+
+test('of two operators that found no ledger one writes it, and the other looks again', async () => {
+  const { api, pass, get } = await begin();
+  const path = pathFor('ConfigMap', 'orders-ledger');
+  const clusterId = '7'.repeat(32);
+  const { uid } = api.objects.get(CLUSTER)?.metadata ?? {};
+  api.before = ({ method }) => {
+    if (method === 'GET' || api.objects.has(path)) return;
+    const metadata = { name: 'orders-ledger', namespace: 'n' };
+    const data = { 'ledger.json': JSON.stringify({ clusterId, ownerUid: uid }) };
+    api.put(path, { apiVersion: 'v1', kind: 'ConfigMap', metadata, data });
+  };
+  await assert.rejects(pass(1), { status: 409 });
+  await pass(1);
+  const ledger: unknown = JSON.parse(
+    textAt(get('ConfigMap', 'orders-ledger'), 'data', 'ledger.json') ?? '',
+  );
+  assert.equal(textAt(ledger, 'clusterId'), clusterId);
 });
 
 test('a suspended cluster is reported and not touched', async () => {

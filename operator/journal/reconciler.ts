@@ -15,7 +15,7 @@ import type { Cache } from '../kube/cache.ts';
 import { difference } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
 import { conditionOf, isObject, labelsOf, textAt } from '../kube/fields.ts';
-import { applyObject, getObject } from '../kube/objects.ts';
+import { applyObject, createObject, getObject } from '../kube/objects.ts';
 import { COMPONENT_LABEL, type Component, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
 import { portOf } from '../manifests/pod.ts';
@@ -232,9 +232,14 @@ export class Reconciler {
     why: string,
   ): Promise<World> {
     const wanted = ledgerMap(settle(world.cluster, ledger), ledger);
+    const { api } = this.#parts;
     const present = find(world, 'ConfigMap', wanted.metadata.name);
-    const { uid, resourceVersion } = present?.metadata ?? {};
-    const written = await applyObject(this.#parts.api, wanted, { uid, resourceVersion });
+    // The first is made, not applied: of two operators that found none one is refused. Without
+    // owners, since what is applied later takes out only what was applied before.
+    const { ownerReferences: _, ...metadata } = wanted.metadata;
+    const before = present ?? (await createObject(api, { ...wanted, metadata }));
+    const { uid, resourceVersion } = before.metadata;
+    const written = await applyObject(api, wanted, { uid, resourceVersion });
     if (why !== '')
       this.#parts.events.say(object, { type: 'Normal', reason: 'Membership', note: why });
     const others = world.objects.filter((one) => one !== present);
