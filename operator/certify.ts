@@ -2,7 +2,8 @@
 //
 // A new authority is believed everywhere first, issues only after that has reached every pod, and
 // the old one is believed until the last certificate that it issued is over. So at no moment does
-// anybody show a certificate that somebody else does not believe.
+// anybody show a certificate that somebody else does not believe. Believed is always down to the
+// root: TLS does not stop at an intermediate authority.
 
 import type { Random } from '../io/random.ts';
 import type { Ledger } from './journal/ledger.ts';
@@ -10,6 +11,7 @@ import type { Settled } from './journal/settle.ts';
 import { isAsWanted } from './journal/steps.ts';
 import { ASK, find, type World } from './journal/world.ts';
 import type { KubeObject } from './kube/api.ts';
+import { difference } from './kube/covers.ts';
 import { isKubeObject } from './kube/fields.ts';
 import { namesOf } from './manifests/common.ts';
 import {
@@ -24,11 +26,12 @@ import {
   readPair,
 } from './manifests/secret.ts';
 import {
+  type Authority,
+  believes,
   createAuthority,
   isDue,
   issue,
   joinPems,
-  type Pair,
   readCertificate,
   renewalMillis,
   troubleOfIssuer,
@@ -47,43 +50,72 @@ export interface Certified {
   readonly secrets: readonly KubeObject[];
   /** What is wrong; empty where nothing is. */
   readonly trouble: string;
+  /** What there would be to do but for `spec.suspend`. */
+  readonly held: readonly string[];
   /** When something is due next, milliseconds since 1970. */
   readonly dueMillis: number;
 }
 
-/** The Secrets that have to be written now, the authority's first. */
+interface Context extends CertifyOptions {
+  readonly world: World;
+  readonly settled: Settled;
+  readonly leaves: readonly Leaf[];
+  readonly issuer: Issuer;
+}
+
+/**
+ * The Secrets that have to be written now, the authority's first. While the cluster is suspended
+ * what is there is renewed in time, since it would end otherwise, and nothing else is written.
+ */
 export async function certify(
   world: World,
   ledger: Ledger,
   settled: Settled,
   options: CertifyOptions,
 ): Promise<Certified> {
-  const names = namesOf(settled.name);
-  const nothing = { secrets: [], trouble: '', dueMillis: Number.POSITIVE_INFINITY };
+  const { authority: name } = namesOf(settled.name);
+  const nothing = { secrets: [], trouble: '', held: [], dueMillis: Number.POSITIVE_INFINITY };
   if (!settled.tls.enabled) return nothing;
-  const present = find(world, 'Secret', names.authority);
+  const present = find(world, 'Secret', name);
   const before = readAuthority(present);
   if (before === null && present !== undefined) {
-    return { ...nothing, trouble: `Secret ${names.authority} holds no authority: restore it` };
+    return { ...nothing, trouble: `Secret ${name} holds no authority: restore it` };
+  }
+  const suspended = isSuspended(world);
+  if (before === null && suspended) {
+    const why = `Secret ${name} is missing`;
+    return { ...nothing, held: [why], trouble: ledger.replicas.length === 0 ? '' : why };
   }
   const issuer = issuerOf(world, settled);
   if (typeof issuer === 'string') return { ...nothing, trouble: issuer };
-  const state = await nextAuthority(world, settled, options, before, issuer);
-  const bundle = bundleOf(state, issuer);
+  const leaves = leavesOf(ledger, settled);
+  const context = { ...options, world, settled, leaves, issuer };
+  const { state, held: wish } = await nextAuthority(context, before);
+  const bundle = bundleOf(state);
   const wanted = authoritySecret(settled, state, bundle);
-  const secrets = isAsWanted(world, wanted) ? [] : [wanted];
+  const same = suspended
+    ? difference(wanted.data, present?.data) === null
+    : isAsWanted(world, wanted);
+  const secrets = same ? [] : [wanted];
+  const held = wish === '' ? [] : [wish];
   let dueMillis = await authorityDue(state, options);
-  for (const leaf of leavesOf(ledger, settled)) {
-    const { secret, due } = await leafStep(world, settled, options, state, leaf, bundle);
+  for (const leaf of leaves) {
+    if (suspended && find(world, 'Secret', leaf.secretName) === undefined) {
+      held.push(`Secret ${leaf.secretName} is missing`);
+      continue;
+    }
+    const { secret, due } = await leafStep(context, state, leaf, bundle);
     if (secret !== null) secrets.push(secret);
     dueMillis = Math.min(dueMillis, due);
   }
-  return { secrets, trouble: '', dueMillis };
+  return { secrets, trouble: '', held, dueMillis };
 }
+
+const isSuspended = ({ cluster }: World): boolean => cluster.spec.suspend === true;
 
 type Issuer =
   | { readonly kind: 'own' }
-  | { readonly kind: 'given'; readonly pair: Pair; readonly root: string };
+  | { readonly kind: 'given'; readonly authority: Required<Authority> };
 
 /** In words, where the Secret that the spec names cannot be used. */
 function issuerOf({ objects, nowMillis }: World, { tls }: Settled): Issuer | string {
@@ -91,66 +123,125 @@ function issuerOf({ objects, nowMillis }: World, { tls }: Settled): Issuer | str
   if (name === '') return { kind: 'own' };
   const secret = find({ objects }, 'Secret', name);
   if (!isKubeObject(secret)) return `Secret ${name} is not there`;
-  const pair = readPair(secret);
+  const authority = { ...readPair(secret), root: decodedAt(secret, 'ca.crt') };
   const missing = ['tls.crt', 'tls.key'].filter((key) => decodedAt(secret, key) === '');
   if (missing.length > 0) return `Secret ${name} has no ${missing.join(' and no ')}`;
-  const wrong = troubleOfIssuer(pair, nowMillis);
+  const wrong = troubleOfIssuer(authority, nowMillis);
   if (wrong !== '') return `Secret ${name}: ${wrong}`;
-  return { kind: 'given', pair, root: decodedAt(secret, 'ca.crt') };
+  return { kind: 'given', authority };
 }
 
 /** The authority as it is to be now: first, next, or moved on by one phase. */
 async function nextAuthority(
-  world: World,
-  settled: Settled,
-  options: CertifyOptions,
+  context: Context,
   before: AuthorityState | null,
-  issuer: Issuer,
-): Promise<AuthorityState> {
+): Promise<{ readonly state: AuthorityState; readonly held: string }> {
+  const { world, issuer } = context;
+  if (before === null) return { state: await firstAuthority(context), held: '' };
+  const previous = before.previous.filter(({ untilMillis }) => untilMillis > world.nowMillis);
+  // What it stands below is not in what an older operator kept.
+  const given = issuer.kind === 'given' && issuer.authority.cert === before.current.cert;
+  const kept = { ...before, current: given ? issuer.authority : before.current, previous };
+  if (before.next !== null) return { state: movedOn(context, kept, before.next), held: '' };
+  const wish = await wishFor(context, kept);
+  if (wish === 'none') return { state: kept, held: '' };
+  if (wish === 'held') return { state: kept, held: 'another authority is to issue' };
+  const next = { ...(await freshAuthority(context)), sinceMillis: world.nowMillis };
+  return { state: { ...kept, next, rotation: rotationOf(world) || before.rotation }, held: '' };
+}
+
+const rotationOf = ({ cluster }: World): string => cluster.metadata.annotations?.[ASK.rotate] ?? '';
+
+async function freshAuthority({ world, settled, issuer, random }: Context): Promise<Authority> {
+  if (issuer.kind === 'given') return issuer.authority;
+  return await createAuthority(`${settled.name}.${settled.namespace}`, {
+    serial: serial(random),
+    nowMillis: world.nowMillis,
+    days: settled.tls.authorityDays,
+  });
+}
+
+/**
+ * Where certificates are there and the Secret of who issued them is not, that one is believed on,
+ * and a new one issues as any other does that follows.
+ */
+async function firstAuthority(context: Context): Promise<AuthorityState> {
+  const { world, settled, leaves } = context;
   const { nowMillis } = world;
-  const rotation = world.cluster.metadata.annotations?.[ASK.rotate] ?? '';
-  const fresh = async (): Promise<Pair> =>
-    issuer.kind === 'given'
-      ? issuer.pair
-      : await createAuthority(`${settled.name}.${settled.namespace}`, {
-          serial: serial(options.random),
-          nowMillis,
-          days: settled.tls.authorityDays,
-        });
-  if (before === null) return { current: await fresh(), next: null, previous: [], rotation };
-  const previous = before.previous.filter(({ untilMillis }) => untilMillis > nowMillis);
-  const { current, next } = before;
-  if (next !== null) {
-    if (nowMillis - next.sinceMillis < options.spreadMillis) return { ...before, previous };
-    const untilMillis = nowMillis + settled.tls.leafDays * DAY_MILLIS;
-    return {
-      current: { cert: next.cert, key: next.key },
-      next: null,
-      previous: [...previous, { cert: current.cert, untilMillis }],
-      rotation: before.rotation,
-    };
+  const fresh = await freshAuthority(context);
+  const bundles: string[] = [];
+  for (const { secretName } of leaves) {
+    const secret = find(world, 'Secret', secretName);
+    const own = secret?.metadata.ownerReferences?.some(({ uid }) => uid === settled.uid) === true;
+    const bundle = own ? decodedAt(secret, 'ca.crt') : '';
+    if ((await readCertificate(bundle)) !== null) bundles.push(bundle);
   }
+  const base = { next: null, previous: [], rotation: rotationOf(world) };
+  if (bundles.length === 0) return { ...base, current: fresh };
+  const lost = joinPems(bundles);
+  if (!bundles.every((bundle) => believes(bundle, fresh.cert))) {
+    const next = { ...fresh, sinceMillis: nowMillis };
+    return { ...base, current: { cert: lost, key: '' }, next };
+  }
+  return { ...base, current: fresh, previous: [{ cert: lost, untilMillis: over(context) }] };
+}
+
+/** When the last of the certificates that were issued until now is over. */
+const over = ({ world, settled }: Context): number =>
+  world.nowMillis + settled.tls.leafDays * DAY_MILLIS;
+
+function movedOn(
+  context: Context,
+  kept: AuthorityState,
+  next: NonNullable<AuthorityState['next']>,
+): AuthorityState {
+  const { world, leaves, spreadMillis } = context;
+  const { sinceMillis, ...current } = next;
+  if (world.nowMillis - sinceMillis < spreadMillis) return kept;
+  // Where the writes ended on the way the time runs once more, from the last of them.
+  const told = leaves.every(({ secretName }) => {
+    const secret = find(world, 'Secret', secretName);
+    return secret === undefined || believes(decodedAt(secret, 'ca.crt'), next.cert);
+  });
+  if (!told) return { ...kept, next: { ...next, sinceMillis: world.nowMillis } };
+  const { cert, root = '' } = kept.current;
+  const past = { cert: joinPems([cert, root]), untilMillis: over(context) };
+  return { ...kept, current, next: null, previous: [...kept.previous, past] };
+}
+
+/** Whether another authority is to follow; a suspended cluster gets it in time, not on demand. */
+async function wishFor(
+  { world, issuer }: Context,
+  { current, rotation }: AuthorityState,
+): Promise<'none' | 'held' | 'now'> {
   const read = await readCertificate(current.cert);
-  const old = read === null || nowMillis > renewalMillis(read);
-  const due = issuer.kind === 'own' ? old || rotation !== before.rotation : false;
-  const other = issuer.kind === 'given' && issuer.pair.cert !== current.cert;
-  if (!due && !other) return { ...before, previous };
-  return { current, next: { ...(await fresh()), sinceMillis: nowMillis }, previous, rotation };
+  const old = read === null || world.nowMillis > renewalMillis(read);
+  const asked = rotationOf(world);
+  const wished =
+    issuer.kind === 'given'
+      ? issuer.authority.cert !== current.cert
+      : old || current.root !== undefined || (asked !== '' && asked !== rotation);
+  if (!wished) return 'none';
+  return isSuspended(world) && !old ? 'held' : 'now';
 }
 
-/** Everybody who is believed. */
-function bundleOf({ current, next, previous }: AuthorityState, issuer: Issuer): string {
-  const root = issuer.kind === 'given' ? [issuer.root] : [];
-  const others = previous.map(({ cert }) => cert);
-  return joinPems([current.cert, ...(next === null ? [] : [next.cert]), ...root, ...others]);
+/** Everybody who is believed, with what each stands below. */
+function bundleOf({ current, next, previous }: AuthorityState): string {
+  const certs = [current.cert, next?.cert ?? ''];
+  const roots = [current.root ?? '', next?.root ?? ''];
+  return joinPems([...certs, ...roots, ...previous.map(({ cert }) => cert)]);
 }
 
-async function authorityDue(state: AuthorityState, options: CertifyOptions): Promise<number> {
-  if (state.next !== null) return state.next.sinceMillis + options.spreadMillis;
-  const read = await readCertificate(state.current.cert);
+async function authorityDue(
+  { current, next, previous }: AuthorityState,
+  { spreadMillis }: CertifyOptions,
+): Promise<number> {
+  if (next !== null) return next.sinceMillis + spreadMillis;
+  // That of somebody else is renewed by them.
+  const read = current.root === undefined ? await readCertificate(current.cert) : null;
   return Math.min(
     read === null ? Number.POSITIVE_INFINITY : renewalMillis(read),
-    ...state.previous.map(({ untilMillis }) => untilMillis),
+    ...previous.map(({ untilMillis }) => untilMillis),
   );
 }
 
@@ -161,32 +252,32 @@ const leavesOf = (ledger: Ledger, settled: Settled): readonly Leaf[] => [
 ];
 
 async function leafStep(
-  world: World,
-  settled: Settled,
-  options: CertifyOptions,
-  state: AuthorityState,
+  { world, settled, random }: Context,
+  { current }: AuthorityState,
   leaf: Leaf,
   bundle: string,
 ): Promise<{ readonly secret: KubeObject | null; readonly due: number }> {
+  const { nowMillis } = world;
+  const { leafDays: days } = settled.tls;
   const present = find(world, 'Secret', leaf.secretName);
   const pair = readPair(present);
   const [read, authority] = await Promise.all([
     readCertificate(pair.cert),
-    readCertificate(state.current.cert),
+    readCertificate(current.cert),
   ]);
   if (authority === null) throw new Error('the authority cannot be read');
-  if (read !== null && !isDue(read, authority, leaf.subject, world.nowMillis)) {
+  const due = isDue(read, authority, leaf.subject, nowMillis);
+  const mute = current.key === '';
+  if (read === null && mute) return { secret: null, due: Number.POSITIVE_INFINITY };
+  if (read !== null && (!due || mute)) {
     const same = decodedAt(present, 'ca.crt') === bundle;
     const secret = same ? null : leafSecret(settled, leaf, pair, bundle);
-    return { secret, due: renewalMillis(read) };
+    return { secret, due: mute ? Number.POSITIVE_INFINITY : renewalMillis(read) };
   }
-  const issued = await issue(state.current, leaf.subject, {
-    serial: serial(options.random),
-    nowMillis: world.nowMillis,
-    days: settled.tls.leafDays,
-  });
+  const issuing = { serial: serial(random), nowMillis, days };
+  const issued = await issue(current, leaf.subject, issuing);
   const secret = leafSecret(settled, leaf, issued, bundle);
-  return { secret, due: world.nowMillis + (settled.tls.leafDays * DAY_MILLIS * 2) / 3 };
+  return { secret, due: nowMillis + (days * DAY_MILLIS * 2) / 3 };
 }
 
 /** Positive, as X.509 wants it: the first bit is 0. */

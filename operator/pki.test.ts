@@ -128,6 +128,19 @@ test('an authority of somebody else: RSA by openssl, with an intermediate', asyn
   writeFileSync(at('leaf.crt'), leaf.cert);
   openssl('verify', '-CAfile', at('root.crt'), '-untrusted', at('mid.crt'), at('leaf.crt'));
   assert.equal(leaf.cert.match(/BEGIN CERTIFICATE/g)?.length, 2);
+  const [cert, key, root] = [read('mid.crt'), read('mid.key'), read('root.crt')];
+  const other = (await createAuthority('root', issuing('0b'))).cert;
+  const bad = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+  for (const [given, says] of [
+    [{ cert, key, root }, /^$/],
+    [{ cert, key, root: other + root }, /^$/],
+    [{ cert: cert + root, key }, /^$/],
+    [{ cert, key }, /^ca\.crt has not the root of tls\.crt/],
+    [{ cert, key, root: cert + other }, /^ca\.crt has not the root of tls\.crt/],
+    [{ cert, key, root: bad }, /^ca\.crt is no certificate/],
+  ] as const) {
+    assert.match(troubleOfIssuer(given, Date.now()), says);
+  }
 });
 
 test('the key of an issuer may be in the form that cert-manager or openssl writes', async () => {

@@ -22,6 +22,12 @@ export interface Pair {
   readonly key: string;
 }
 
+/** Who issues. */
+export interface Authority extends Pair {
+  /** What it stands below, in PEM; left out where it was made here and stands by itself. */
+  readonly root?: string;
+}
+
 export interface Subject {
   /** By which roles go: see manifests/authorization.ts. */
   readonly commonName: string;
@@ -97,7 +103,7 @@ export async function issue(authority: Pair, subject: Subject, issuing: Issuing)
 }
 
 /** Why a pair that somebody else made cannot issue, by its files; empty where it can. */
-export function troubleOfIssuer({ cert, key }: Pair, nowMillis: number): string {
+export function troubleOfIssuer({ cert, key, root = '' }: Authority, nowMillis: number): string {
   const certificate = attempt(() => new X509Certificate(cert));
   const own = attempt(() => createPrivateKey(key));
   if (certificate === null) return 'tls.crt is no certificate in PEM';
@@ -105,7 +111,24 @@ export function troubleOfIssuer({ cert, key }: Pair, nowMillis: number): string 
   if (!certificate.ca) return 'tls.crt is of no authority: it has not CA:TRUE';
   if (!certificate.checkPrivateKey(own)) return 'tls.key is not the key of tls.crt';
   const { validTo } = certificate;
-  return Date.parse(validTo) > nowMillis ? '' : `tls.crt has been over since ${validTo}`;
+  if (Date.parse(validTo) <= nowMillis) return `tls.crt has been over since ${validTo}`;
+  const others = attempt(() => blocksOf(cert + root).map((block) => new X509Certificate(block)));
+  if (others === null) return 'ca.crt is no certificate in PEM';
+  if (leadsToRoot(certificate, others)) return '';
+  return 'ca.crt has not the root of tls.crt, which nobody would believe without it';
+}
+
+/** TLS believes nothing below a certificate that somebody else signed who is not there. */
+function leadsToRoot(from: X509Certificate, others: readonly X509Certificate[]): boolean {
+  let one: X509Certificate | undefined = from;
+  for (let steps = 0; one !== undefined && steps <= others.length; steps += 1) {
+    const signed: X509Certificate = one;
+    const isSigner = (other: X509Certificate): boolean =>
+      signed.checkIssued(other) && signed.verify(other.publicKey);
+    if (isSigner(signed)) return true;
+    one = others.find(isSigner);
+  }
+  return false;
 }
 
 function attempt<T>(read: () => T): T | null {
@@ -168,16 +191,19 @@ export const renewalMillis = ({ notBeforeMillis, notAfterMillis }: Reading): num
   notBeforeMillis + Math.round(((notAfterMillis - notBeforeMillis) * 2) / 3);
 
 /** One after another, each once. */
-export function joinPems(parts: readonly string[]): string {
-  const blocks = parts.flatMap((part) => part.match(PEM_BLOCK) ?? []);
-  return `${[...new Set(blocks.map((block) => block.trim()))].join('\n')}\n`;
-}
+export const joinPems = (parts: readonly string[]): string =>
+  `${[...new Set(parts.flatMap(blocksOf))].join('\n')}\n`;
+
+/** Whether whoever believes the certificates of a bundle believes all of these. */
+export const believes = (bundle: string, certs: string): boolean =>
+  blocksOf(certs).every((block) => bundle.includes(block));
 
 const PEM_BLOCK = /-----BEGIN [A-Z ]+-----[\s\S]*?-----END [A-Z ]+-----/g;
 
-function certificatesOf(text: string): readonly x509.X509Certificate[] {
-  return (text.match(PEM_BLOCK) ?? []).map((block) => new x509.X509Certificate(block));
-}
+const blocksOf = (text: string): readonly string[] => text.match(PEM_BLOCK) ?? [];
+
+const certificatesOf = (text: string): readonly x509.X509Certificate[] =>
+  blocksOf(text).map((block) => new x509.X509Certificate(block));
 
 type Key = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 

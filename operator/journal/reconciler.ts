@@ -14,7 +14,7 @@ import { isStatus, type KubeApi, KubeError, type KubeObject, RESOURCES } from '.
 import type { Cache } from '../kube/cache.ts';
 import { difference } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
-import { conditionOf, isObject, labelsOf, textAt } from '../kube/fields.ts';
+import { conditionOf, isObject, labelsOf, listAt, textAt } from '../kube/fields.ts';
 import { applyObject, createObject, getObject } from '../kube/objects.ts';
 import { COMPONENT_LABEL, type Component, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
@@ -118,17 +118,17 @@ export class Reconciler {
     world: World,
     { ledger, settled }: { readonly ledger: Ledger; readonly settled: Settled },
   ): Promise<Pass> {
-    const { spec } = world.cluster;
-    const none = { certificates: '', volumes: '' };
-    if (spec.suspend === true) {
-      return { progress: whileSuspended(world, ledger), ...none, againMillis: AGAIN.steady };
-    }
     const hands = this.#hands(cluster, world, settled);
     const { random, spreadMillis } = this.#parts;
     const certified = await certify(world, ledger, settled, { random, spreadMillis });
     for (const secret of certified.secrets) {
       const before = find(world, 'Secret', secret.metadata.name) ?? null;
       await apply(cluster, secret, before, hands);
+    }
+    if (world.cluster.spec.suspend === true) {
+      const progress = whileSuspended(world, ledger, certified.held);
+      const againMillis = this.#again(world, settled, STEADY, 0, certified.dueMillis);
+      return { progress, certificates: certified.trouble, volumes: '', againMillis };
     }
     const { actions, progress } = plan(world, ledger, settled);
     const volumes = await act(cluster, actions, hands);
@@ -162,17 +162,17 @@ export class Reconciler {
     const { namespace, name } = cluster.metadata;
     const objects = [...cache.objects(namespace, name)];
     const names = namesOf(name);
-    // A moment after it was written the local copy may not have it, and then volumes would look
-    // like those of an older cluster.
-    if (!objects.some((one) => one.kind === 'ConfigMap' && one.metadata.name === names.ledger)) {
-      const ledger = await getObject(api, RESOURCES.ConfigMap, namespace, names.ledger);
-      if (ledger !== null) objects.push(ledger);
-    }
-    const issuer = cluster.spec.tls?.issuerSecretName;
-    if (issuer !== undefined) {
-      const secret = await getObject(api, RESOURCES.Secret, namespace, issuer);
-      if (secret !== null) objects.push(secret);
-    }
+    const add = async (kind: 'ConfigMap' | 'Secret', known: string): Promise<void> => {
+      if (find({ objects }, kind, known) !== undefined) return;
+      const object = await getObject(api, RESOURCES[kind], namespace, known);
+      if (object !== null) objects.push(object);
+    };
+    // A moment after they were written the local copy may not have them, and then volumes would
+    // look like those of an older cluster, and another authority be made.
+    await add('ConfigMap', names.ledger);
+    const { mode, issuerSecretName } = cluster.spec.tls ?? {};
+    if (mode !== 'Disabled') await add('Secret', names.authority);
+    if (issuerSecretName !== undefined) await add('Secret', issuerSecretName);
     const world = {
       cluster,
       nowMillis: clock.wall() / 1000,
@@ -286,7 +286,12 @@ export class Reconciler {
 
   #failure(object: KubeObject, error: unknown): Outcome {
     const message = error instanceof Error ? error.message : String(error);
-    const none = { certificates: '', volumes: '', overdue: false };
+    // They may not have been looked at: what was said of them last stands.
+    const before = listAt(object, 'status', 'conditions').find(
+      (one) => textAt(one, 'type') === 'CertificatesValid' && textAt(one, 'status') === 'False',
+    );
+    const certificates = textAt(before, 'message') ?? '';
+    const none = { certificates, volumes: '', overdue: false };
     if (error instanceof ForeignObject) {
       const progress: Progress = { kind: 'stalled', reason: 'ForeignObject', message };
       return { progress, error: '', ...none };
@@ -334,12 +339,14 @@ export class Reconciler {
   }
 }
 
+const STEADY: Progress = { kind: 'steady' };
+
 const TOLD_MAX = 3;
 
 /** What a pass would do if the spec did not forbid it. */
-function whileSuspended(world: World, ledger: Ledger): Progress {
+function whileSuspended(world: World, ledger: Ledger, held: readonly string[]): Progress {
   const { cluster } = world;
-  const told: string[] = [];
+  const told = [...held];
   let next = ledger;
   for (let round = 0; round < CHANGES_MAX; round += 1) {
     const change = changeMembership(world, next, settle(cluster, next));

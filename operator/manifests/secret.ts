@@ -3,7 +3,7 @@
 import type { Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { at, textAt } from '../kube/fields.ts';
-import type { Pair, Subject } from '../pki.ts';
+import type { Authority, Pair, Subject } from '../pki.ts';
 import { dnsNames, made, namesOf, serverName } from './common.ts';
 import { commonNames } from './configmap.ts';
 import type { Process } from './pod.ts';
@@ -58,10 +58,11 @@ export function leafSecret(settled: Settled, leaf: Leaf, pair: Pair, bundle: str
 
 /** Everything that is known of the authority: the present pair, and who else is believed. */
 export interface AuthorityState {
-  readonly current: Pair;
+  /** Its key is empty where the Secret was lost: what it issued holds on, and it issues no more. */
+  readonly current: Authority;
   /** Already believed, not yet issuing; null for none. */
-  readonly next: (Pair & { readonly sinceMillis: number }) | null;
-  /** Still believed, not issuing any more. */
+  readonly next: (Authority & { readonly sinceMillis: number }) | null;
+  /** Still believed, with what it stands below, not issuing any more. */
   readonly previous: readonly { readonly cert: string; readonly untilMillis: number }[];
   /** The wish for a rotation that was carried out last. */
   readonly rotation: string;
