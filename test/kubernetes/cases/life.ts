@@ -127,29 +127,32 @@ async function allRun(subject: Subject, image: string): Promise<void> {
 }
 
 function certificates(theSubject: () => Subject): void {
-  test('authority and certificates are made anew under load', TIMEOUT, async (context) => {
-    const subject = theSubject();
-    const pairOf = async (secret: string): Promise<string> =>
-      await subject.kubectl('get', 'secret', secret, '--output=jsonpath={.data.tls\\.crt}');
-    const secrets = [
-      'orders-ca',
-      'orders-client',
-      ...(await subject.members()).map((id) => `orders-${id}-tls`),
-    ];
-    const before = await Promise.all(secrets.map(pairOf));
-    const seen = await subject.underLoad('rotated', async () => {
-      await subject.annotate('rotate-authority', `${Date.now()}`);
-      await until('every certificate is another one', CHANGE_MILLIS_MAX, async () => {
-        const now = await Promise.all(secrets.map(pairOf));
-        return now.every((pair, at) => pair !== before[at]) ? true : undefined;
+  const ways: readonly (readonly [string, (subject: Subject) => Promise<unknown>])[] = [
+    ['on demand', (subject) => subject.annotate('rotate-authority', `${Date.now()}`)],
+    ['where the Secret is lost', (subject) => subject.kubectl('delete', 'secret', 'orders-ca')],
+  ];
+  for (const [when, begin] of ways) {
+    test(`authority and certificates are made anew ${when}`, TIMEOUT, async (context) => {
+      const subject = theSubject();
+      const field = ['--output=jsonpath={.data.tls\\.crt}'];
+      const pairOf = async (secret: string): Promise<string> =>
+        await subject.kubectl('get', 'secret', secret, '--ignore-not-found', ...field);
+      const leaves = (await subject.members()).map((id) => `orders-${id}-tls`);
+      const before = await Promise.all(['orders-ca', 'orders-client', ...leaves].map(pairOf));
+      const seen = await subject.underLoad('rotated', async () => {
+        await begin(subject);
+        await until('every certificate is another one', CHANGE_MILLIS_MAX, async () => {
+          const now = await Promise.all(['orders-ca', 'orders-client', ...leaves].map(pairOf));
+          return now.every((pair, at) => pair !== before[at]) ? true : undefined;
+        });
+        // Until every pod has read them, and some more.
+        await pause(60_000);
+        await subject.wholeWith(3);
       });
-      // Until every pod has read them, and some more.
-      await pause(60_000);
-      await subject.wholeWith(3);
+      tell(context, seen);
+      await subject.says('CertificatesValid', 'True', /AllHold/);
     });
-    tell(context, seen);
-    await subject.says('CertificatesValid', 'True', /AllHold/);
-  });
+  }
 }
 
 function places(theSubject: () => Subject): void {
@@ -279,6 +282,11 @@ export function repairCases(theSubject: () => Subject): void {
         const service = await subject.object('', 'services', CLUSTER);
         return /"journal\.dev\/cluster":"orders"/.test(JSON.stringify(service?.spec)) || undefined;
       });
+      await subject.kubectl(...edit, '{"spec":{"selector":{"theirs":"x"}}}');
+      await until('a longer selector is taken back', CHANGE_MILLIS_MAX, async () => {
+        const service = await subject.object('', 'services', CLUSTER);
+        return /"theirs"/.test(JSON.stringify(service?.spec)) ? undefined : true;
+      });
       await subject.change({ suspend: true });
       await until('it is suspended', CHANGE_MILLIS_MAX, async () =>
         (await subject.found()).status?.mode === 'suspended' ? true : undefined,
@@ -288,6 +296,27 @@ export function repairCases(theSubject: () => Subject): void {
       assert.equal(await goneFor(subject), undefined);
       await subject.change({ suspend: false });
       await until('it is made again', CHANGE_MILLIS_MAX, () => goneFor(subject));
+    },
+  );
+
+  test(
+    'clients of every namespace are let in, and those of the own one alone',
+    TIMEOUT,
+    async () => {
+      const subject = theSubject();
+      const open = async (): Promise<boolean> => {
+        const policy = await subject.object('networking.k8s.io/v1', 'networkpolicies', PATH);
+        return /"namespaceSelector":\{\}/.test(JSON.stringify(policy?.spec));
+      };
+      for (const [clientNamespaces, wanted] of [
+        [['*'], true],
+        [[], false],
+      ] as const) {
+        await subject.change({ networkPolicy: { clientNamespaces } });
+        await until(`open to all is ${wanted}`, CHANGE_MILLIS_MAX, async () =>
+          (await open()) === wanted ? true : undefined,
+        );
+      }
     },
   );
 }
