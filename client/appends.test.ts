@@ -237,6 +237,8 @@ test('after a lost answer only what is judged after the look for a duplicate is 
   };
   assert.equal(told('CONDITION_FAILED'), '1 failed: CONDITION_FAILED, none');
   assert.equal(told('FENCED'), '1 failed: FENCED, none');
+  // A journal over its size is refused at the edge, of a head that was replaced as well.
+  assert.equal(told('LIMIT_EXCEEDED'), '1 failed: LIMIT_EXCEEDED, unknown');
   assert.equal(told('PERMISSION_DENIED'), '1 failed: PERMISSION_DENIED, unknown');
   assert.equal(told('NOT_FOUND'), '1 failed: NOT_FOUND, unknown');
   assert.equal(told('STALE_WRITER'), '1 failed: STALE_WRITER, unknown');

@@ -67,11 +67,11 @@ export type AppendsEffect =
 /**
  * Refusals that are judged only after the head has looked whether the append is there already: a
  * retry that gets one of them proves that no earlier try landed, nor can one land later.
+ * LIMIT_EXCEEDED is none of them: the size of a journal is judged before, by an old head too.
  */
 const PROVES_NOTHING_LANDED: ReadonlySet<ErrorCode> = new Set([
   'CONDITION_FAILED',
   'FENCED',
-  'LIMIT_EXCEEDED',
   'IDEMPOTENCY_MISMATCH',
 ]);
 

@@ -38,7 +38,7 @@ export class Retention {
 
   /** A refusal where the journal is over its size and a cursor holds it there. */
   refusing(host: Host): JournalError | null {
-    const reason = this.#held.get(host);
+    const reason = host.isHead ? this.#held.get(host) : undefined;
     return reason === undefined ? null : new JournalError('LIMIT_EXCEEDED', reason);
   }
 

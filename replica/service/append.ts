@@ -31,7 +31,7 @@ export interface AppendParts {
   readonly room: Pick<Room, 'refusing'>;
   readonly metrics: ReplicaMetrics;
   readonly access: Access;
-  /** Why no append is taken now, such as a process that is stopping; null where it is. */
+  /** Why a journal takes no append now: it is over its size and a cursor holds it; or null. */
   refusing(host: Host): JournalError | null;
 }
 
@@ -87,8 +87,6 @@ export class Appends {
   async #submit(host: Host, call: AppendCall, signal: AbortSignal): Promise<AppendAnswer> {
     const { asker, room, refusing } = this.#parts;
     checkAppend(call, host.state.settings);
-    const reason = refusing(host);
-    if (reason !== null) throw reason;
     const payload = encodeBody(call.records);
     const body: AppendRequest = {
       kind: 'append',
@@ -101,8 +99,8 @@ export class Appends {
       idempotence: call.idempotence,
       condition: call.condition,
     };
-    const full = room.refusing(host, payload.bytes.length);
-    if (full !== null && !isThere(host, body)) throw full;
+    const reason = refusing(host) ?? room.refusing(host, payload.bytes.length);
+    if (reason !== null && !isThere(host, body)) throw reason;
     const reply = await asker.ask(host, body, 'appended', signal, { payload });
     const { firstLsn, lastLsn, timestamp: timestampMicros, epoch, duplicate } = reply;
     return { tag: call.tag, firstLsn, lastLsn, timestampMicros, epoch, duplicate };

@@ -297,14 +297,17 @@ describe('one replica alone', () => {
 
   test('old records go by size, and a cursor turns the size into a quota', async () => {
     const name = await journal('sizes', { retainBytes: 100_000 });
-    const kilobyte = 'x'.repeat(1_000);
+    const kilobytes = Array.from({ length: 20 }, () => 'x'.repeat(1_000));
+    const writer = writerId('5'.repeat(32));
+    const last = { sequence: 0, firstLsn: position(0) };
+    const write = (sequence: number) => {
+      const idempotence = { writer, sequence, after: sequence - 1, chosen: false };
+      return house.append(a, name, kilobytes, { idempotence });
+    };
     const fill = async (): Promise<void> => {
       for (let n = 0; n < 10; n += 1) {
-        await house.append(
-          a,
-          name,
-          Array.from({ length: 20 }, () => kilobyte),
-        );
+        const { firstLsn } = await write(last.sequence + 1);
+        Object.assign(last, { sequence: last.sequence + 1, firstLsn });
       }
     };
     const ask = house.network.call.bind(house.network);
@@ -326,6 +329,9 @@ describe('one replica alone', () => {
         return true;
       }
     });
+    // Its answer may have been lost: whoever asks again learns where it is.
+    const again = await write(last.sequence);
+    assert.deepEqual([again.duplicate, again.firstLsn], [true, last.firstLsn]);
     await eventually('the rest is held', async () => (await first()) === held + 1);
     await ask(address, journalMethods.setCursor, { ...cursor, lsn: null }, CALL);
     await eventually('appends go on', () =>
