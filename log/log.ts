@@ -90,7 +90,10 @@ export interface JournalLog {
   trim(through: Lsn): Promise<Base>;
   /** The base: what a learner whose log does not reach it must start from. */
   base(): Promise<Base>;
-  /** Replaces the whole log by a source's base: never one older than its own. */
+  /**
+   * Replaces the whole log by a source's base: never one older than its own. Trims that were asked
+   * for before are carried out first, later ones find what was installed.
+   */
   install(base: Base): Promise<void>;
   /** Moves the whole log out of the way, kept until a person drops it, and starts empty. */
   setAside(): Promise<void>;

@@ -143,6 +143,10 @@ class MemoryLog implements JournalLog {
   }
 
   async tablesAt(at: Lsn): Promise<TablesSnapshot> {
+    return this.#tablesAt(at);
+  }
+
+  #tablesAt(at: Lsn): TablesSnapshot {
     const tables = openTables(this.#base.tables);
     for (const { header } of this.#batches) {
       if (header.firstLsn > at) break;
@@ -222,7 +226,7 @@ class MemoryLog implements JournalLog {
       return this.#base;
     }
     const at = lastLsn(last.header);
-    const tables = await this.tablesAt(at);
+    const tables = this.#tablesAt(at);
     const { epoch } = last.header;
     const { journal } = this;
     this.#base = { journal, lsn: at, epoch, crc: batchCrc(last), trimmedLsn, tables };

@@ -39,6 +39,7 @@ export function testVolume(under: VolumeUnderTest): void {
   testReads(check);
   testChanges(check);
   testBases(check);
+  testInstall(check, under.durable);
   if (under.durable) testReopen(check);
 }
 
@@ -235,6 +236,36 @@ function testBases(check: Check): void {
     await refusedWith('INVALID_ARGUMENT', log.repair([batch]));
     assert.equal((await readAll(log)).length, 4);
     await volume.close();
+  });
+}
+
+function testInstall(check: Check, durable: boolean): void {
+  check('a base that is installed while a trim is under way stays', async (open) => {
+    const volume = await open();
+    const source = volume.create(ONE);
+    // So many long keys that the base has a file of its own.
+    for (let round = 0; round < 25; round += 1) {
+      append(source, 5, { key: `${round}`.padStart(900, 'k') });
+    }
+    const base = { ...(await source.trim(lsn(120))), journal: TWO };
+    const log = volume.create(TWO);
+    for (let round = 0; round < 5; round += 1) append(log, 5);
+    await volume.sync();
+    const trims = [log.trim(lsn(10)), log.trim(lsn(20))];
+    await log.install(base);
+    await Promise.all([...trims, log.trim(lsn(30))]);
+    assert.deepEqual(await log.base(), base);
+    const { lsn: baseLsn, epoch: baseEpoch } = base;
+    assert.deepEqual(log.shape(), { baseLsn, baseEpoch, endLsn: 120, runs: [] });
+    append(log, 2, { epoch: 9 });
+    await volume.sync();
+    await volume.close();
+    if (!durable) return;
+    const again = await open();
+    const found = again.find(TWO);
+    assert.deepEqual(await found?.base(), base);
+    assert.deepEqual([found?.shape().baseLsn, found?.endLsn], [120, 122]);
+    await again.close();
   });
 }
 

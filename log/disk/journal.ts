@@ -58,7 +58,8 @@ export class DiskLog implements JournalLog, LogInside {
   damaged: Damage[];
   /** A cut or a new base is on its way: nothing is appended meanwhile. */
   changing = false;
-  #trims: Promise<unknown> = Promise.resolve();
+  /** Whatever makes a new base of the one before, one after another. */
+  #bases: Promise<unknown> = Promise.resolve();
 
   constructor(writer: Writer, parts: LogParts) {
     this.writer = writer;
@@ -190,9 +191,7 @@ export class DiskLog implements JournalLog, LogInside {
   }
 
   trim(through: Lsn): Promise<Base> {
-    const done = this.#trims.then(() => trimLog(this, through));
-    this.#trims = done.catch(() => undefined);
-    return done;
+    return this.#rebase(() => trimLog(this, through));
   }
 
   base(): Promise<Base> {
@@ -200,11 +199,18 @@ export class DiskLog implements JournalLog, LogInside {
   }
 
   async install(base: Base): Promise<void> {
-    await this.#changed(() => installBase(this, base));
+    await this.#changed(() => this.#rebase(() => installBase(this, base)));
   }
 
   async setAside(): Promise<void> {
-    await this.#changed(() => setLogAside(this));
+    await this.#changed(() => this.#rebase(() => setLogAside(this)));
+  }
+
+  /** A trim reads for long before it writes: nothing replaces meanwhile what it began with. */
+  #rebase<Result>(change: () => Promise<Result>): Promise<Result> {
+    const done = this.#bases.then(change);
+    this.#bases = done.catch(() => undefined);
+    return done;
   }
 
   async repair(batches: readonly Batch[]): Promise<void> {
