@@ -3,31 +3,24 @@
 
 import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
-import {
-  type Configuration,
-  compareConfigurations,
-  LINEAGE_EPOCH_STEP,
-  order,
-} from '../../protocol/configuration.ts';
+import { type Configuration, compareConfigurations, order } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import type { AcceptorSet, Seat } from '../../protocol/paxos/messages.ts';
-import { epoch, memberId, zone } from '../../protocol/types.ts';
+import { memberId, zone } from '../../protocol/types.ts';
 import type { AdminAnswer, AdminRequest, Numbered } from '../../transport/public.ts';
 import type { Catalog } from './catalog.ts';
 import { following, withHead } from './decide/chains.ts';
 import type { MemberFacts } from './decide/situation.ts';
 import type { Reconfigurer } from './reconfigure/reconfigure.ts';
+import { forceLoss, wasForced } from './register/loss.ts';
 import {
   checkSeats,
   decodeConfiguration,
   decodeGrant,
-  decodeLoss,
   decodeName,
   encode,
   type GrantRecord,
   journalKey,
-  type LossRecord,
-  lossKey,
   memberKey,
   nameKey,
 } from './register/records.ts';
@@ -192,7 +185,7 @@ export class Admin {
     const { register, catalog, logger } = this.#parts;
     await this.#knownGrant(memberId(member));
     const latest = await this.#newest(request.journal);
-    if (await this.#wasForced(latest, requestId)) {
+    if (await wasForced(register, latest, { requestId, member })) {
       return { done: [`journal ${latest.name} went on from ${member} already`] };
     }
     const members = this.#membersOf(latest);
@@ -201,30 +194,12 @@ export class Admin {
       const message = `journal ${latest.name} has lost nothing: ${names} serve all of it`;
       throw new JournalError('CONDITION_FAILED', message);
     }
-    const facts = holderOf(members, member);
-    const { journal } = latest;
-    const lineage = latest.lineage + 1;
-    const order = requestId === undefined ? {} : { order: requestId };
-    const loss: LossRecord = { journal, lineage, member, reason, epoch: latest.epoch, ...order };
-    await register.change(lossKey(journal, lineage), (current) => current ?? encode(loss));
-    const { store, incarnation, id, zone: place, address } = facts;
-    const next: Configuration = {
-      ...latest,
-      lineage,
-      epoch: epoch(latest.epoch + LINEAGE_EPOCH_STEP),
-      serving: [{ store, incarnation, id, zone: place, address }],
-      joining: null,
-    };
-    const key = journalKey(journal);
-    const { value } = await register.change(key, (current) => {
-      signal.throwIfAborted();
-      const known = current === null ? null : decodeConfiguration(current);
-      return known !== null && compareConfigurations(known, latest) === 0 ? encode(next) : current;
-    });
-    catalog.note(key, value);
-    if (value !== encode(next)) {
-      throw new JournalError('STALE_EPOCH', 'the configuration changed meanwhile: look again');
-    }
+    const { store, incarnation, id, zone: place, address } = holderOf(members, member);
+    const survivor = { store, incarnation, id, zone: place, address };
+    const lost = { latest, member: survivor, reason, requestId, signal };
+    const next = await forceLoss(register, lost, logger);
+    const { journal, lineage } = next;
+    catalog.note(journalKey(journal), encode(next));
     logger.error({ journal, member, reason, lineage }, 'a loss was forced');
     const name = `journal ${latest.name}`;
     return {
@@ -233,16 +208,6 @@ export class Admin {
         `what only other members held is given up; their logs are set aside when they come back`,
       ],
     };
-  }
-
-  /** The order was carried out, maybe with others after it: a second loss is never meant. */
-  async #wasForced({ journal, lineage }: Configuration, id: string | undefined): Promise<boolean> {
-    if (id === undefined) return false;
-    for (let at = lineage; at > 1 && at > lineage - ORDERS_KEPT; at -= 1) {
-      const value = await this.#parts.register.read(lossKey(journal, at));
-      if (value !== null && decodeLoss(value).order === id) return true;
-    }
-    return false;
   }
 
   async #moveHead(request: AdminOf<'moveHead'>): Promise<AdminAnswer> {

@@ -149,7 +149,10 @@ const nodes = fc.record({
   address: label,
 });
 const losses = fc.record(
-  { journal, lineage: number, member: label, reason: label, epoch: number, order: label },
+  {
+    ...{ journal, lineage: number, member: label, reason: label, epoch: number, order: label },
+    ...{ taken: fc.boolean(), passed: list(label) },
+  },
   { requiredKeys: ['journal', 'lineage', 'member', 'reason', 'epoch'] },
 );
 const grants = fc.record(

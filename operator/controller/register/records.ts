@@ -97,6 +97,10 @@ export interface LossRecord {
   readonly epoch: number;
   /** The order that asked for it, where that had an id. */
   readonly order?: string;
+  /** It took effect: no other order is written over it. */
+  readonly taken?: boolean;
+  /** Ids of orders that it was ahead of: no copy of them is carried out any more. */
+  readonly passed?: readonly string[];
 }
 
 export const encode = (value: object): string => JSON.stringify(value);
@@ -174,6 +178,8 @@ export function decodeLoss(json: string): LossRecord {
     reason: text('reason', all.reason),
     epoch: whole('epoch', all.epoch),
     ...(all.order === undefined ? {} : { order: text('order', all.order) }),
+    ...(all.taken === undefined ? {} : { taken: flag('taken', all.taken) }),
+    ...(all.passed === undefined ? {} : { passed: list('passed', all.passed, text) }),
   };
 }
 

@@ -17,8 +17,11 @@ import type {
   Seat,
 } from '../../../protocol/paxos/messages.ts';
 import { micros } from '../../../protocol/types.ts';
+import { chainOf, memberOf } from '../../../test/configurations.ts';
 import { Acceptor, encodeChanges } from './acceptor.ts';
+import { forceLoss, type LossOrder, wasForced } from './loss.ts';
 import { Nonces } from './nonces.ts';
+import { decodeConfiguration, decodeLoss, encode, journalKey, lossKey } from './records.ts';
 import { Register } from './register.ts';
 import { decodeAnswer, decodeRequest, encodeAnswer, encodeRequest } from './wire.ts';
 
@@ -284,4 +287,55 @@ test('an acceptor at which a rule is broken answers nothing any more, and ends',
   const ended = world.ends.splice(0);
   assert.equal(ended.length, 1);
   assert.ok(ended[0] instanceof InvariantViolation, String(ended[0]));
+});
+
+test('of two losses that are ordered at once the record names the one that won', async () => {
+  const world = await open('a', 'b', 'c');
+  const [one, two] = [world.register(), world.register()];
+  const latest = chainOf(7, memberOf('x'), memberOf('y'));
+  const { journal } = latest;
+  const lost = { latest, signal: new AbortController().signal };
+  const first: LossOrder = { ...lost, member: memberOf('x'), reason: 'R1', requestId: 'one' };
+  const second: LossOrder = { ...lost, member: memberOf('y'), reason: 'R2', requestId: 'two' };
+  const stands = async () => {
+    const loss = await two.read(lossKey(journal, 2));
+    const decided = decodeConfiguration((await two.read(journalKey(journal))) ?? '');
+    assert.ok(loss !== null);
+    assert.deepEqual([decided.lineage, decided.serving], [2, [memberOf('y')]]);
+    const { member, reason, order, taken, passed } = decodeLoss(loss);
+    assert.deepEqual([member, reason, order, taken, passed], ['y', 'R2', 'two', true, ['one']]);
+    const asked = ({ member: { id }, requestId }: LossOrder) =>
+      wasForced(two, decided, { member: id, requestId });
+    assert.equal(await asked(second), true, 'its answer was lost: it is not done twice');
+    await assert.rejects(asked(first), /another order was ahead: .* went on from y \("R2"\)/);
+    assert.equal(await asked({ ...second, requestId: 'three' }), false);
+  };
+  const stale = { code: 'STALE_EPOCH' };
+  /** The first order, with `meanwhile` before it changes a register of this kind. */
+  const firstWith = (kind: 'loss/' | 'journal/', meanwhile: () => Promise<unknown>) => {
+    const change: typeof one.change = async (key, update) => {
+      if (key.startsWith(kind)) await meanwhile();
+      return await one.change(key, update);
+    };
+    return forceLoss({ change }, first, silent);
+  };
+  const undecided = async (): Promise<void> => {
+    await two.change(journalKey(journal), () => encode(latest));
+    await two.change(lossKey(journal, 2), () => null);
+  };
+  const other = () => forceLoss(two, second, silent);
+
+  await undecided();
+  await assert.rejects(firstWith('journal/', other), stale);
+  await stands();
+  await undecided();
+  await assert.rejects(firstWith('loss/', other), stale);
+  await stands();
+  // Given up before it took effect, and so no order that was carried out.
+  await undecided();
+  const gone = { ...first, signal: AbortSignal.abort(new Error('the caller left')) };
+  await assert.rejects(forceLoss(one, gone, silent), /the caller left/);
+  assert.equal(await wasForced(one, latest, { member: 'x', requestId: 'one' }), false);
+  await other();
+  await stands();
 });
