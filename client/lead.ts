@@ -159,12 +159,9 @@ class Holder {
 
   /** Ask; and, where a claim of ours may have landed, Observe. */
   async #learn(): Promise<void> {
-    const { clock } = this.#world;
-    const deadline = new Deadline(clock, TIMEOUT_MILLIS_MAX, this.#what.signal);
+    const deadline = new Deadline(this.#world.clock, TIMEOUT_MILLIS_MAX, this.#what.signal);
     try {
-      const key = await this.#ask(deadline);
-      const { keyLsn, tokenLsn } = key;
-      this.#lease = learnKey(this.#lease, key, clock.now());
+      const { keyLsn, tokenLsn } = await this.#ask(deadline);
       if (!this.#claimUnknown || this.#lease.token !== NO_LSN || keyLsn === NO_LSN) return;
       if (await this.#isOwn(tokenLsn, deadline)) {
         this.#lease = foundOwnClaim(this.#lease, tokenLsn);
@@ -175,9 +172,10 @@ class Holder {
     }
   }
 
-  #ask(deadline: Deadline): Promise<KeyAnswer> {
+  async #ask(deadline: Deadline): Promise<KeyAnswer> {
     const { journal, key } = this.#what;
-    return ask(this.#world, {
+    const known = this.#lease.keyLsn;
+    const answer = await ask(this.#world, {
       method: journalMethods.key,
       request: { journal, key },
       journal,
@@ -186,6 +184,8 @@ class Holder {
       patience: QUICK_MICROS,
       deadline,
     });
+    this.#lease = learnKey(this.#lease, answer, this.#world.clock.now(), known);
+    return answer;
   }
 
   async #isOwn(token: Lsn, deadline: Deadline): Promise<boolean> {
@@ -278,12 +278,10 @@ class Holder {
 
   /** A tag, or a renewal whose answer was lost, moved the key: it is ours while the token is. */
   async #relearn(): Promise<void> {
-    const { clock } = this.#world;
     const { token } = this.#lease;
-    const deadline = new Deadline(clock, this.#what.leaseMillis, this.#lost.signal);
+    const deadline = new Deadline(this.#world.clock, this.#what.leaseMillis, this.#lost.signal);
     try {
-      const key = await this.#ask(deadline);
-      this.#lease = learnKey(this.#lease, key, clock.now());
+      await this.#ask(deadline);
       if (token !== NO_LSN && this.#lease.token === NO_LSN) this.#lose('fenced');
     } catch {
       // The next try asks again, while the lease lasts.

@@ -10,7 +10,7 @@ import {
   granted,
   holds,
   type Lease,
-  learnKey,
+  learnKey as learnKeyOf,
   mayClaimAt,
   openLease,
   renewAt,
@@ -22,6 +22,10 @@ const key = (keyLsn: number, tokenLsn: number, leaseMillis: number) => ({
   tokenLsn: lsn(tokenLsn),
   leaseMillis,
 });
+
+/** By a query that began with what is known. */
+const learnKey = (lease: Lease, answer: ReturnType<typeof key>, now: Micros): Lease =>
+  learnKeyOf(lease, answer, now, lease.keyLsn);
 
 test('a free key may be claimed at once, a held one a lease and the slack later', () => {
   const free = learnKey(openLease(at(5)), key(0, 0, 0), at(5));
@@ -62,9 +66,27 @@ test('a claim found in the log gives no lease before a renewal is answered', () 
 
 test("somebody else's claim ends a lease, older news does not", () => {
   const lease = granted(openLease(at(0)), { kind: 'claim', sentAt: at(0), millis: 900 }, lsn(8));
-  assert.equal(holds(learnKey(lease, key(7, 5, 900), at(1)), at(2)), true);
+  // Asked before the claim landed, answered after it was.
+  assert.equal(learnKeyOf(lease, key(7, 5, 900), at(1), lsn(5)), lease);
   assert.equal(holds(learnKey(lease, key(9, 9, 900), at(1)), at(2)), false);
   assert.equal(holds(learnKey(lease, key(9, 8, 900), at(1)), at(2)), true, 'a tag is no claim');
+});
+
+test('a key that fell is claimed where it is now, and its holder is waited for anew', () => {
+  const known = learnKey(openLease(at(0)), key(100, 90, 900), at(10));
+  const fallen = learnKey(known, key(30, 20, 900), at(500));
+  assert.equal(fallen.keyLsn, 30, 'what the next claim expects');
+  assert.equal(mayClaimAt(fallen, 50), at(500 + 900 + 50));
+  const forgotten = learnKey(fallen, key(0, 0, 0), at(600));
+  assert.equal(forgotten.keyLsn, 0);
+  assert.equal(mayClaimAt(forgotten, 50), at(600));
+  // The claim is still there, its renewals are lost: whoever has it renews from there.
+  const claimed = granted(openLease(at(0)), { kind: 'claim', sentAt: at(0), millis: 900 }, lsn(30));
+  const ahead = granted(claimed, { kind: 'renew', sentAt: at(300), millis: 900 }, lsn(100));
+  const back = learnKey(ahead, key(30, 30, 900), at(400));
+  assert.deepEqual([back.keyLsn, back.token, holds(back, at(401))], [30, 30, true]);
+  const lost = learnKey(ahead, key(30, 20, 900), at(400));
+  assert.equal(holds(lost, at(401)), false, 'the claim itself is gone');
 });
 
 // ── At random ─────────────────────────────────────────────────────────────────────────────────

@@ -36,12 +36,19 @@ export function openLease(now: Micros): Lease {
 }
 
 /**
- * Ask: a query of the key, or a refused claim that carries the same. It counts from `now`, when the
- * answer came, never from when the record was written. Older news changes nothing.
+ * Ask: a query of the key. It counts from `now`, when the answer came, never from when the record
+ * was written. `knownLsn` is the `keyLsn` that was known when the query began: a lower position is
+ * older news if another one became known meanwhile. Else the key did fall: it was forgotten, a loss
+ * was forced, or the journal was made anew; who claims next must expect it where it is now.
  */
-export function learnKey(lease: Lease, key: Omit<KeyAnswer, 'key'>, now: Micros): Lease {
+export function learnKey(
+  lease: Lease,
+  key: Omit<KeyAnswer, 'key'>,
+  now: Micros,
+  knownLsn: Lsn,
+): Lease {
   const { keyLsn, tokenLsn, leaseMillis } = key;
-  if (keyLsn < lease.keyLsn) return lease;
+  if (keyLsn < lease.keyLsn && knownLsn !== lease.keyLsn) return lease;
   const own = lease.token !== NO_LSN && tokenLsn === lease.token;
   // A released key has no holder, although the record that says so may be known already.
   const known = keyLsn === lease.keyLsn && leaseMillis === lease.holderMillis;

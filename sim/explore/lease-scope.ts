@@ -98,6 +98,7 @@ function openWorld(scope: LeaseScope): LeaseWorld {
     openLease(zero),
     { keyLsn: NO_LSN, tokenLsn: NO_LSN, leaseMillis: 0 },
     zero,
+    NO_LSN,
   );
   const node: Node = { lease, ticks: 0, seen: 0, claimedAbove: null };
   return { scope, nodes: Array.from({ length: scope.nodes }, () => node), log: [], net: [] };
@@ -179,7 +180,7 @@ function asked(world: LeaseWorld, at: number): Node | undefined {
   const node = world.nodes[at];
   if (node === undefined) return undefined;
   const state = keyState(world);
-  const lease = learnKey(node.lease, state, now(node));
+  const lease = learnKey(node.lease, state, now(node), node.lease.keyLsn);
   const { tokenLsn } = state;
   const above = node.claimedAbove;
   const own = tokenLsn !== NO_LSN && world.log[tokenLsn - 1]?.node === at;

@@ -132,6 +132,24 @@ describe('with one replica', () => {
     await leadership.release();
   });
 
+  test('who waits for a key that is forgotten meanwhile claims it', async () => {
+    const orders = await journal();
+    const one = await orders.lead('worker', { leaseMillis: 60_000 });
+    const waits = Promise.withResolvers<void>();
+    const campaign = orders.lead('worker', {
+      signal: AbortSignal.timeout(20_000),
+      onEvent: ({ kind }) => {
+        if (kind === 'waiting') waits.resolve();
+      },
+    });
+    await Promise.race([waits.promise, campaign]);
+    await one.release();
+    await orders.forgetKey('worker');
+    const two = await campaign;
+    assert.ok(two.token > one.token);
+    await two.release();
+  });
+
   test('a campaign ends with its signal', async () => {
     const orders = await journal();
     const leadership = await orders.lead('worker', { leaseMillis: 60_000 });
