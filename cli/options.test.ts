@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import {
   duration,
   formatOf,
@@ -69,7 +70,14 @@ test('times keep their microseconds both ways', () => {
   assert.equal(formatTime(micros), text);
   assert.equal(timeMicros('2026-01-02T04:04:05.678901+01:00'), micros);
   assert.equal(timeMicros('2026-01-02 03:04:05.6789019'), micros);
+  assert.equal(timeMicros('2026-01-02T03:04:05.6Z'), timeMicros('2026-01-02T03:04:05.600000Z'));
   assert.equal(timeMicros('yesterday'), undefined);
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 4_102_444_800_000_000 }), (time) => {
+      assert.equal(timeMicros(formatTime(time)), time);
+    }),
+    { examples: [[1_767_323_045_500_002]] },
+  );
 });
 
 test('a key may hold an equals sign, and its position may be 0', () => {

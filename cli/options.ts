@@ -110,7 +110,7 @@ export function timeMicros(text: string): Micros | undefined {
   const sameDay = new Date(`${date}T00:00:00Z`);
   if (Number.isNaN(millis) || Number.isNaN(sameDay.getTime()) || millis < 0) return undefined;
   if (sameDay.toISOString().slice(0, 10) !== date) return undefined;
-  return micros(millis * 1000 + Math.floor(Number(`0.${fraction || 0}`) * 1e6));
+  return micros(millis * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0')));
 }
 
 /** UTC with microseconds: `2026-01-02T03:04:05.678901Z`. */
