@@ -92,14 +92,14 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 export function parseRecordJson(line: string, place: string): NewRecord {
   const fields = objectOf(line, place);
   const { key, data, dataBase64 } = fields;
-  if (key !== undefined && typeof key !== 'string') throw wrong(place, 'key', key, 'a string');
+  if (key !== undefined && !isText(key)) throw wrong(place, 'key', key, TEXT_ALLOWED);
   if ((data === undefined) === (dataBase64 === undefined)) {
     const given = data === undefined ? 'neither is there' : 'both are there';
     throw new UsageError(`${place}: ${given}, allowed is either data or dataBase64`);
   }
   const named = key === undefined ? {} : { key };
   if (data !== undefined) {
-    if (typeof data !== 'string') throw wrong(place, 'data', data, 'a string');
+    if (!isText(data)) throw wrong(place, 'data', data, TEXT_ALLOWED);
     return { ...named, data: Buffer.from(data) };
   }
   if (typeof dataBase64 !== 'string' || !BASE64.test(dataBase64)) {
@@ -107,6 +107,12 @@ export function parseRecordJson(line: string, place: string): NewRecord {
   }
   return { ...named, data: Buffer.from(dataBase64, 'base64') };
 }
+
+const TEXT_ALLOWED = 'a string without lone surrogates';
+
+/** JSON can escape half a surrogate pair, for which UTF-8 has no bytes. */
+const isText = (value: unknown): value is string =>
+  typeof value === 'string' && value.isWellFormed();
 
 /** The fields of a JSON object, still to be checked one by one. */
 export function objectOf(line: string, place: string): Readonly<Record<string, unknown>> {

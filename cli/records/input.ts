@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
 import type { NewRecord } from '../../transport/public.ts';
 import { UsageError } from '../output.ts';
-import { parseRecordJson } from './format.ts';
+import { parseRecordJson, textOf } from './format.ts';
 
 export type Framing = 'lines' | 'nul' | 'json';
 
@@ -176,7 +176,10 @@ export class RecordInput {
   #record(bytes: Buffer): NewRecord {
     const key = this.#key === undefined ? {} : { key: this.#key };
     if (this.#framing !== 'json') return { ...key, data: bytes };
-    return { ...key, ...parseRecordJson(bytes.toString('utf8'), this.#place(this.#count)) };
+    const place = this.#place(this.#count);
+    const text = textOf(bytes);
+    if (text !== undefined) return { ...key, ...parseRecordJson(text, place) };
+    throw new UsageError(`${place} is no UTF-8, allowed is one JSON object a line in UTF-8`);
   }
 
   #place(number: number): string {

@@ -67,6 +67,8 @@ test('JSON that is no record is refused with field, given and allowed', () => {
   refused('{"key":"a"}', /neither is there, allowed is either data or dataBase64/);
   refused('{"data":"a","dataBase64":"YQ=="}', /both are there/);
   refused('{"data":1}', /data is 1, allowed is a string/);
+  refused('{"data":"\\ud800"}', /data is "\\ud800", allowed is a string without lone surrogates/);
+  refused('{"data":"a","key":"\\udc00k"}', /key is "\\udc00k", allowed is a string without lone/);
   refused('{"dataBase64":"?"}', /dataBase64 is "\?", allowed is a string in base64/);
   refused('{"data":"a","key":2}', /key is 2, allowed is a string/);
 });
@@ -100,6 +102,12 @@ test('what is before a broken line is given out, then the break', async () => {
   const cut = { records: 10, bytes: 1_000 };
   assert.equal((await input.take(cut, false, never)).length, 1);
   await assert.rejects(input.take(cut, false, never), /line 2 is no JSON/);
+});
+
+test('bytes that are no UTF-8 are no JSON, and never stored as others', async () => {
+  const line = Buffer.from('{"data":"a\xff"}\n', 'latin1');
+  await assert.rejects(taken([line], 'json'), /line 1 is no UTF-8, allowed is one JSON object/);
+  assert.deepEqual(texts(await taken(['{"data":"\\ud83d\\ude00"}'], 'json')), ['\u{1f600}']);
 });
 
 test('a batch that is to be whole is not given out where its input broke', async () => {
