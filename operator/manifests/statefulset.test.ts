@@ -1,0 +1,94 @@
+// A StatefulSet keeps its template while the wishes are the same, and only then.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { JournalCluster, JournalClusterSpec } from '../crd.ts';
+import type { Decided, Ledger } from '../journal/ledger.ts';
+import { decide, type Settled, settle } from '../journal/settle.ts';
+import { at } from '../kube/fields.ts';
+import { type Process, podTemplate } from './pod.ts';
+import { statefulSet } from './statefulset.ts';
+
+const metadata = {
+  ...{ name: 'orders', namespace: 'n', uid: 'u', generation: 1, resourceVersion: '1' },
+  creationTimestamp: '2026-01-01T00:00:00Z',
+};
+
+function settledOf(change: Partial<JournalClusterSpec>, before?: Decided): Settled {
+  const spec: JournalClusterSpec = { storage: { size: '1Gi' }, ...change };
+  const cluster: JournalCluster = { apiVersion: '', kind: '', metadata, spec };
+  const nodeZones = ['a', 'b', 'c'];
+  const decided = decide(cluster, before, { image: 'journal:1', nodeZones, podMonitors: false });
+  const ledger: Ledger = {
+    ...{ ownerUid: 'u', clusterId: '0'.repeat(32), formatted: true, restored: false, decided },
+    ...{ replicas: [], controllers: [], nextReplica: 1, nextController: 1 },
+    ...{ recovery: '', recovered: '' },
+  };
+  return settle(cluster, ledger);
+}
+
+const pods = { logLevel: 'debug' } as const;
+
+/** Another value of every field that a spec has: the compiler misses none. */
+const CHANGES: Required<{ readonly [Key in keyof JournalClusterSpec]: JournalClusterSpec[Key] }> = {
+  zones: ['a', 'b', 'c'],
+  zoneCount: 3,
+  members: 2,
+  replicationFactor: 2,
+  minReplicas: 1,
+  storage: { size: '2Gi' },
+  controllers: { podTemplate: pods },
+  podTemplate: pods,
+  image: 'journal:2',
+  imagePullPolicy: 'Always',
+  imagePullSecrets: [{ name: 'x' }],
+  tls: { mode: 'Disabled' },
+  networkPolicy: { enabled: false },
+  monitoring: { podMonitor: true },
+  console: { records: true },
+  journals: [{ name: 'x' }],
+  suspend: true,
+  hibernate: true,
+  deletionPolicy: 'Delete',
+  progressDeadlineSeconds: 60,
+  backup: { schedule: '@daily', claimName: 'x' },
+  restore: { claimName: 'x', path: 'x' },
+};
+
+const PROCESSES: readonly Process[] = [
+  { component: 'replica', id: 'replica-1', zone: 'a' },
+  { component: 'controller', id: 'controller-1', zone: 'a' },
+];
+
+const FIRST = { image: 'journal:1', zones: [], members: 3, replicationFactor: 3, controllers: 3 };
+
+const templateOf = (set: unknown): unknown => at(set, 'spec', 'template');
+
+test('what a field says of pods gets to them, and goes when the field goes', () => {
+  const changing = new Set<string>();
+  const plain = settledOf({}, FIRST);
+  for (const [field, value] of Object.entries(CHANGES)) {
+    const changed = settledOf({ [field]: value }, FIRST);
+    for (const process of PROCESSES) {
+      const [before, after] = [podTemplate(plain, process), podTemplate(changed, process)];
+      if (JSON.stringify(before) !== JSON.stringify(after)) changing.add(field);
+      const there = statefulSet(plain, process, undefined);
+      const then = statefulSet(changed, process, there);
+      assert.deepEqual(templateOf(then), after, `${field} of ${process.id}`);
+      const back = statefulSet(plain, process, then);
+      assert.deepEqual(templateOf(back), before, `${process.id} without ${field}`);
+    }
+  }
+  const all = ['console', 'controllers', 'image', 'minReplicas', 'podTemplate', 'tls', 'zones'];
+  for (const field of all) assert.ok(changing.has(field), field);
+});
+
+test('a newer operator that makes other templates leaves those that are there', () => {
+  const plain = settledOf({}, FIRST);
+  for (const process of PROCESSES) {
+    const made = statefulSet(plain, process, undefined);
+    const annotations = { ...made.metadata.annotations, 'journal.dev/template': '{"older":1}' };
+    const older = { ...made, metadata: { ...made.metadata, annotations } };
+    assert.deepEqual(templateOf(statefulSet(plain, process, older)), { older: 1 });
+  }
+});
