@@ -6,7 +6,7 @@
 import type { KubeObject } from '../kube/api.ts';
 import { namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
-import { decide } from './settle.ts';
+import { decide, zonesMissing } from './settle.ts';
 import { claimState, find, isBound, type World } from './world.ts';
 
 export type Found =
@@ -21,12 +21,6 @@ export function found(world: World, present: Ledger | null, draw: () => string):
   if (decided.image === '' && spec.image === undefined) {
     return stalled('NoImage', 'no image is given: set spec.image, or give the operator one');
   }
-  const zoneCount = spec.zoneCount ?? 0;
-  if (decided.zones.length < zoneCount) {
-    const there = world.defaults.nodeZones.join(', ') || 'none that the operator can read';
-    const message = `zoneCount is ${zoneCount}, and zones of nodes are: ${there}`;
-    return stalled('ZonesMissing', message);
-  }
   if (present === null) {
     const object = find(world, 'ConfigMap', names.ledger);
     if (object !== undefined) {
@@ -34,16 +28,23 @@ export function found(world: World, present: Ledger | null, draw: () => string):
     }
     const left = leftovers(world.objects);
     if (left.length > 0) return stalled('AdoptionIncomplete', incomplete(left, [names.ledger]));
-    return { kind: 'ledger', ledger: fresh(metadata.uid, draw(), decided), why: '' };
+    return begun(world, metadata.uid, draw(), decided);
   }
   if (present.ownerUid !== metadata.uid) {
     // Where no volume was ever there, nothing is left of the older one but its name.
     if (present.formatted || world.objects.some(isVolume)) return adoption(world, present);
     const anew = decide(world.cluster, undefined, world.defaults);
-    return { kind: 'ledger', ledger: fresh(metadata.uid, draw(), anew), why: '' };
+    return begun(world, metadata.uid, draw(), anew);
   }
   const same = JSON.stringify(decided) === JSON.stringify(present.decided);
   return same ? null : { kind: 'ledger', ledger: { ...present, decided }, why: '' };
+}
+
+/** One that runs goes on with the zones that it has; there is nothing to go on with here. */
+function begun(world: World, uid: string, id: string, decided: Ledger['decided']): Found {
+  const missing = zonesMissing(world.cluster, world.defaults, decided.zones);
+  if (missing !== '') return stalled('ZonesMissing', missing);
+  return { kind: 'ledger', ledger: fresh(uid, id, decided), why: '' };
 }
 
 function adoption(world: World, present: Ledger): Found {

@@ -31,7 +31,7 @@ export interface Ledger {
 
 export interface Decided {
   readonly image: string;
-  /** Picked from the nodes for `zoneCount`; empty otherwise. */
+  /** Named by the spec last, or picked from the nodes for `zoneCount`; empty without either. */
   readonly zones: readonly string[];
   readonly members: number;
   readonly replicationFactor: number;

@@ -22,7 +22,7 @@ import { hibernation, letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { clearing, heldBack, recovering } from './recovery.ts';
 import { isOld, notBack, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
-import type { Settled } from './settle.ts';
+import { type Settled, unmet } from './settle.ts';
 import { type Action, ensure, type Plan, type Progress, waiting, working } from './steps.ts';
 import {
   ASK,
@@ -90,13 +90,10 @@ function beside(format: Plan | null, rest: Plan | null): Plan | null {
   return { actions: [...format.actions, ...rest.actions], progress: telling.progress };
 }
 
-/** What was asked for and cannot be made, where everything else is as it should be. */
-function leftOut({ defaults }: World, { podMonitor: wanted }: Settled): Progress {
-  if (!wanted || defaults.podMonitors) return STEADY;
-  const message =
-    'spec.monitoring.podMonitor is true, and this operator makes none: set its value ' +
-    'monitoring.podMonitors where the Prometheus operator is installed, or leave the field out';
-  return { kind: 'stalled', reason: 'PodMonitorsOff', message };
+/** What was asked for and cannot be had, where everything else is as it should be. */
+function leftOut({ cluster, defaults }: World, settled: Settled): Progress {
+  const left = unmet(cluster, settled, defaults);
+  return left === null ? STEADY : { kind: 'stalled', ...left };
 }
 
 const processesOf = ({

@@ -1,5 +1,6 @@
 // The spec with everything decided: what was given, else what was decided before, else a default.
 
+import { zone } from '../../protocol/types.ts';
 import type { JournalCluster, PodTemplate } from '../crd.ts';
 import type { Decided, Ledger } from './ledger.ts';
 
@@ -73,11 +74,9 @@ export function decide(
   defaults: Defaults,
 ): Decided {
   const members = spec.members ?? spec.zones?.length ?? spec.zoneCount;
-  const picked = before?.zones ?? [];
-  const zoneCount = spec.zoneCount ?? 0;
   return {
     image: before?.image ?? defaults.image,
-    zones: picked.length >= zoneCount ? picked : defaults.nodeZones.slice(0, zoneCount),
+    zones: spec.zones ?? zonesFor(spec.zoneCount, before?.zones ?? [], defaults),
     members: before?.members ?? members ?? MEMBERS_DEFAULT,
     replicationFactor:
       before?.replicationFactor ?? Math.min(REPLICATION_DEFAULT, members ?? MEMBERS_DEFAULT),
@@ -85,20 +84,82 @@ export function decide(
   };
 }
 
+/** Those in use stay, and others come; as they were where there are not enough. */
+function zonesFor(
+  count: number | undefined,
+  used: readonly string[],
+  { nodeZones }: Defaults,
+): readonly string[] {
+  const all = [...new Set([...used, ...nodeZones.filter(isZone)])];
+  return count === undefined || all.length < count ? used : all.slice(0, count);
+}
+
+/** Nodes may carry labels that no process of a cluster takes, such as with capital letters. */
+function isZone(given: string): boolean {
+  try {
+    return zone(given) !== '';
+  } catch {
+    return false;
+  }
+}
+
+/** Why `zoneCount` zones cannot be had; empty where they are. */
+export function zonesMissing(
+  { spec }: JournalCluster,
+  { nodeZones }: Defaults,
+  zones: readonly string[],
+): string {
+  const { zoneCount = 0 } = spec;
+  if (zones.length >= zoneCount) return '';
+  const there = nodeZones.filter(isZone).join(', ') || 'none that the operator can read';
+  const unfit = nodeZones.filter((one) => !isZone(one));
+  const message = `zoneCount is ${zoneCount}, and zones of nodes are: ${there}`;
+  if (unfit.length === 0) return message;
+  return `${message}; not ${unfit.join(', ')}, since names are of a-z, 0-9, "-" and "."`;
+}
+
+/** What was asked for and cannot be had, where all the rest is made; null for nothing. */
+export function unmet(
+  cluster: JournalCluster,
+  { podMonitor, zones, minReplicas, replicationFactor }: Settled,
+  defaults: Defaults,
+): { readonly reason: string; readonly message: string } | null {
+  const missing = zonesMissing(cluster, defaults, zones);
+  if (cluster.spec.zones === undefined && missing !== '') {
+    const stays = zones.length === 0 ? 'spread over hosts' : `in ${zones.join(', ')}`;
+    return { reason: 'ZonesMissing', message: `${missing}; until then it stays ${stays}` };
+  }
+  const { minReplicas: wanted = minReplicas } = cluster.spec;
+  if (wanted > minReplicas) {
+    const message =
+      `minReplicas is ${wanted}, above the replicationFactor of ${replicationFactor} that was ` +
+      'decided when nothing was said of it: set members and replicationFactor as well, or a ' +
+      'smaller minReplicas';
+    return { reason: 'TooFewCopies', message };
+  }
+  if (!podMonitor || defaults.podMonitors) return null;
+  const message =
+    'spec.monitoring.podMonitor is true, and this operator makes none: set its value ' +
+    'monitoring.podMonitors where the Prometheus operator is installed, or leave the field out';
+  return { reason: 'PodMonitorsOff', message };
+}
+
 export function settle(cluster: JournalCluster, ledger: Ledger): Settled {
   const { spec, metadata } = cluster;
   const { decided } = ledger;
-  const members = spec.members ?? spec.zones?.length ?? spec.zoneCount ?? decided.members;
+  const zones = spec.zones ?? (spec.zoneCount === undefined ? [] : decided.zones);
+  const members = spec.members ?? (zones.length === 0 ? decided.members : zones.length);
   const replicationFactor = Math.min(spec.replicationFactor ?? decided.replicationFactor, members);
   return {
     name: metadata.name,
     namespace: metadata.namespace,
     uid: metadata.uid,
     clusterId: ledger.clusterId,
-    zones: spec.zones ?? (spec.zoneCount === undefined ? [] : decided.zones),
+    zones,
     members,
     replicationFactor,
-    minReplicas: spec.minReplicas ?? Math.min(MIN_REPLICAS_DEFAULT, replicationFactor),
+    // A process that is told of more than there are copies would not start.
+    minReplicas: Math.min(spec.minReplicas ?? MIN_REPLICAS_DEFAULT, replicationFactor),
     controllers: spec.controllers?.count ?? decided.controllers,
     image: spec.image ?? decided.image,
     imagePullPolicy: spec.imagePullPolicy ?? 'IfNotPresent',

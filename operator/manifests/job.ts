@@ -74,6 +74,8 @@ export function formatJob(
             imagePullPolicy: settled.imagePullPolicy,
             args,
             resources: resourcesOf(template),
+            // What it said last is told in the status of the JournalCluster.
+            terminationMessagePolicy: 'FallbackToLogsOnError',
             securityContext: containerSecurity,
             volumeMounts: [
               { name: 'data', mountPath: '/var/lib/journal' },

@@ -7,6 +7,7 @@ const off = { mode: 'Disabled' };
 const classOf = (className: string): Spec => ({ storage: { ...storage, className } });
 const own = (more: Spec): Spec => ({ storage, controllers: { storage: { size: '1Gi', ...more } } });
 const restore = (path: string): Spec => ({ storage, restore: { claimName: 'x', path } });
+const kept = (more: Spec): Spec => ({ storage, journals: [{ name: 'a', ...more }] });
 const minimal = { storage };
 
 /**
@@ -37,6 +38,14 @@ export const CHANGES: readonly (readonly [what: string, from: Spec, to: Spec, sa
   ['its class', minimal, own({ className: 'x' }), /controllers\.storage\.className: .*immutable/],
   ['no class of it', own({ className: 'x' }), own({}), /storage\.className: .*immutable/],
   ['another backup', restore('a'), restore('b'), /spec\.restore: .*restore is immutable/],
+  [
+    'what a journal keeps',
+    kept({ retainSeconds: 60 }),
+    kept({ retainSeconds: 120 }),
+    /spec\.journals\[.*\]\.retainSeconds: .*is immutable, and 0 when left out/,
+  ],
+  ['less of it', kept({}), kept({ retainBytes: 1 }), /retainBytes: .*of a journal is immutable/],
+  ['all of it', kept({ retainBytes: 1 }), kept({}), /retainBytes: .*of a journal is immutable/],
   ['a backup later', minimal, restore('b'), /spec\.restore: .*restore is immutable/],
 ];
 
@@ -45,5 +54,11 @@ export const GOOD_CHANGES: readonly (readonly [what: string, from: Spec, to: Spe
   ['TLS as it was', minimal, { storage, tls: { mode: 'Mutual', leafDays: 30 } }],
   ['the defaults of controllers', minimal, own({})],
   ['larger controllers', minimal, own({ size: '2Gi' })],
+  [
+    'one journal more, and another order',
+    { storage, journals: [{ name: 'a', retainSeconds: 60 }] },
+    { storage, journals: [{ name: 'b' }, { name: 'a', retainSeconds: 60, retainBytes: 0 }] },
+  ],
+  ['a journal less', kept({}), minimal],
   ['no more words on controllers', own({}), minimal],
 ];

@@ -75,6 +75,21 @@ export const NEW: readonly Wrong[] = [
     says: /spec\.minReplicas: .*is at most replicationFactor/,
   },
   {
+    what: 'more needed copies than zones',
+    spec: { storage, zones: ['a'], minReplicas: 2 },
+    says: /spec\.minReplicas: .*or the number of members where they are fewer/,
+  },
+  {
+    what: 'more needed copies than a number of zones',
+    spec: { storage, zoneCount: 2, minReplicas: 3 },
+    says: /spec\.minReplicas: .*or the number of members where they are fewer/,
+  },
+  {
+    what: 'more needed copies than copies when nothing is said of them',
+    spec: { storage, members: 5, minReplicas: 4 },
+    says: /spec\.minReplicas: .*is at most replicationFactor, which is 3/,
+  },
+  {
     what: 'a pull policy that does not exist',
     spec: { storage, imagePullPolicy: 'Sometimes' },
     says: /spec\.imagePullPolicy: .*supported values: "Always", "IfNotPresent", "Never"/,
