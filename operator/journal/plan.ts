@@ -21,7 +21,7 @@ import { statefulSet } from '../manifests/statefulset.ts';
 import { hibernation, letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { clearing, heldBack, recovering } from './recovery.ts';
-import { isOld, notBack, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
+import { isOld, notBack, notDone, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
 import { type Settled, unmet } from './settle.ts';
 import { type Action, ensure, type Plan, type Progress, waiting, working } from './steps.ts';
 import {
@@ -120,10 +120,6 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
     wanted.push(networkPolicy(settled, 'controller', operatorNamespace));
   }
   if (settled.podMonitor && world.defaults.podMonitors) wanted.push(podMonitor(settled));
-  const { backup } = world.cluster.spec;
-  if (backup !== undefined) {
-    wanted.push(backupJob(settled, { ...backup, keep: backup.keep ?? BACKUPS_DEFAULT }));
-  }
   for (const process of processesOf(ledger)) {
     wanted.push(processService(settled, process));
     // A claim that is lost is not made again: what came in its place would be empty.
@@ -137,10 +133,24 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
   wanted.push(...left.map((present) => retiredClaim(settled, present)));
   return [
     ...wanted.flatMap((object) => ensure(world, object)),
+    ...backups(world, settled),
     ...obsolete(world, settled),
     ...unbound(world, ledger, settled, processesOf(ledger)),
     ...processesOf(ledger).flatMap((process) => running(world, ledger, settled, process)),
   ];
+}
+
+/** Made anew where a run of another spec never begins, and so keeps all later ones away. */
+function backups(world: World, settled: Settled): readonly Action[] {
+  const { backup } = world.cluster.spec;
+  if (backup === undefined) return [];
+  const wanted = backupJob(settled, { ...backup, keep: backup.keep ?? BACKUPS_DEFAULT });
+  const present = find(world, wanted.kind, wanted.metadata.name);
+  const was = present === undefined ? undefined : inputs(present);
+  const stuck = was === undefined || was === inputs(wanted) ? '' : notDone(world, 'backup');
+  if (present === undefined || stuck === '') return ensure(world, wanted);
+  const why = `backups are to be made by other pods: ${stuck}`;
+  return [{ kind: 'delete', object: present, why }];
 }
 
 /** What was asked for once and no more. */
@@ -344,7 +354,7 @@ function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
     return { actions: going ? [] : [{ kind: 'delete', object: job, why }], progress };
   }
   if (conditionOf(job, 'Failed') !== 'True') {
-    const stuck = notRestored(world);
+    const stuck = notDone(world, 'restore');
     if (stuck === '') return { actions: [], progress };
     const message = `Job ${name} does not get on: ${stuck}`;
     return { actions: [], progress: { kind: 'stalled', reason: 'PodNotRunning', message } };
@@ -352,16 +362,6 @@ function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
   const why = failureOf(job)?.message ?? 'it failed';
   const message = `Job ${name}: ${why}: delete it, and what it lacks is told of its next pods`;
   return { actions: [], progress: { kind: 'stalled', reason: 'RestoreFailed', message } };
-}
-
-/** What keeps a backup from being imported; empty while nothing does, or not for long. */
-function notRestored(world: World): string {
-  for (const pod of world.objects) {
-    const imports = pod.kind === 'Pod' && labelsOf(pod.metadata)[COMPONENT_LABEL] === 'restore';
-    const trouble = imports && isOld(world, pod) ? troubleOf(world, '', pod) : '';
-    if (trouble !== '') return trouble;
-  }
-  return withoutPod(world, namesOf(world.cluster.metadata.name).restore);
 }
 
 function journals(world: World, settled: Settled): Plan | null {

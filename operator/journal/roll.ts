@@ -7,6 +7,8 @@
 
 import type { JournalStatus } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
+import { conditionOf, labelsOf } from '../kube/fields.ts';
+import { COMPONENT_LABEL } from '../manifests/common.ts';
 import { gate } from './gate.ts';
 import type { Ledger } from './ledger.ts';
 import { type Action, type Plan, waiting, working } from './steps.ts';
@@ -17,8 +19,11 @@ import {
   isIdle,
   isOutdated,
   isReady,
+  isWithoutPod,
   podOf,
   podTrouble,
+  troubleOf,
+  unmade,
   type World,
 } from './world.ts';
 
@@ -107,6 +112,21 @@ export function notBack(world: World, { replicas, controllers }: Ledger): Plan |
 export function isOld({ nowMillis }: World, pod: KubeObject | undefined): boolean {
   const created = Date.parse(pod?.metadata.creationTimestamp ?? '');
   return nowMillis - created > PATIENCE_MILLIS;
+}
+
+/** What keeps Jobs of a component from getting on; empty while nothing does, or not for long. */
+export function notDone(world: World, component: 'backup' | 'restore'): string {
+  for (const object of world.objects) {
+    if (labelsOf(object.metadata)[COMPONENT_LABEL] !== component) continue;
+    const { kind } = object;
+    const stuck = kind === 'Pod' && isOld(world, object) ? troubleOf(world, '', object) : '';
+    if (stuck !== '') return stuck;
+    const over = conditionOf(object, 'Failed') === 'True';
+    if (kind === 'Job' && !over && isWithoutPod(world, object, PATIENCE_MILLIS)) {
+      return unmade(object);
+    }
+  }
+  return '';
 }
 
 /** To the next serving member of the chain, who lacks nothing. */

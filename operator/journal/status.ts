@@ -8,6 +8,7 @@ import { quantity } from '../kube/covers.ts';
 import { listAt, textAt } from '../kube/fields.ts';
 import { CLUSTER_LABEL, COMPONENT_LABEL, namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
+import { notDone } from './roll.ts';
 import { CLIENT_PORT, type Settled } from './settle.ts';
 import type { Progress } from './steps.ts';
 import {
@@ -181,8 +182,30 @@ function degraded(world: World, ledger: Ledger, settled: Settled): Finding {
   const wrong = [...ledger.replicas, ...ledger.controllers]
     .map((entry) => processState(world, settled, entry))
     .find(({ state }) => ['Unreachable', 'Lost', 'Refused', 'Failed'].includes(state));
-  if (wrong === undefined) return ['Degraded', false, 'AllWell', ''];
-  return ['Degraded', true, `Process${wrong.state}`, `${wrong.id}: ${wrong.message}`];
+  if (wrong !== undefined) {
+    return ['Degraded', true, `Process${wrong.state}`, `${wrong.id}: ${wrong.message}`];
+  }
+  const lost = noBackup(world);
+  return lost === ''
+    ? ['Degraded', false, 'AllWell', '']
+    : ['Degraded', true, 'BackupFailing', lost];
+}
+
+/** Why backups do not come about; empty while they do, and before the first. */
+function noBackup(world: World): string {
+  const job = find(world, 'CronJob', namesOf(world.cluster.metadata.name).backup);
+  if (job === undefined) return '';
+  const stuck = notDone(world, 'backup');
+  const begun = textAt(job, 'status', 'lastScheduleTime');
+  if (stuck !== '' || begun === undefined) return stuck;
+  const done = textAt(job, 'status', 'lastSuccessfulTime');
+  const holds = done !== undefined && Date.parse(done) >= Date.parse(begun);
+  if (holds || listAt(job, 'status', 'active').length > 0) return '';
+  const last = done === undefined ? 'none has succeeded yet' : `the last good one ended ${done}`;
+  return (
+    `the backup of ${begun} failed, ${last}: kubectl describe cronjob ${job.metadata.name} ` +
+    'names its Job'
+  );
 }
 
 function chainHealthy(world: World, settled: Settled): Finding {

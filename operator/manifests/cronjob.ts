@@ -28,6 +28,7 @@ export interface Restore {
 export function backupJob(settled: Settled, backup: Backup): KubeObject {
   const { schedule, keep } = backup;
   const args = ['backup', `${FOLDER}/${settled.name}`, '--keep', String(keep)];
+  const pod = template(settled, 'backup', backup, args);
   const spec = {
     schedule,
     timeZone: 'Etc/UTC',
@@ -36,11 +37,10 @@ export function backupJob(settled: Settled, backup: Backup): KubeObject {
     successfulJobsHistoryLimit: 3,
     failedJobsHistoryLimit: 3,
     suspend: settled.hibernate,
-    jobTemplate: {
-      spec: { backoffLimit: 3, template: template(settled, 'backup', backup, args) },
-    },
+    jobTemplate: { metadata: pod.metadata, spec: { backoffLimit: 3, template: pod } },
   };
-  return made(settled, 'CronJob', namesOf(settled.name).backup, { spec });
+  const annotations = { [INPUTS_ANNOTATION]: JSON.stringify(pod) };
+  return made(settled, 'CronJob', namesOf(settled.name).backup, { spec }, { annotations });
 }
 
 /** Never again once it succeeded: the ledger remembers. */
@@ -48,7 +48,8 @@ export function restoreJob(settled: Settled, restore: Restore): KubeObject {
   const args = ['restore', `${FOLDER}/${restore.path}`];
   const spec = { backoffLimit: 10, template: template(settled, 'restore', restore, args) };
   const annotations = { [INPUTS_ANNOTATION]: JSON.stringify(spec.template) };
-  return made(settled, 'Job', namesOf(settled.name).restore, { spec }, { annotations });
+  const labels = { [COMPONENT_LABEL]: 'restore' };
+  return made(settled, 'Job', namesOf(settled.name).restore, { spec }, { annotations, labels });
 }
 
 function template(
@@ -63,10 +64,14 @@ function template(
   const files = ['--tls-ca', `${TLS}/ca.crt`, '--tls-cert', `${TLS}/tls.crt`];
   const tls = secure ? [...files, '--tls-key', `${TLS}/tls.key`] : [];
   const secretName = namesOf(settled.name).clientSecret;
+  // Where the replicas may run, so may this; but it moves away from a node that does not answer.
+  const { nodeSelector, tolerations, priorityClassName } = settled.podTemplate;
   return {
     metadata: { labels: { ...labelsFor(settled.name), [COMPONENT_LABEL]: component } },
     spec: {
-      ...podBase(settled, {}),
+      ...podBase(settled, priorityClassName === undefined ? {} : { priorityClassName }),
+      ...(nodeSelector === undefined ? {} : { nodeSelector }),
+      ...(tolerations === undefined ? {} : { tolerations }),
       restartPolicy: 'OnFailure',
       containers: [
         {

@@ -148,10 +148,10 @@ const STALLS: readonly Stall[] = [
   },
 ];
 
-/** All of them unless told which; `foreign` is one, too. */
+/** All of them unless told which; `foreign` and `backup` are such, too. */
 export function stallCases(
   theLab: () => Lab,
-  names = [...STALLS.map(({ name }) => name), 'foreign'],
+  names = [...STALLS.map(({ name }) => name), 'backup', 'foreign'],
 ): void {
   for (const { what, name, spec, says, cure } of STALLS) {
     if (!names.includes(name)) continue;
@@ -168,6 +168,11 @@ export function stallCases(
     });
   }
 
+  if (names.includes('backup')) {
+    test('a backup onto a claim that is not there is told, and runs onto another', TIMEOUT, () =>
+      backupElsewhere(new Subject(theLab(), NAMESPACE, 'backup')),
+    );
+  }
   if (!names.includes('foreign')) return;
   test('a foreign object of the same name is refused and left alone', TIMEOUT, async () => {
     const subject = new Subject(theLab(), NAMESPACE, 'foreign');
@@ -188,4 +193,24 @@ export function stallCases(
     await subject.wholeWith(1);
     await subject.remove();
   });
+}
+
+/** The run that waits for the claim would keep all others away for ever. */
+async function backupElsewhere(subject: Subject): Promise<void> {
+  const { lab } = subject;
+  const schedule = '* * * * *';
+  await subject.make({ ...small, backup: { schedule, claimName: 'gone' } });
+  await subject.says('Degraded', 'True', /^BackupFailing: Pod backup-backup-.*"gone" not found/);
+  await subject.says('Ready', 'True', /AppendsAccepted/);
+  const metadata = { name: 'there', namespace: NAMESPACE };
+  const size = { requests: { storage: '256Mi' } };
+  const spec = { accessModes: ['ReadWriteOnce'], resources: size };
+  await lab.apply({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata, spec });
+  await subject.change({ backup: { schedule, claimName: 'there' } });
+  await until('a backup succeeds', CHANGE_MILLIS_MAX, async () => {
+    const job = await subject.object('batch/v1', 'cronjobs', 'backup-backup');
+    return job?.status?.lastSuccessfulTime === undefined ? undefined : true;
+  });
+  await subject.says('Degraded', 'False', /AllWell/);
+  await subject.remove();
 }
