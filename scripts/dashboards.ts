@@ -215,10 +215,10 @@ const operator: Dashboard = {
       '{{mode}}',
     ]),
     panel('Conditions', 'short', 'Clusters by condition that is not as it should be.', [
-      'count by (condition, status) (' +
+      'count by (condition, status) (max by (namespace, cluster, condition, status) (' +
         'journal_cluster_condition{condition=~"Ready|CertificatesValid", status="False"} or ' +
         'journal_cluster_condition{condition=~"Stalled|Degraded|Progressing", status="True"}' +
-        ') or vector(0)',
+        ')) or vector(0)',
       '{{condition}} {{status}}',
     ]),
     panel('Requests to the API server', 'ops', 'By method; those about its Lease apart.', [
