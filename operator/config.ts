@@ -10,6 +10,7 @@ import {
   switchRow,
   type Vocabulary,
 } from '../io/node-settings.ts';
+import { RangeViolation } from '../protocol/types.ts';
 
 export interface OperatorConfig {
   /** Empty: every namespace. */
@@ -23,6 +24,7 @@ export interface OperatorConfig {
   readonly probeListen: string;
   readonly watchNodes: boolean;
   readonly podMonitors: boolean;
+  readonly podMonitorLabels: Readonly<Record<string, string>>;
   readonly leaderElection: boolean;
   /** Clusters that are worked on at once. */
   readonly workers: number;
@@ -39,6 +41,7 @@ const FLAGS: readonly Flag[] = [
   flag('probe-listen', 'HOST:PORT', '0.0.0.0:7480', 'where to serve probes and metrics'),
   flag('watch-nodes', 'BOOLEAN', 'true', 'read nodes, which zoneCount needs'),
   flag('pod-monitors', 'BOOLEAN', 'false', 'watch PodMonitors, where the API server has them'),
+  flag('pod-monitor-labels', 'LABELS', '', 'NAME=VALUE with commas: labels of each PodMonitor'),
   flag('leader-election', 'BOOLEAN', 'true', 'work only while holding the Lease'),
   flag('workers', 'COUNT', '4', 'clusters that are worked on at once, 1 to 64'),
   flag('trust-spread', 'SECONDS', '600', 'until a changed Secret has reached every pod'),
@@ -79,11 +82,23 @@ function build(settings: Settings): OperatorConfig {
     probeListen: settings.address('probe-listen'),
     watchNodes: truth('watch-nodes'),
     podMonitors: truth('pod-monitors'),
+    podMonitorLabels: settings.made('pod-monitor-labels', labels),
     leaderElection: truth('leader-election'),
     workers: settings.count('workers', 1, 64),
     spreadSeconds: settings.count('trust-spread', 1, 86_400),
     logLevel: settings.oneOf('log-level', LOG_LEVELS),
   };
+}
+
+const LABEL = /^([a-z0-9][-a-z0-9.]*\/)?[A-Za-z0-9][-\w.]{0,62}=([A-Za-z0-9][-\w.]{0,62})?$/;
+
+function labels(given: string): Readonly<Record<string, string>> {
+  const pairs = given.split(',').filter((one) => one !== '');
+  if (!pairs.every((one) => LABEL.test(one))) {
+    const allowed = 'NAME=VALUE with commas, as labels of Kubernetes are';
+    throw new RangeViolation('labels', given, allowed);
+  }
+  return Object.fromEntries(pairs.map((one) => one.split('=')));
 }
 
 function helpText(): string {

@@ -85,7 +85,7 @@ class Operator {
       cache: this.#cache,
       events: new Events(parts, logger, config.identity),
       image: config.image,
-      podMonitors: config.podMonitors,
+      podMonitorLabels: config.podMonitorLabels,
       operatorNamespace: config.ownNamespace,
       folder: mkdtempSync(join(tmpdir(), 'journal-operator-')),
       spreadMillis: config.spreadSeconds * 1000,

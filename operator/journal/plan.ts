@@ -110,7 +110,7 @@ const processesOf = ({
 
 /** Everything that is simply to be there. */
 function objects(world: World, ledger: Ledger, settled: Settled): readonly Action[] {
-  const { operatorNamespace } = world;
+  const { operatorNamespace, defaults } = world;
   const wanted: KubeObject[] = [account(settled), clientService(settled)];
   wanted.push(controllersService(settled));
   if (settled.tls.enabled) wanted.push(authorization(settled));
@@ -119,7 +119,9 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
     wanted.push(networkPolicy(settled, 'replica', operatorNamespace));
     wanted.push(networkPolicy(settled, 'controller', operatorNamespace));
   }
-  if (settled.podMonitor && world.defaults.podMonitors) wanted.push(podMonitor(settled));
+  if (settled.podMonitor && defaults.podMonitors !== null) {
+    wanted.push(podMonitor(settled, defaults.podMonitors));
+  }
   for (const process of processesOf(ledger)) {
     wanted.push(processService(settled, process));
     // A claim that is lost is not made again: what came in its place would be empty.

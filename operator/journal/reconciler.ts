@@ -40,8 +40,8 @@ export interface ReconcilerParts {
   readonly events: Events;
   /** Image of the operator: what clusters run that name none. */
   readonly image: string;
-  /** Whether the API server knows PodMonitors, and this operator may make them. */
-  readonly podMonitors: boolean;
+  /** Labels of PodMonitors, by which a Prometheus selects them. */
+  readonly podMonitorLabels: Readonly<Record<string, string>>;
   readonly operatorNamespace: string;
   /** Folder for the certificates by which controllers are asked. */
   readonly folder: string;
@@ -158,7 +158,7 @@ export class Reconciler {
   }
 
   async #observe(cluster: JournalCluster): Promise<World> {
-    const { cache, clock, image, podMonitors, operatorNamespace, api } = this.#parts;
+    const { cache, clock, image, podMonitorLabels, operatorNamespace, api } = this.#parts;
     const { namespace, name } = cluster.metadata;
     const objects = [...cache.objects(namespace, name)];
     const names = namesOf(name);
@@ -176,7 +176,10 @@ export class Reconciler {
     const world = {
       cluster,
       nowMillis: clock.wall() / 1000,
-      defaults: { image, nodeZones: cache.nodeZones(), podMonitors },
+      defaults: {
+        ...{ image, nodeZones: cache.nodeZones() },
+        podMonitors: cache.podMonitors ? podMonitorLabels : null,
+      },
       operatorNamespace,
       objects,
     };

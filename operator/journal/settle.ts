@@ -58,8 +58,8 @@ export interface Defaults {
   readonly image: string;
   /** Zones that the nodes have now, sorted; empty where they were not or cannot be read. */
   readonly nodeZones: readonly string[];
-  /** Whether PodMonitors can be made: the operator was told so by its chart. */
-  readonly podMonitors: boolean;
+  /** Labels of PodMonitors; null where none can be made: nobody said so, or it is no kind here. */
+  readonly podMonitors: Readonly<Record<string, string>> | null;
 }
 
 const MEMBERS_DEFAULT = 3;
@@ -137,7 +137,7 @@ export function unmet(
       'smaller minReplicas';
     return { reason: 'TooFewCopies', message };
   }
-  if (!podMonitor || defaults.podMonitors) return null;
+  if (!podMonitor || defaults.podMonitors !== null) return null;
   const message =
     'spec.monitoring.podMonitor is true, and this operator makes none: set its value ' +
     'monitoring.podMonitors where the Prometheus operator is installed, or leave the field out';

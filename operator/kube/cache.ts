@@ -28,7 +28,7 @@ export interface CacheOptions {
   readonly namespace: string | undefined;
   /** Whether nodes may be read, for `zoneCount`. */
   readonly nodes: boolean;
-  /** Whether PodMonitors are known to the API server. */
+  /** Whether PodMonitors are wanted; the API server need not know them. */
   readonly podMonitors: boolean;
   readonly logger: Logger;
   /** Something of a cluster changed: `namespace/name`. */
@@ -38,6 +38,7 @@ export interface CacheOptions {
 export class Cache {
   readonly #clusters: Informer;
   readonly #owned: readonly Informer[];
+  readonly #monitors: Informer | undefined;
   readonly #nodes: Informer | null;
 
   constructor(parts: InformerParts, options: CacheOptions) {
@@ -55,15 +56,17 @@ export class Cache {
       const cluster = object === null ? undefined : labelsOf(object.metadata)[CLUSTER_LABEL];
       if (cluster !== undefined) onChange(`${object?.metadata.namespace ?? ''}/${cluster}`);
     };
-    const kinds = options.podMonitors ? [...WATCHED, 'PodMonitor' as const] : WATCHED;
-    this.#owned = kinds.map((kind) =>
+    const watch = (kind: KindName, optional = false): Informer =>
       startInformer(parts, {
         resource: RESOURCES[kind],
         namespace,
         labelSelector: `${MANAGED_LABEL}=${MANAGER}`,
+        optional,
         onChange: (now, before) => tellOwner(now ?? before),
-      }),
-    );
+      });
+    this.#monitors = options.podMonitors ? watch('PodMonitor', true) : undefined;
+    const owned = WATCHED.map((kind) => watch(kind));
+    this.#owned = this.#monitors === undefined ? owned : [...owned, this.#monitors];
     this.#nodes = options.nodes
       ? startInformer(parts, { resource: RESOURCES.Node, onChange: () => {} })
       : null;
@@ -72,6 +75,11 @@ export class Cache {
   get synced(): boolean {
     const nodes = this.#nodes?.synced ?? true;
     return nodes && this.#clusters.synced && this.#owned.every(({ synced }) => synced);
+  }
+
+  /** Whether PodMonitors are wanted and, as far as was seen, known to the API server. */
+  get podMonitors(): boolean {
+    return this.#monitors?.known === true;
   }
 
   clusters(): readonly KubeObject[] {

@@ -26,6 +26,8 @@ export interface InformerOptions {
   /** Undefined: every namespace. */
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
+  /** The API server may not know the kind, now or later: then there is nothing of it. */
+  readonly optional?: boolean;
   readonly pageSize?: number;
   /** Seconds after which the server is asked to end a watch, so that it moves on. */
   readonly watchSeconds?: number;
@@ -40,6 +42,8 @@ export interface InformerOptions {
 export interface Informer {
   /** Whether a full list was read; false again never. */
   readonly synced: boolean;
+  /** False while the API server says that there is no such kind; only where that is optional. */
+  readonly known: boolean;
   /** Microseconds of the clock when the server last said anything. */
   readonly heardAt: Micros;
   get(namespace: string, name: string): KubeObject | undefined;
@@ -61,6 +65,7 @@ class RealInformer implements Informer {
   readonly #objects = new Map<string, KubeObject>();
   readonly #stop = new AbortController();
   #synced = false;
+  #known = true;
   #heardAt: Micros;
   /** Where the watch goes on; empty: list first. */
   #resourceVersion = '';
@@ -74,6 +79,10 @@ class RealInformer implements Informer {
 
   get synced(): boolean {
     return this.#synced;
+  }
+
+  get known(): boolean {
+    return this.#known;
   }
 
   get heardAt(): Micros {
@@ -107,7 +116,8 @@ class RealInformer implements Informer {
         const known = error instanceof KubeError ? error : undefined;
         if (known?.status === 410) this.#resourceVersion = '';
         const { kind } = this.#options.resource;
-        logger.warn({ kind, error: String(error) }, 'a watch broke, it starts again');
+        if (known?.status === 404 && this.#options.optional === true) this.#hearOfNone();
+        else logger.warn({ kind, error: String(error) }, 'a watch broke, it starts again');
         await this.#pause(known?.retryAfter ?? micros(0));
       }
     }
@@ -131,6 +141,18 @@ class RealInformer implements Informer {
     this.#resourceVersion = resourceVersion;
     this.#heardAt = this.#parts.clock.now();
     this.#synced = true;
+    this.#known = true;
+  }
+
+  /** Told once; it is asked again and again all the same, since the kind may come. */
+  #hearOfNone(): void {
+    const { kind } = this.#options.resource;
+    if (this.#known) this.#parts.logger.warn({ kind }, 'the API server does not know the kind');
+    for (const key of [...this.#objects.keys()]) this.#remove(key);
+    this.#resourceVersion = '';
+    this.#heardAt = this.#parts.clock.now();
+    this.#synced = true;
+    this.#known = false;
   }
 
   async #watch(): Promise<void> {

@@ -4,7 +4,8 @@ import type { Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { CLUSTER_LABEL, COMPONENT_LABEL, MEMBER_LABEL, made, ZONE_LABEL } from './common.ts';
 
-export function podMonitor(settled: Settled): KubeObject {
+/** `labels` are those by which a Prometheus selects what it reads. */
+export function podMonitor(settled: Settled, labels: Readonly<Record<string, string>>): KubeObject {
   const spec = {
     selector: {
       matchLabels: { [CLUSTER_LABEL]: settled.name },
@@ -15,5 +16,5 @@ export function podMonitor(settled: Settled): KubeObject {
     podTargetLabels: [CLUSTER_LABEL, COMPONENT_LABEL, MEMBER_LABEL, ZONE_LABEL],
     podMetricsEndpoints: [{ port: 'probes', path: '/metrics' }],
   };
-  return made(settled, 'PodMonitor', settled.name, { spec });
+  return made(settled, 'PodMonitor', settled.name, { spec }, { labels });
 }

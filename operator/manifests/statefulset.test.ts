@@ -18,7 +18,7 @@ function settledOf(change: Partial<JournalClusterSpec>, before?: Decided): Settl
   const spec: JournalClusterSpec = { storage: { size: '1Gi' }, ...change };
   const cluster: JournalCluster = { apiVersion: '', kind: '', metadata, spec };
   const nodeZones = ['a', 'b', 'c'];
-  const decided = decide(cluster, before, { image: 'journal:1', nodeZones, podMonitors: false });
+  const decided = decide(cluster, before, { image: 'journal:1', nodeZones, podMonitors: null });
   const ledger: Ledger = {
     ...{ ownerUid: 'u', clusterId: '0'.repeat(32), formatted: true, restored: false, decided },
     ...{ replicas: [], controllers: [], nextReplica: 1, nextController: 1 },

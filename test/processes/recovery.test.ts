@@ -124,7 +124,7 @@ describe('force-loss', () => {
       await killed(cluster, [third]);
       await cluster.until('orders', ({ members: now }) => now.length === 2, 'without the third');
       await append(client, 21, 5);
-      // One restarts, and one lives on and hears of it: both have five records that the third lacks.
+      // One restarts, one lives on and hears of it: both have five records that the third lacks.
       await killed(cluster, [second]);
       const head = await cluster.pidOf(first);
       kill(head, 'SIGSTOP');

@@ -34,6 +34,15 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* NAME=VALUE with commas: labels of the PodMonitors that the operator makes. */}}
+{{- define "journal-operator.podMonitorLabels" -}}
+{{- $labels := list -}}
+{{- range $name, $value := .Values.monitoring.labels -}}
+{{- $labels = append $labels (printf "%s=%s" $name $value) -}}
+{{- end -}}
+{{- join "," $labels -}}
+{{- end -}}
+
 {{/* What the operator does in each namespace that it keeps; docs/kubernetes.md says why. */}}
 {{- define "journal-operator.rules" -}}
 - apiGroups: [journal.dev]
