@@ -118,7 +118,7 @@ class Scene {
     const wish = cluster as unknown as JournalCluster;
     const world = {
       ...{ cluster: wish, nowMillis: this.now, ledger, operatorNamespace: 'journal-system' },
-      defaults: { image: 'journal:1', nodeZones: [], podMonitors: false },
+      defaults: { image: 'journal:1', nodeZones: [], podMonitors: {} },
       objects: [...this.objects.values()],
       chain: { kind: 'unknown' as const, reason: '' },
     };
