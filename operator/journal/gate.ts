@@ -4,7 +4,8 @@
 
 import type { JournalStatus } from '../../transport/public.ts';
 import type { Ledger } from './ledger.ts';
-import { isFine, journalsWith, processOf, type World } from './world.ts';
+import type { Settled } from './settle.ts';
+import { claimState, isFine, journalsWith, podOf, processOf, type World } from './world.ts';
 
 /** Why the process must stay for now, in a sentence; null where it may go. */
 export function gate(world: World, ledger: Ledger, id: string): string | null {
@@ -26,6 +27,16 @@ export function gate(world: World, ledger: Ledger, id: string): string | null {
     if (wrong !== null) return wrong;
   }
   return null;
+}
+
+/** A cluster does not fall asleep, or wakes up again, while a volume would go with its pod. */
+export function awake(world: World, { replicas, controllers }: Ledger, settled: Settled): Settled {
+  const goes = [...replicas, ...controllers].some((one) => {
+    const pod = podOf(world, one.id);
+    const runs = pod !== undefined && pod.metadata.deletionTimestamp === undefined;
+    return runs && claimState(world, one) === 'going';
+  });
+  return goes ? { ...settled, hibernate: false } : settled;
 }
 
 /** Everything that is committed must be durable on the others, and they must be whole. */

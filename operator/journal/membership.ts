@@ -6,6 +6,7 @@
 
 import { labelsOf, numberAt, textAt } from '../kube/fields.ts';
 import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import { awake } from './gate.ts';
 import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import { beginRecovery } from './recovery.ts';
 import { nextZone, type Settled } from './settle.ts';
@@ -19,6 +20,7 @@ import {
   podOf,
   podsOf,
   processOf,
+  volumeTrouble,
   type World,
 } from './world.ts';
 
@@ -29,7 +31,8 @@ export interface Change {
 }
 
 /** The next change, or null where everything is as it should be. */
-export function changeMembership(world: World, ledger: Ledger, settled: Settled): Change | null {
+export function changeMembership(world: World, ledger: Ledger, asked: Settled): Change | null {
+  const settled = awake(world, ledger, asked);
   const noted = noteClaims(world, ledger) ?? noteFormatted(world, ledger);
   if (noted !== null) return { ledger: noted, why: '' };
   const recovery = beginRecovery(world, ledger, settled, (kept) => newControllers(kept, settled));
@@ -249,8 +252,10 @@ function replicaReason(
   entry: ReplicaEntry,
 ): string | null {
   if (askedFor(world, entry.id)) return 'it was asked for';
-  if (claimState(world, entry) === 'lost') {
-    return mayReplaceLost(world, ledger, settled, entry) ? 'its volume is lost' : null;
+  const trouble = volumeTrouble(world, entry);
+  if (trouble !== '') {
+    const serves = claimState(world, entry) === 'going' && isFine(world, entry.id);
+    return serves || mayReplaceLost(world, ledger, settled, entry) ? trouble : null;
   }
   // Where fewer are asked for, it leaves without a successor.
   const enough = ledger.replicas.length > settled.members;
@@ -326,7 +331,8 @@ function controllerReason(
   const rest = others.length === present.length - 1;
   // A majority of the present set must agree to the change; one alone agrees to its own.
   if (others.length * 2 > present.length || (rest && fine.includes(entry))) {
-    if (claimState(world, entry) === 'lost') return 'its volume is lost';
+    const trouble = volumeTrouble(world, entry);
+    if (trouble !== '') return trouble;
     if (askedFor(world, entry.id)) return 'it was asked for';
     // There is no haste: all the others are to be well, and replicas, with their data, go first.
     const enough = present.length > settled.controllers;

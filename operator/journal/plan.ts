@@ -18,6 +18,7 @@ import type { Process } from '../manifests/pod.ts';
 import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
+import { awake } from './gate.ts';
 import { hibernation, letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { clearing, heldBack, recovering } from './recovery.ts';
@@ -38,6 +39,7 @@ import {
   refusedVolume,
   troubleOf,
   unmade,
+  volumeTrouble,
   type World,
 } from './world.ts';
 
@@ -48,7 +50,8 @@ const RETRY_MILLIS = 60_000;
 
 const STEADY: Progress = { kind: 'steady' };
 
-export function plan(world: World, ledger: Ledger, settled: Settled): Plan {
+export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
+  const settled = awake(world, ledger, asked);
   const shape = objects(world, ledger, settled);
   const format = (): Plan | null => formatting(world, ledger, settled);
   const later =
@@ -317,12 +320,14 @@ function majorityLost(ids: readonly string[]): Plan {
 /** A lost volume that is not replaced by itself: people decide. */
 function lost(world: World, ledger: Ledger): Plan | null {
   const entry = [...ledger.replicas, ...ledger.controllers].find(
-    (one) => one.leaving === '' && claimState(world, one) === 'lost',
+    (one) => one.leaving === '' && volumeTrouble(world, one) !== '',
   );
   if (entry === undefined) return null;
-  const message =
-    `the volume of ${entry.id} is lost, and too few others serve to replace it by itself: bring ` +
-    `the volume back; ${giveUp(entry.id)}`;
+  const { id } = entry;
+  const gone = claimState(world, entry) === 'lost';
+  const what = gone ? `the volume of ${id} is lost, and` : `${id}: ${volumeTrouble(world, entry)};`;
+  const back = gone ? 'bring the volume back; ' : '';
+  const message = `${what} too few others serve to replace it by itself: ${back}${giveUp(id)}`;
   return { actions: [], progress: { kind: 'stalled', reason: 'VolumeLost', message } };
 }
 

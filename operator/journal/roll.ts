@@ -13,6 +13,7 @@ import { gate } from './gate.ts';
 import type { Ledger } from './ledger.ts';
 import { type Action, type Plan, waiting, working } from './steps.ts';
 import {
+  claimState,
   headedBy,
   headOf,
   isFine,
@@ -59,9 +60,12 @@ export function roll(world: World, ledger: Ledger): Plan | null {
  * of a bad image must not wait for what the bad image broke.
  */
 export function restartIdle(world: World, { replicas, controllers }: Ledger): Plan | null {
-  const actions = [...replicas, ...controllers].flatMap(({ id }): readonly Action[] => {
+  const actions = [...replicas, ...controllers].flatMap((entry): readonly Action[] => {
+    const { id } = entry;
     const pod = podOf(world, id);
     if (pod === undefined || !isIdle(pod) || !isOutdated(world, id)) return [];
+    // With the pod the volume would go, too.
+    if (claimState(world, entry) === 'going') return [];
     return [{ kind: 'delete', object: pod, why: `${id} does not run: taking its new template` }];
   });
   if (actions.length === 0) return null;

@@ -23,6 +23,7 @@ import {
   podTrouble,
   processOf,
   refusedVolume,
+  volumeTrouble,
   type World,
 } from './world.ts';
 
@@ -178,6 +179,12 @@ function progressFindings({ progress, error, overdue }: Outcome): readonly Findi
 }
 
 function degraded(world: World, ledger: Ledger, settled: Settled): Finding {
+  const going = [...ledger.replicas, ...ledger.controllers].find(
+    (one) => !one.removing && claimState(world, one) === 'going',
+  );
+  if (going !== undefined) {
+    return ['Degraded', true, 'VolumeDeleted', `${going.id}: ${volumeTrouble(world, going)}`];
+  }
   if (settled.hibernate) return ['Degraded', false, 'Hibernated', ''];
   const wrong = [...ledger.replicas, ...ledger.controllers]
     .map((entry) => processState(world, settled, entry))
@@ -335,5 +342,5 @@ function stateOf(world: World, settled: Settled, entry: Entry): readonly [string
   if (!process.reachable) {
     return trouble === '' ? ['Unreachable', process.note] : ['Failed', trouble];
   }
-  return process.note === '' ? ['Serving', ''] : ['Joining', process.note];
+  return process.note === '' ? ['Serving', volumeTrouble(world, entry)] : ['Joining', process.note];
 }

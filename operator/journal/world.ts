@@ -70,7 +70,8 @@ export function isOutdated(world: World, id: string): boolean {
   return wanted !== undefined && present !== undefined && wanted !== present;
 }
 
-export type ClaimState = 'unmade' | 'present' | 'lost';
+/** `going`: somebody deleted it, and it is there for as long as its pod is. */
+export type ClaimState = 'unmade' | 'present' | 'going' | 'lost';
 
 /** Whether the volume that a process was made with is still there. */
 export function claimState(
@@ -81,7 +82,18 @@ export function claimState(
   const name = namesOf(world.cluster.metadata.name).claim(id);
   const claim = find(world, 'PersistentVolumeClaim', name);
   if (claim === undefined || claim.metadata.uid !== claimUid) return 'lost';
-  return textAt(claim, 'status', 'phase') === 'Lost' ? 'lost' : 'present';
+  if (textAt(claim, 'status', 'phase') === 'Lost') return 'lost';
+  return claim.metadata.deletionTimestamp === undefined ? 'present' : 'going';
+}
+
+/** What is wrong with the volume that a process was made with; empty while it stays. */
+export function volumeTrouble(
+  world: World,
+  entry: { readonly id: string; readonly claimUid: string },
+): string {
+  const state = claimState(world, entry);
+  if (state === 'going') return 'its volume is being deleted, and goes with its pod';
+  return state === 'lost' ? 'its volume is lost' : '';
 }
 
 /** Whether a claim has, or had, a volume: one that never had any holds nothing. */

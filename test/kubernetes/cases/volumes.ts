@@ -56,6 +56,7 @@ async function prepared(lab: Lab, name: string): Promise<Subject> {
 
 export function volumeCases(theLab: () => Lab): void {
   losses(theLab);
+  deletions(theLab);
   exchanges(theLab);
   controllers(theLab);
   room(theLab);
@@ -115,6 +116,20 @@ function losses(theLab: () => Lab): void {
     context.diagnostic(await subject.says('Ready', 'False', /kept takes no appends/));
     await assert.rejects(read(subject));
     await beginAnew(subject);
+    await subject.remove();
+  });
+}
+
+function deletions(theLab: () => Lab): void {
+  test('a volume that goes with its pod is copied before that', TIMEOUT, async (context) => {
+    const subject = await prepared(theLab(), 'going');
+    await subject.kubectl('delete', 'pvc', 'going-replica-2-data', '--wait=false');
+    context.diagnostic(await subject.says('Degraded', 'True', /VolumeDeleted: replica-2/));
+    await subject.hibernate();
+    await subject.change({ hibernate: false });
+    await subject.wholeWith(3);
+    assert.deepEqual(await subject.members(), ['replica-1', 'replica-3', 'replica-4']);
+    assert.equal(await read(subject), 'one\n');
     await subject.remove();
   });
 }
