@@ -63,14 +63,15 @@ const seatsOf = ({ controllers }: Ledger): readonly ControllerEntry[] =>
   controllers.filter(({ formatted }) => formatted);
 
 /**
- * Nothing says that it comes back by itself: its volume is lost, something keeps its pod from
- * running, or that has had the time to be ready. In a cluster that has just begun, wakes up or was
+ * Nothing says that it comes back by itself: its volume is lost, no pod is made for it, or that has
+ * had the time to be ready. In a cluster that has just begun, wakes up or was
  * adopted all are silent, and so are those that merely cannot be asked from here.
  */
 function isAway(world: World, entry: ControllerEntry): boolean {
+  if (claimState(world, entry) === 'lost') return true;
   const pod = podOf(world, entry.id);
-  if (claimState(world, entry) === 'lost' || podTrouble(world, entry.id) !== '') return true;
-  const ending = pod?.metadata.deletionTimestamp !== undefined;
+  if (pod === undefined) return podTrouble(world, entry.id) !== '';
+  const ending = pod.metadata.deletionTimestamp !== undefined;
   return !ending && !isReady(pod) && isOld(world, pod);
 }
 
@@ -105,6 +106,15 @@ export function recovering(
   if (!ledger.formatted) {
     return format() ?? { actions: [], progress: working('Recovering', 'formatting controllers') };
   }
+  const done = { ...ledger, recovered: ledger.recovery };
+  // Ready they are only with registers: somebody has built them by hand.
+  if (world.chain.kind === 'known' && world.chain.status.ready) {
+    const why = 'the registers were built again';
+    return {
+      actions: [{ kind: 'ledger', ledger: done, why }],
+      progress: working('Recovering', why),
+    };
+  }
   const away = ledger.controllers.find(({ id }) => !isRunning(podOf(world, id)));
   if (away !== undefined) {
     return { actions: [], progress: waiting('Recovering', `${away.id} does not run yet`) };
@@ -118,7 +128,7 @@ export function recovering(
   return {
     actions: [
       { kind: 'order', order, why },
-      { kind: 'ledger', ledger: { ...ledger, recovered: ledger.recovery }, why: '' },
+      { kind: 'ledger', ledger: done, why: '' },
     ],
     progress: working('Recovering', why),
   };

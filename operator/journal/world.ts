@@ -136,7 +136,10 @@ export const headedBy = (world: World, id: string): readonly JournalStatus[] =>
 export const ASK = {
   /** Ids of replicas or controllers, with commas: a new one is to take the place of each. */
   replace: 'journal.dev/replace',
-  /** Any new word: a majority of the controllers is lost for good, new ones are to take over. */
+  /**
+   * Any new word: a majority of the controllers is lost for good, new ones are to take over.
+   * `WORD,accept-loss`: although volumes of replicas that served cannot be read.
+   */
   recover: 'journal.dev/recover-controllers',
   /** Any new word: the authority is to be made anew. */
   rotate: 'journal.dev/rotate-authority',
