@@ -78,6 +78,7 @@ const pending: KubeObject = {
   },
 };
 
+const CREATING = { reason: 'ContainerCreating' } as const;
 const RUN = '2026-01-03T03:00:00Z';
 const BEFORE = '2026-01-02T03:00:20Z';
 
@@ -94,6 +95,20 @@ test('a backup whose pod waits for its claim is told in the words of the schedul
   assert.equal(
     degraded([cronJob({ lastScheduleTime: RUN, active }), pending]),
     'True BackupFailing Pod orders-backup-1-x: claim "backups" not found',
+  );
+});
+
+test('a pod that waits for its volume without a word is told after ten minutes', () => {
+  const waiting = (creationTimestamp: string): KubeObject => ({
+    ...pending,
+    metadata: { ...pending.metadata, creationTimestamp },
+    status: { phase: 'Pending', containerStatuses: [{ state: { waiting: CREATING } }] },
+  });
+  assert.equal(degraded([cronJob({}), waiting('2026-01-03T03:01:00Z')]), 'False AllWell');
+  assert.equal(
+    degraded([cronJob({}), waiting('2026-01-03T02:59:00Z')]),
+    'True BackupFailing Pod orders-backup-1-x has not begun for ten minutes: ' +
+      'kubectl describe pod orders-backup-1-x says why',
   );
 });
 

@@ -7,7 +7,7 @@
 
 import type { JournalStatus } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { conditionOf, labelsOf } from '../kube/fields.ts';
+import { conditionOf, labelsOf, textAt } from '../kube/fields.ts';
 import { COMPONENT_LABEL } from '../manifests/common.ts';
 import { gate } from './gate.ts';
 import type { Ledger } from './ledger.ts';
@@ -29,6 +29,8 @@ import {
 } from './world.ts';
 
 export const PATIENCE_MILLIS = 20_000;
+/** An image may be large, and a volume far away. */
+const BEGIN_MILLIS_MAX = 600_000;
 
 export function roll(world: World, ledger: Ledger): Plan | null {
   const stuck = notBack(world, ledger);
@@ -125,6 +127,7 @@ export function notDone(world: World, component: 'backup' | 'restore'): string {
     const { kind } = object;
     const stuck = kind === 'Pod' && isOld(world, object) ? troubleOf(world, '', object) : '';
     if (stuck !== '') return stuck;
+    if (kind === 'Pod' && isLate(world, object)) return notBegun(object);
     const over = conditionOf(object, 'Failed') === 'True';
     if (kind === 'Job' && !over && isWithoutPod(world, object, PATIENCE_MILLIS)) {
       return unmade(object);
@@ -132,6 +135,15 @@ export function notDone(world: World, component: 'backup' | 'restore'): string {
   }
   return '';
 }
+
+/** A volume that does not come, say, is told in events, which the operator has no right to read. */
+function isLate({ nowMillis }: World, pod: KubeObject): boolean {
+  const created = Date.parse(pod.metadata.creationTimestamp ?? '');
+  return textAt(pod, 'status', 'phase') === 'Pending' && nowMillis - created > BEGIN_MILLIS_MAX;
+}
+
+const notBegun = ({ metadata: { name } }: KubeObject): string =>
+  `Pod ${name} has not begun for ten minutes: kubectl describe pod ${name} says why`;
 
 /** To the next serving member of the chain, who lacks nothing. */
 function handOver(world: World, journal: JournalStatus, id: string): readonly Action[] {

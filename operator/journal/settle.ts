@@ -125,7 +125,7 @@ export function unmet(
   defaults: Defaults,
 ): { readonly reason: string; readonly message: string } | null {
   const missing = zonesMissing(cluster, defaults, zones);
-  if (cluster.spec.zones === undefined && missing !== '') {
+  if (missing !== '') {
     const stays = zones.length === 0 ? 'spread over hosts' : `in ${zones.join(', ')}`;
     return { reason: 'ZonesMissing', message: `${missing}; until then it stays ${stays}` };
   }
