@@ -118,7 +118,7 @@ class Scene {
     const wish = cluster as unknown as JournalCluster;
     const world = {
       ...{ cluster: wish, nowMillis: this.now, ledger, operatorNamespace: 'journal-system' },
-      defaults: { image: 'journal:1', nodeZones: [], podMonitors: {} },
+      defaults: { image: 'journal:1', nodeZones: [], podMonitors: {}, ipv6: false },
       objects: [...this.objects.values()],
       chain: { kind: 'unknown' as const, reason: '' },
     };

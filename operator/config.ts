@@ -1,5 +1,6 @@
 // The settings of the operator's process: flags, each also an environment variable.
 
+import { isIPv6 } from 'node:net';
 import {
   type Flag,
   flag,
@@ -22,6 +23,8 @@ export interface OperatorConfig {
   /** What clusters run that name no image. */
   readonly image: string;
   readonly probeListen: string;
+  /** Pods have IPv6 addresses, alone or first, as the Service of the API server has. */
+  readonly ipv6: boolean;
   readonly watchNodes: boolean;
   readonly podMonitors: boolean;
   readonly podMonitorLabels: Readonly<Record<string, string>>;
@@ -38,7 +41,7 @@ const FLAGS: readonly Flag[] = [
   flag('own-namespace', 'NAME', 'default', 'where its own pods and its Lease are'),
   flag('identity', 'NAME', '', 'unique name of this process, such as its pod; required'),
   flag('image', 'IMAGE', '', 'what clusters run that name no image'),
-  flag('probe-listen', 'HOST:PORT', '0.0.0.0:7480', 'where to serve probes and metrics'),
+  flag('probe-listen', 'HOST:PORT', '', 'where to serve probes; port 7480 of every address'),
   flag('watch-nodes', 'BOOLEAN', 'true', 'read nodes, which zoneCount needs'),
   flag('pod-monitors', 'BOOLEAN', 'false', 'watch PodMonitors, where the API server has them'),
   flag('pod-monitor-labels', 'LABELS', '', 'NAME=VALUE with commas: labels of each PodMonitor'),
@@ -66,12 +69,12 @@ export function readCommandLine(
 ): CommandLine {
   const settings = readSettings(WORDS, args, env);
   if (settings.on('help')) return { kind: 'print', text: helpText() };
-  const config = build(settings);
+  const config = build(settings, isIPv6(env.KUBERNETES_SERVICE_HOST ?? ''));
   if (!settings.on('print-config')) return { kind: 'run', config };
   return { kind: 'print', text: `${JSON.stringify(config, null, 2)}\n` };
 }
 
-function build(settings: Settings): OperatorConfig {
+function build(settings: Settings, ipv6: boolean): OperatorConfig {
   const { text } = settings;
   const truth = (name: string): boolean => settings.oneOf(name, ['true', 'false']) === 'true';
   return {
@@ -79,7 +82,8 @@ function build(settings: Settings): OperatorConfig {
     ownNamespace: text('own-namespace'),
     identity: settings.required('identity'),
     image: text('image'),
-    probeListen: settings.address('probe-listen'),
+    probeListen: settings.addressOrNone('probe-listen') || (ipv6 ? '[::]:7480' : '0.0.0.0:7480'),
+    ipv6,
     watchNodes: truth('watch-nodes'),
     podMonitors: truth('pod-monitors'),
     podMonitorLabels: settings.made('pod-monitor-labels', labels),

@@ -86,6 +86,7 @@ class Operator {
       events: new Events(parts, logger, config.identity),
       image: config.image,
       podMonitorLabels: config.podMonitorLabels,
+      ipv6: config.ipv6,
       operatorNamespace: config.ownNamespace,
       folder: mkdtempSync(join(tmpdir(), 'journal-operator-')),
       spreadMillis: config.spreadSeconds * 1000,

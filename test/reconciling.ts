@@ -50,7 +50,7 @@ export async function begin(spec: object = {}, prepare: (api: MemoryKube) => voi
     cache,
     events: new Events(parts, silent, 'test'),
     image: 'journal:1',
-    podMonitorLabels: {},
+    ...{ podMonitorLabels: {}, ipv6: false },
     operatorNamespace: 'journal-system',
     folder,
     spreadMillis: 0,

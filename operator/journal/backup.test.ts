@@ -29,7 +29,7 @@ function worldOf(spec: Partial<JournalClusterSpec>, objects: readonly KubeObject
   const world: World = {
     ...{ cluster, objects, ledger: null, operatorNamespace: 'journal-system' },
     nowMillis: Date.parse('2026-01-03T03:10:00Z'),
-    defaults: { image: 'journal:1', nodeZones: [], podMonitors: null },
+    defaults: { image: 'journal:1', nodeZones: [], podMonitors: null, ipv6: false },
     chain: { kind: 'unknown', reason: '' },
   };
   const begun = found({ ...world, objects: [] }, null, () => '0'.repeat(32));

@@ -5,7 +5,7 @@
 // operators never both add a member. Kept, with the volumes, under `deletionPolicy: Retain`.
 
 import type { KubeObject } from '../kube/api.ts';
-import { isObject, type Json, listAt, numberAt, textAt } from '../kube/fields.ts';
+import { at, isObject, type Json, listAt, numberAt, textAt } from '../kube/fields.ts';
 
 export interface Ledger {
   /** UID of the JournalCluster that it belongs to. */
@@ -36,6 +36,8 @@ export interface Decided {
   readonly members: number;
   readonly replicationFactor: number;
   readonly controllers: number;
+  /** Pods have IPv6 addresses. */
+  readonly ipv6: boolean;
 }
 
 export interface ReplicaEntry {
@@ -96,6 +98,7 @@ export function readLedger(object: KubeObject | undefined): Ledger | null {
       members: numberAt(decided, 'members') ?? 3,
       replicationFactor: numberAt(decided, 'replicationFactor') ?? 3,
       controllers: numberAt(decided, 'controllers') ?? 3,
+      ipv6: at(decided, 'ipv6') === true,
     },
     replicas: listAt(value, 'replicas').filter(isObject).map(replicaOf),
     controllers: listAt(value, 'controllers').filter(isObject).map(controllerOf),

@@ -70,7 +70,7 @@ class Scene {
       // cast: scenarios give what the API server would let through.
       cluster: cluster as unknown as JournalCluster,
       nowMillis: Date.parse('2026-01-01T01:00:00Z'),
-      defaults: { image: 'journal:1', nodeZones: ['a', 'b', 'c'], podMonitors: null },
+      defaults: { image: 'journal:1', nodeZones: ['a', 'b', 'c'], podMonitors: null, ipv6: false },
       operatorNamespace: 'journal-system',
       objects,
       ledger: readLedger(find({ objects }, 'ConfigMap', `${NAME}-ledger`)),

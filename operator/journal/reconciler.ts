@@ -42,6 +42,8 @@ export interface ReconcilerParts {
   readonly image: string;
   /** Labels of PodMonitors, by which a Prometheus selects them. */
   readonly podMonitorLabels: Readonly<Record<string, string>>;
+  /** Whether pods have IPv6 addresses, alone or first. */
+  readonly ipv6: boolean;
   readonly operatorNamespace: string;
   /** Folder for the certificates by which controllers are asked. */
   readonly folder: string;
@@ -158,7 +160,7 @@ export class Reconciler {
   }
 
   async #observe(cluster: JournalCluster): Promise<World> {
-    const { cache, clock, image, podMonitorLabels, operatorNamespace, api } = this.#parts;
+    const { cache, clock, image, podMonitorLabels, ipv6, operatorNamespace, api } = this.#parts;
     const { namespace, name } = cluster.metadata;
     const objects = [...cache.objects(namespace, name)];
     const names = namesOf(name);
@@ -177,7 +179,7 @@ export class Reconciler {
       cluster,
       nowMillis: clock.wall() / 1000,
       defaults: {
-        ...{ image, nodeZones: cache.nodeZones() },
+        ...{ image, ipv6, nodeZones: cache.nodeZones() },
         podMonitors: cache.podMonitors ? podMonitorLabels : null,
       },
       operatorNamespace,

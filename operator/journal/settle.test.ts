@@ -16,7 +16,7 @@ const clusterOf = (spec: Partial<JournalClusterSpec>): JournalCluster => ({
 });
 
 const defaultsOf = (...nodeZones: readonly string[]) => ({
-  ...{ image: 'journal:1', podMonitors: null },
+  ...{ image: 'journal:1', podMonitors: null, ipv6: false },
   nodeZones,
 });
 

@@ -41,6 +41,8 @@ export interface Settled {
   readonly podMonitor: boolean;
   /** The page of a replica shows records to whoever reaches it. */
   readonly consoleRecords: boolean;
+  /** Pods have IPv6 addresses. */
+  readonly ipv6: boolean;
   /** Volumes, ledger and authority stay when the JournalCluster goes. */
   readonly keepVolumes: boolean;
   readonly hibernate: boolean;
@@ -60,6 +62,8 @@ export interface Defaults {
   readonly nodeZones: readonly string[];
   /** Labels of PodMonitors; null where none can be made: nobody said so, or it is no kind here. */
   readonly podMonitors: Readonly<Record<string, string>> | null;
+  /** Pods of this Kubernetes have IPv6 addresses, alone or first. */
+  readonly ipv6: boolean;
 }
 
 const MEMBERS_DEFAULT = 3;
@@ -81,6 +85,7 @@ export function decide(
     replicationFactor:
       before?.replicationFactor ?? Math.min(REPLICATION_DEFAULT, members ?? MEMBERS_DEFAULT),
     controllers: before?.controllers ?? CONTROLLERS_DEFAULT,
+    ipv6: before?.ipv6 ?? defaults.ipv6,
   };
 }
 
@@ -183,6 +188,7 @@ export function settle(cluster: JournalCluster, ledger: Ledger): Settled {
     },
     podMonitor: spec.monitoring?.podMonitor ?? false,
     consoleRecords: spec.console?.records ?? false,
+    ipv6: decided.ipv6,
     keepVolumes: spec.deletionPolicy !== 'Delete',
     hibernate: spec.hibernate ?? false,
   };

@@ -56,7 +56,7 @@ function begin(known: () => boolean) {
     ...parts,
     ...{ cache, events: new Events(parts, silent, 'test'), image: 'journal:1' },
     podMonitorLabels: { release: 'prometheus', 'journal.dev/cluster': 'mine' },
-    ...{ operatorNamespace: 'journal-system', folder, spreadMillis: 0 },
+    ...{ ipv6: false, operatorNamespace: 'journal-system', folder, spreadMillis: 0 },
   });
   return { api, cache, reconciler };
 }

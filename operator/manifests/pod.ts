@@ -148,12 +148,14 @@ function container(settled: Settled, process: Process, template: PodTemplate) {
 }
 
 function flags(settled: Settled, { component, id, zone }: Process, template: PodTemplate) {
-  const listen = `0.0.0.0:${portOf(component)}`;
+  // With the brackets that an address of IPv6 wants; there this is every address of IPv4, too.
+  const [all, own] = settled.ipv6 ? ['[::]', '[$(POD_IP)]'] : ['0.0.0.0', '$(POD_IP)'];
+  const port = portOf(component);
   return [
     ...(component === 'replica' ? ['--member', id] : ['--id', id]),
     ...['--zone', zone, '--data', `${DATA}/${component}`, '--cluster', settled.clusterId],
-    ...['--listen', listen, '--advertise', `$(POD_IP):${portOf(component)}`],
-    ...['--probe-listen', `0.0.0.0:${PROBE_PORT}`],
+    ...['--listen', `${all}:${port}`, '--advertise', `${own}:${port}`],
+    ...['--probe-listen', `${all}:${PROBE_PORT}`],
     ...(component === 'replica' ? replicaFlags(settled) : []),
     ...(settled.tls.enabled ? tlsFlags(settled) : []),
     ...['--log-level', template.logLevel ?? 'info'],

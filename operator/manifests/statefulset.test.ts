@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { JournalCluster, JournalClusterSpec } from '../crd.ts';
 import type { Decided, Ledger } from '../journal/ledger.ts';
 import { decide, type Settled, settle } from '../journal/settle.ts';
-import { at } from '../kube/fields.ts';
+import { at, listAt } from '../kube/fields.ts';
 import { type Process, podTemplate } from './pod.ts';
 import { statefulSet } from './statefulset.ts';
 
@@ -18,7 +18,12 @@ function settledOf(change: Partial<JournalClusterSpec>, before?: Decided): Settl
   const spec: JournalClusterSpec = { storage: { size: '1Gi' }, ...change };
   const cluster: JournalCluster = { apiVersion: '', kind: '', metadata, spec };
   const nodeZones = ['a', 'b', 'c'];
-  const decided = decide(cluster, before, { image: 'journal:1', nodeZones, podMonitors: null });
+  const decided = decide(cluster, before, {
+    image: 'journal:1',
+    nodeZones,
+    podMonitors: null,
+    ipv6: false,
+  });
   const ledger: Ledger = {
     ...{ ownerUid: 'u', clusterId: '0'.repeat(32), formatted: true, restored: false, decided },
     ...{ replicas: [], controllers: [], nextReplica: 1, nextController: 1 },
@@ -60,7 +65,12 @@ const PROCESSES: readonly Process[] = [
   { component: 'controller', id: 'controller-1', zone: 'a' },
 ];
 
-const FIRST = { image: 'journal:1', zones: [], members: 3, replicationFactor: 3, controllers: 3 };
+const FIRST = {
+  ...{ image: 'journal:1', zones: [], members: 3, replicationFactor: 3, controllers: 3 },
+  ipv6: false,
+};
+
+const PODS = ['spec', 'containers'] as const;
 
 const templateOf = (set: unknown): unknown => at(set, 'spec', 'template');
 
@@ -90,5 +100,19 @@ test('a newer operator that makes other templates leaves those that are there', 
     const annotations = { ...made.metadata.annotations, 'journal.dev/template': '{"older":1}' };
     const older = { ...made, metadata: { ...made.metadata, annotations } };
     assert.deepEqual(templateOf(statefulSet(plain, process, older)), { older: 1 });
+  }
+});
+
+test('pods with addresses of IPv6 listen at all of theirs, and tell it in brackets', () => {
+  const said = (ipv6: boolean, process: Process): string => {
+    const [container] = listAt(podTemplate(settledOf({}, { ...FIRST, ipv6 }), process), ...PODS);
+    return listAt(container, 'args').join(' ');
+  };
+  for (const [index, process] of PROCESSES.entries()) {
+    const port = 7400 + 10 * index;
+    const all = (host: string, own: string) =>
+      `--listen ${host}:${port} --advertise ${own}:${port} --probe-listen ${host}:7480`;
+    assert.ok(said(true, process).includes(all('[::]', '[$(POD_IP)]')), process.id);
+    assert.ok(said(false, process).includes(all('0.0.0.0', '$(POD_IP)')), process.id);
   }
 });

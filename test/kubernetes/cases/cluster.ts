@@ -39,7 +39,7 @@ export function objectsOf(namespace: string, given: Spec) {
     // cast: what the API server let through is of the shape that its definition gives.
     cluster: cluster as unknown as World['cluster'],
     nowMillis: 0,
-    defaults: { image: 'journal:1', nodeZones: [], podMonitors: null },
+    defaults: { image: 'journal:1', nodeZones: [], podMonitors: null, ipv6: false },
     operatorNamespace: 'journal-system',
     ledger: null,
     objects: [],
