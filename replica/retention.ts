@@ -1,5 +1,9 @@
 // Trims by age and by size, at the head of each journal that asks for it. A registered cursor holds
 // what it has not consumed: then the size is a quota, and appends are refused until it moves.
+//
+// A trim cannot be taken back, and wall clocks can be set, so age is not their word alone: a clock
+// that is set forward makes nothing old (OldestClock), and a new head waits for as long as it takes
+// to replace one whose clock is off.
 
 import type { Clock } from '../io/clock.ts';
 import { DiskError } from '../io/disk.ts';
@@ -7,7 +11,16 @@ import type { Logger } from '../io/logger.ts';
 import type { ChainReply, ChainRequest } from '../protocol/chain/messages.ts';
 import { committedDataLsn } from '../protocol/chain/tables.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { after, type Lsn, lastLsn, lower, lsn, micros, NO_LSN } from '../protocol/types.ts';
+import {
+  after,
+  type Lsn,
+  lastLsn,
+  lower,
+  lsn,
+  type Micros,
+  micros,
+  NO_LSN,
+} from '../protocol/types.ts';
 import type { Driver } from './drive/driver.ts';
 import type { Host } from './drive/host.ts';
 import type { Journals } from './journals.ts';
@@ -18,6 +31,11 @@ const ANSWER = micros(5_000_000);
 const STRETCH_BYTES = 1024 * 1024;
 /** What is read at most in one round to find where a size lies. */
 const STRETCHES_MAX = 64;
+/** A head trims by age from here on: one whose clock is off hands over long before. */
+const SETTLED = micros(10_000_000);
+/** A clock that moved by less against the monotonic one was not set. */
+const STEP = 250_000;
+const STEPS_MAX = 64;
 
 export interface RetentionParts {
   readonly clock: Clock;
@@ -26,14 +44,73 @@ export interface RetentionParts {
   readonly journals: Journals;
 }
 
+/** A while in which wall time was ahead of monotonic time by this much. */
+interface Pace {
+  ahead: number;
+  until: Micros;
+}
+
+/**
+ * The wall clock as slow as it was at any time within an age. Whatever this process dated within
+ * that age it dated by no slower clock, so what is older than the age by this one is older, however
+ * the wall clock was set meanwhile. For as long as the age after a step forward it is late by that
+ * step; then it is the wall clock again.
+ */
+export class OldestClock {
+  readonly #clock: Clock;
+  /** From the slowest to the present one. */
+  #paces: Pace[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.look();
+  }
+
+  /** Notes where the wall clock is: to be called every second or so. */
+  look(): Pace {
+    const until = this.#clock.now();
+    const ahead = this.#clock.wall() - until;
+    // After a step back what was faster says nothing any more.
+    const paces = this.#paces.filter((pace) => pace.ahead <= ahead + STEP);
+    const last = paces.at(-1);
+    if (last !== undefined && ahead - last.ahead <= STEP) {
+      last.ahead = Math.min(last.ahead, ahead);
+      last.until = until;
+    } else {
+      if (last !== undefined && paces.length === this.#paces.length) last.until = until;
+      paces.push({ ahead, until });
+    }
+    const [slowest, next] = paces;
+    if (paces.length > STEPS_MAX && slowest !== undefined && next !== undefined) {
+      // One fewer to remember: the slower one stands for both.
+      slowest.until = next.until;
+      paces.splice(1, 1);
+    }
+    this.#paces = paces;
+    return { ahead, until };
+  }
+
+  /** Time, since 1970, before which all is older than `age`; 0 where nothing is. */
+  before(age: number): Micros {
+    const { ahead, until: now } = this.look();
+    const within = this.#paces.filter(({ until }) => now - until < age);
+    const slowest = within.reduce((least, pace) => Math.min(least, pace.ahead), ahead);
+    return micros(Math.max(0, now + slowest - age));
+  }
+}
+
 export class Retention {
   readonly #parts: RetentionParts;
+  readonly #oldest: OldestClock;
+  /** Since when this member leads a journal. */
+  readonly #leads = new WeakMap<Host, Micros>();
   readonly #abort = new AbortController();
   /** Why a journal takes no appends: what holds it above its size. */
   readonly #held = new WeakMap<Host, string>();
 
   constructor(parts: RetentionParts) {
     this.#parts = parts;
+    this.#oldest = new OldestClock(parts.clock);
   }
 
   /** A refusal where the journal is over its size and a cursor holds it there. */
@@ -46,6 +123,7 @@ export class Retention {
     const { clock, journals, logger } = this.#parts;
     while (!this.#abort.signal.aborted) {
       await pause(clock, EVERY, this.#abort.signal);
+      this.#oldest.look();
       for (const host of journals.all()) {
         if (this.#abort.signal.aborted) return;
         try {
@@ -66,6 +144,7 @@ export class Retention {
     const { retainMillis, retainBytes } = host.state.settings;
     if (!host.isHead || !host.readable || (retainMillis === 0 && retainBytes === 0)) {
       this.#held.delete(host);
+      this.#leads.delete(host);
       return;
     }
     const byAge = retainMillis === 0 ? NO_LSN : await this.#byAge(host, retainMillis);
@@ -81,10 +160,13 @@ export class Retention {
     await this.#trim(host, through, bySize);
   }
 
-  /** Last position whose record is too old. */
+  /** Last position whose record is too old, as far as clocks can be trusted. */
   async #byAge(host: Host, retainMillis: number): Promise<Lsn> {
-    const oldest = Math.max(0, this.#parts.clock.wall() - retainMillis * 1_000);
-    return after(await host.log.find(micros(oldest)), -1);
+    const now = this.#parts.clock.now();
+    const since = this.#leads.get(host) ?? now;
+    this.#leads.set(host, since);
+    if (now - since < SETTLED) return NO_LSN;
+    return after(await host.log.find(this.#oldest.before(retainMillis * 1_000)), -1);
   }
 
   /** Last position that must go so that the rest fits; found by reading what goes. */

@@ -4,6 +4,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Clock } from '../../io/clock.ts';
 import type { Disk } from '../../io/disk.ts';
 import { type Logger, silent } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
@@ -29,6 +30,12 @@ export interface Housed {
   readonly replica: Replica;
   readonly sheep: Sheep;
   readonly network: Network;
+}
+
+interface More {
+  readonly access?: Access;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
 }
 
 export class House {
@@ -58,12 +65,12 @@ export class House {
     name: string,
     limits: Partial<ReplicaLimits> = {},
     disk: Disk = nodeDisk,
-    { access, logger = silent }: { readonly access?: Access; readonly logger?: Logger } = {},
+    { access, logger = silent, clock = nodeClock }: More = {},
   ): Promise<Housed> {
     const directory = join(this.directory, name);
     const network = grpcNetwork({ clock: nodeClock, logger: silent, limits: PATIENT });
     const replica = await startReplica({
-      clock: nodeClock,
+      clock,
       random: nodeRandom(),
       disk,
       network,

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { nodeClock, nodeDisk } from '../../io/node.ts';
 import { inspectVolume } from '../../log/inspect.ts';
-import { epoch } from '../../protocol/types.ts';
+import { epoch, micros } from '../../protocol/types.ts';
 import { journalMethods } from '../../transport/methods.ts';
-import { CALL, House, position } from './house.ts';
+import { CALL, House, type Housed, position, texts } from './house.ts';
 import { eventually, until } from './shepherd.ts';
 
 const sleep = (millis: number): Promise<void> =>
@@ -76,16 +76,56 @@ describe('upkeep', () => {
     a.sheep.directives = [];
   });
 
-  test('old records go, and an idle journal then writes nothing', async () => {
-    const one = await house.start('short');
-    const { journal } = house.shepherd.create('short', [one.sheep], { retainMillis: 1_000 });
-    await until('it serves', () => one.sheep.reports.get(journal)?.live === true);
-    await house.append(one, 'short', ['a', 'b', 'c']);
-    const end = (): number => one.sheep.reports.get(journal)?.endLsn ?? 0;
+  test('old records go, an idle journal then writes nothing, a clock makes none old', async () => {
+    const hour = 3_600_000;
+    let set = 0;
+    const clock = { ...nodeClock, wall: () => micros(nodeClock.wall() + set * 1_000) };
+    const one = await house.start('short', {}, nodeDisk, { clock });
+    const of = (name: string, retainMillis: number): (() => number) => {
+      const { journal } = house.shepherd.create(name, [one.sheep], { retainMillis });
+      return () => {
+        const report = one.sheep.reports.get(journal);
+        return report?.live === true ? report.endLsn : -1;
+      };
+    };
+    const [short, long] = [of('short', 1_000), of('long', hour)];
+    await until('they serve', () => short() === 0 && long() === 0);
+    for (const name of ['short', 'long']) await house.append(one, name, ['a', 'b', 'c']);
     // Three records and the entry of the trim.
-    await until('they are trimmed', () => end() === 4);
+    await until('they are trimmed', () => short() === 4);
     await sleep(4_000);
-    assert.equal(end(), 4);
+    assert.equal(short(), 4);
+    set = 10 * hour;
+    await house.append(one, 'long', ['d']);
+    await sleep(2_000);
+    await house.append(one, 'short', ['d']);
+    await until('what is old goes, whatever the clock says', () => short() === 6);
+    assert.equal(long(), 4, 'an hour has not passed');
+    assert.deepEqual(texts(await house.read(one, 'long', 1)), ['a', 'b', 'c', 'd']);
+  });
+
+  test('a head whose clock was wrong at its start trims nothing for a while', async () => {
+    const hour = 3_600_000;
+    const clock = { ...nodeClock, wall: () => micros(nodeClock.wall() + 10 * hour * 1_000) };
+    const right = await house.start('right');
+    const wrong = await house.start('wrong', {}, nodeDisk, { clock });
+    const { journal } = house.shepherd.create('two', [right.sheep, wrong.sheep], {
+      retainMillis: hour,
+    });
+    const serves = ({ sheep }: Housed, at: number) =>
+      until('it serves', () => {
+        const report = sheep.reports.get(journal);
+        return report?.epoch === at && report.live && report.synced;
+      });
+    await serves(right, 1);
+    await house.append(right, 'two', ['a', 'b']);
+    house.shepherd.change('two', [wrong.sheep, right.sheep]);
+    await serves(wrong, 2);
+    await eventually('it leads', async () => (await house.append(wrong, 'two', ['c'])).epoch === 2);
+    await sleep(3_000);
+    house.shepherd.change('two', [right.sheep, wrong.sheep]);
+    await serves(right, 3);
+    assert.deepEqual(texts(await house.read(right, 'two', 1, true)), ['a', 'b', 'c']);
   });
 });
 
