@@ -15,6 +15,7 @@ import { type Ledger, readLedger } from './journal/ledger.ts';
 import { settle } from './journal/settle.ts';
 import { ASK } from './journal/world.ts';
 import type { KubeObject } from './kube/api.ts';
+import { textsAt } from './kube/fields.ts';
 import { decodedAt } from './manifests/secret.ts';
 
 const SPREAD = 600_000;
@@ -153,6 +154,20 @@ class Scene {
     }
   }
 
+  /** As a version wrote it that took the root from the issuer's Secret at every pass. */
+  forgetRoots(): void {
+    const secret = this.objects.get('orders-ca');
+    assert.ok(secret);
+    const text = JSON.stringify(JSON.parse(decodedAt(secret, 'authority.json')), (key, value) =>
+      key === 'root' ? undefined : value,
+    );
+    const data = {
+      ...textsAt(secret, 'data'),
+      'authority.json': Buffer.from(text).toString('base64'),
+    };
+    this.objects.set('orders-ca', { ...secret, data });
+  }
+
   remove(name: string): void {
     this.objects.delete(name);
     this.#end(name);
@@ -211,6 +226,23 @@ test('they do where the operator ends after its first write, and comes back late
       scene.now += 2 * SPREAD;
     }
     await scene.settle().catch((error: unknown) => assert.fail(`${what}: ${error}`));
+  }
+});
+
+test('what an older operator kept gets the root of the issuer', async () => {
+  const scene = new Scene();
+  await scene.settle();
+  for (const [name, phases] of [
+    ['one', 1],
+    ['two', 8],
+  ] as const) {
+    scene.issuer(name);
+    for (let count = 0; count < phases; count += 1) {
+      await scene.pass();
+      scene.now += STEP;
+    }
+    scene.forgetRoots();
+    await scene.settle();
   }
 });
 

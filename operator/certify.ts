@@ -139,15 +139,20 @@ async function nextAuthority(
   const { world, issuer } = context;
   if (before === null) return { state: await firstAuthority(context), held: '' };
   const previous = before.previous.filter(({ untilMillis }) => untilMillis > world.nowMillis);
-  // What it stands below is not in what an older operator kept.
-  const given = issuer.kind === 'given' && issuer.authority.cert === before.current.cert;
-  const kept = { ...before, current: given ? issuer.authority : before.current, previous };
-  if (before.next !== null) return { state: movedOn(context, kept, before.next), held: '' };
+  // What an authority stands below is not in what an older operator kept.
+  const rooted = <T extends Authority>(one: T): T =>
+    issuer.kind === 'given' && issuer.authority.cert === one.cert
+      ? { ...one, root: issuer.authority.root }
+      : one;
+  const next = before.next === null ? null : rooted(before.next);
+  const kept = { ...before, current: rooted(before.current), next, previous };
+  if (next !== null) return { state: movedOn(context, kept, next), held: '' };
   const wish = await wishFor(context, kept);
   if (wish === 'none') return { state: kept, held: '' };
   if (wish === 'held') return { state: kept, held: 'another authority is to issue' };
-  const next = { ...(await freshAuthority(context)), sinceMillis: world.nowMillis };
-  return { state: { ...kept, next, rotation: rotationOf(world) || before.rotation }, held: '' };
+  const follows = { ...(await freshAuthority(context)), sinceMillis: world.nowMillis };
+  const rotation = rotationOf(world) || before.rotation;
+  return { state: { ...kept, next: follows, rotation }, held: '' };
 }
 
 const rotationOf = ({ cluster }: World): string => cluster.metadata.annotations?.[ASK.rotate] ?? '';

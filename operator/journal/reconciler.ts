@@ -129,7 +129,8 @@ export class Reconciler {
     }
     if (world.cluster.spec.suspend === true) {
       const progress = whileSuspended(world, ledger, certified.held);
-      const againMillis = this.#again(world, settled, STEADY, 0, certified.dueMillis);
+      const due = this.#again(world, settled, STEADY, 0, certified.dueMillis);
+      const againMillis = Math.min(AGAIN.steady, due);
       return { progress, certificates: certified.trouble, volumes: '', againMillis };
     }
     const { actions, progress } = plan(world, ledger, settled);
