@@ -10,10 +10,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { nodeRandom } from '../io/node.ts';
 import { type Certified, certify } from './certify.ts';
-import type { JournalCluster } from './crd.ts';
 import { type Ledger, readLedger } from './journal/ledger.ts';
 import { settle } from './journal/settle.ts';
-import { ASK } from './journal/world.ts';
+import { ASK, type World } from './journal/world.ts';
 import type { KubeObject } from './kube/api.ts';
 import { textsAt } from './kube/fields.ts';
 import { decodedAt } from './manifests/secret.ts';
@@ -115,16 +114,11 @@ class Scene {
       spec: { storage: { size: '1Gi' }, tls, suspend },
     };
     const ledger = this.ledger();
+    const objects = [...this.objects.values()];
     // cast: what certificates do not depend on is left out.
-    const wish = cluster as unknown as JournalCluster;
-    const world = {
-      ...{ cluster: wish, nowMillis: this.now, ledger, operatorNamespace: 'journal-system' },
-      defaults: { image: 'journal:1', nodeZones: [], podMonitors: {}, ipv6: false },
-      objects: [...this.objects.values()],
-      chain: { kind: 'unknown' as const, reason: '' },
-    };
+    const world = { cluster, nowMillis: this.now, ledger, objects } as unknown as World;
     const options = { random: nodeRandom('certify'), spreadMillis: SPREAD };
-    const certified = await certify(world, ledger, settle(wish, ledger), options);
+    const certified = await certify(world, ledger, settle(world.cluster, ledger), options);
     for (const secret of certified.secrets) {
       if (only.test(secret.metadata.name)) this.#write(secret);
     }
