@@ -107,7 +107,8 @@ test('two that begin at once do not both hold it', async () => {
   for (const { lease } of all) lease.start();
   await until('somebody holds', () => all.some(({ lease }) => lease.holds));
   for (let round = 0; round < 20; round += 1) {
-    assert.equal(all.filter(({ lease }) => lease.holds).length, 1);
+    // Whoever is late to renew holds it no more: for a moment it may be nobody.
+    assert.ok(all.filter(({ lease }) => lease.holds).length <= 1);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   await Promise.all(all.map(({ lease }) => lease.stop()));
