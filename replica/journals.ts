@@ -153,20 +153,27 @@ export class Journals {
   }
 
   async #mend({ log }: Opening): Promise<void> {
-    const { mend, driver } = this.#parts;
     const { journal } = log;
     this.#attempts.set(journal, 0);
     for (;;) {
-      await mend(log);
+      await this.#parts.mend(log);
       this.#attempts.set(journal, (this.#attempts.get(journal) ?? 0) + 1);
-      const opening = this.#damaged.get(journal);
-      if (opening === undefined || driver.halted !== null) return;
-      if (log.damages().length > 0) continue;
-      this.#damaged.delete(journal);
-      await this.#open(journal, opening.record, opening.known);
-      this.#parts.peersChanged();
-      return;
+      // An order may just be giving the log up: it is opened before that, or not at all.
+      if (await this.#order(() => this.#mended(log))) return;
     }
+  }
+
+  /** False where some of it is still bad. */
+  async #mended(log: JournalLog): Promise<boolean> {
+    const { driver, peersChanged } = this.#parts;
+    const { journal } = log;
+    const opening = this.#damaged.get(journal);
+    if (opening === undefined || driver.halted !== null) return true;
+    if (log.damages().length > 0) return false;
+    this.#damaged.delete(journal);
+    await this.#open(journal, opening.record, opening.known);
+    peersChanged();
+    return true;
   }
 
   /** What is needed to mend the log of a journal, open or not. */
@@ -209,9 +216,12 @@ export class Journals {
     return addresses;
   }
 
-  #order(task: () => Promise<void>): Promise<void> {
+  #order<Result>(task: () => Promise<Result>): Promise<Result> {
     const done = this.#orders.then(task);
-    this.#orders = done.catch(() => undefined);
+    this.#orders = done.then(
+      () => undefined,
+      () => undefined,
+    );
     return done;
   }
 

@@ -180,7 +180,8 @@ class RunningReplica implements Replica {
     // Where another process has the volume now, a new start would only take it from that one.
     if (metadata.failed?.code === 'UNAVAILABLE') return '';
     const failed = volume.failed ?? metadata.failed;
-    return failed === null ? '' : `the volume failed: ${failed.message}`;
+    if (failed !== null) return `the volume failed: ${failed.message}`;
+    return this.#engine.driver.failed ?? '';
   }
 
   unready(): string {

@@ -286,6 +286,19 @@ export class Cluster implements Scene, Estate {
     return { close: () => client.close() };
   }
 
+  /** How the cluster says that it is, in words. */
+  told(): string {
+    const journals = this.status?.journals.map(({ name, epoch, writable, note, members }) => {
+      const each = members.map(
+        ({ id, role, live, synced, endLsn, durableLsn }) =>
+          `${id} ${role}${live ? '' : ' dead'}${synced ? '' : ' unsynced'} ${durableLsn}/${endLsn}`,
+      );
+      const takes = writable ? 'writable' : 'refusing';
+      return `${name} epoch ${epoch} ${takes} ${note}: ${each.join(', ')}`;
+    });
+    return `status of ${this.statusAt / 1e6} s: ${journals?.join(' | ') ?? 'none'}`;
+  }
+
   /** A version that the cluster has left behind stops; an operator who sees that takes the next. */
   #upgradeWhatIsTooOld(level: number): void {
     if (level <= PRESENT.featureLevelMax) return;

@@ -157,7 +157,7 @@ class Life {
       refused: this.#refused,
       checked: this.#checked,
       failure: this.#failure,
-      evidence: () => evidenceOf(this.#cluster, this.#recorder, this.#faults, this.#now()),
+      evidence: () => evidenceOf(this.#cluster, this.#recorder, this.#faults, this.#cluster.told()),
     };
   }
 
@@ -244,7 +244,7 @@ class Life {
       throw new RunFailed(
         by,
         `not done within ${within / 1e6} virtual seconds (${why})`,
-        this.#now(),
+        this.#cluster.told(),
       );
     }
     return box.value;
@@ -284,14 +284,19 @@ class Life {
       });
     });
     await this.#until(() => this.#cluster.whole());
-    for (const name of this.#journals) await this.#insist(() => this.#appendAtRest(name));
+    for (const name of this.#left()) await this.#insist(() => this.#appendAtRest(name));
     await this.#until(longEnough);
     this.#over = true;
     await this.#world.sleep(AFTERMATH_MICROS);
     for (const machine of this.#cluster.clients) machine.kill();
     const rest: AtRest[] = [];
-    for (const name of this.#journals) rest.push(await this.#insist(() => this.#atRest(name)));
+    for (const name of this.#left()) rest.push(await this.#insist(() => this.#atRest(name)));
     return rest;
+  }
+
+  #left(): readonly string[] {
+    const { givenUp } = this.#cluster.operator;
+    return this.#journals.filter((name) => !givenUp.has(name));
   }
 
   /** Each try is an append of its own. */
@@ -360,7 +365,7 @@ class Life {
       this.#fail('damage', `${journal} on ${member} is damaged at ${where}, and nobody harmed it`);
     }
     if (this.#faults.budget === 'anything') return;
-    for (const name of this.#journals) {
+    for (const name of this.#left()) {
       const copies = finals.filter(({ journal }) => journal === name);
       if (copies.every(({ damaged = [] }) => damaged.length > 0)) {
         this.#fail('damage', `no member has a whole copy of ${name}`);
@@ -375,25 +380,13 @@ class Life {
     const { spec, registers } = this.#cluster;
     const steps = [...spec.counts().taken.values(), ...registers.taken.values()];
     this.#checked.model = steps.reduce((sum, count) => sum + count, 0);
-    const left = withoutLosses(history, this.#cluster.operator.losses);
+    const { losses, givenUp } = this.#cluster.operator;
+    const operations = history.operations.filter(({ journal }) => !givenUp.has(journal));
+    const left = withoutLosses({ ...history, operations }, losses);
     for (const { name, check } of checkers) {
       const { checked, wrong } = check(left);
       this.#checked[name] = checked;
       if (wrong.length > 0) this.#fail(name, ...wrong);
     }
-  }
-
-  /** How the cluster says that it is. */
-  #now(): string {
-    const { status, statusAt } = this.#cluster;
-    const journals = status?.journals.map(({ name, epoch, writable, note, members }) => {
-      const each = members.map(
-        ({ id, role, live, synced, endLsn, durableLsn }) =>
-          `${id} ${role}${live ? '' : ' dead'}${synced ? '' : ' unsynced'} ${durableLsn}/${endLsn}`,
-      );
-      const takes = writable ? 'writable' : 'refusing';
-      return `${name} epoch ${epoch} ${takes} ${note}: ${each.join(', ')}`;
-    });
-    return `status of ${statusAt / 1e6} s: ${journals?.join(' | ') ?? 'none'}`;
   }
 }

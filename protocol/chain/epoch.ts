@@ -211,9 +211,9 @@ export function cut(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): voi
 
 /** The log starts later now, by its own trim or a source's base; or what was bad is mended. */
 export function rebase(state: ChainState, shape: LogShape, tables: TablesSnapshot | null): void {
+  // Of a log that goes aside: the disk is on its way there.
+  if (state.cutting !== 0 && state.shape.endLsn === NO_LSN) return;
   if (tables === null) {
-    // Of a log that has been put aside since.
-    if (shape.baseLsn > state.shape.endLsn) return;
     state.shape = filled(state.shape, shape);
     if (shape.baseLsn > state.shape.baseLsn) {
       state.shape = rebased(state.shape, shape.baseLsn, shape.baseEpoch);

@@ -86,6 +86,7 @@ export class Driver {
   readonly syncBell = new Bell();
   /** Why nothing is written any more; null while all is well. */
   #halted: string | null = null;
+  #failed: string | null = null;
 
   constructor(parts: DriverParts) {
     this.#parts = parts;
@@ -101,6 +102,11 @@ export class Driver {
 
   get halted(): string | null {
     return this.#halted;
+  }
+
+  /** Why a new start may help: the disk failed, if only under a file that nobody has read yet. */
+  get failed(): string | null {
+    return this.#failed;
   }
 
   /** Hands an input to the machine of a journal; taken with the next turn, in order. */
@@ -352,7 +358,8 @@ export class Driver {
       return;
     }
     logger.error({ error: String(error) }, 'the volume failed: nothing is written any more');
-    this.halt(`the volume of this replica failed: ${String(error)}`);
+    this.#failed ??= `the volume of this replica failed: ${String(error)}`;
+    this.halt(this.#failed);
   }
 
   #fail(error: unknown): void {

@@ -42,10 +42,11 @@ export class Durable {
   }
 
   carryOut(host: Host, effect: DiskEffect): void {
-    if (effect.kind === 'setAside') host.beginAgain();
     void this.behind(host, async () => {
-      if (effect.kind === 'setAside') await host.log.setAside();
-      else if (effect.kind === 'save') await this.#save(host, effect);
+      if (effect.kind === 'setAside') {
+        await host.log.setAside();
+        host.beginAgain();
+      } else if (effect.kind === 'save') await this.#save(host, effect);
       else await this.#cut(host, effect);
     });
   }

@@ -37,6 +37,8 @@ export class Operator {
   readonly #estate: Estate;
   /** Losses that were forced, in order. */
   readonly losses: Loss[] = [];
+  /** Journals that were deleted, since the copy that is left has nothing of them. */
+  readonly givenUp = new Set<string>();
   #pending = 0;
   /** One after another: a repeated order must not overtake the one that takes it back. */
   #orders: Promise<void> = Promise.resolve();
@@ -171,7 +173,10 @@ export class Operator {
           this.losses.push({ journal: name, keptLsn, at: this.#world.now });
           return;
         }
-        if (keptLsn === 0) await this.#estate.client.deleteJournal(name).catch(() => undefined);
+        if (keptLsn === 0) {
+          this.givenUp.add(name);
+          await this.#estate.client.deleteJournal(name).catch(() => undefined);
+        }
       }
       await this.#world.sleep(AGAIN_MICROS);
     }

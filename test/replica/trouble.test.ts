@@ -5,7 +5,8 @@ import { after, before, describe, test } from 'node:test';
 import { type Disk, DiskError, type DiskFile } from '../../io/disk.ts';
 import { nodeDisk } from '../../io/node.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { House, type Housed, texts } from './house.ts';
+import { journalMethods } from '../../transport/methods.ts';
+import { CALL, House, type Housed, position, texts } from './house.ts';
 import { until } from './shepherd.ts';
 
 /** The real disk, whose syncs can be held back or made to fail, those of segments by default. */
@@ -76,6 +77,31 @@ describe('a replica in trouble', () => {
     await until(`${name} has its head`, () => one.sheep.reports.get(id)?.live === true);
     return name;
   };
+
+  // Else nobody starts it anew, and it never has the journal.
+  test('a copy whose base cannot be written ends the process', async () => {
+    const whole = await house.start('based');
+    const { journal: id } = house.shepherd.create('based', [whole.sheep]);
+    const report = () => whole.sheep.reports.get(id);
+    await until('it serves', () => report()?.live === true);
+    // So many long keys that the base is a file of its own.
+    const records = Array.from({ length: 100 }, (_, at) => ({
+      data: new Uint8Array(1),
+      key: `${at}${'k'.repeat(500)}`,
+    }));
+    await house.append(whole, 'based', [], { records });
+    const trim = { journal: 'based', through: position(100), force: false };
+    await house.network.call(whole.replica.address, journalMethods.trim, trim, CALL);
+    await until('it is cut', () => report()?.baseLsn === 100);
+    const trouble = new Trouble('.base.tmp');
+    trouble.fails = true;
+    const copy = await house.start('copy', {}, trouble.disk());
+    const configuration = house.shepherd.named('based');
+    const [source] = configuration.serving;
+    assert.ok(source !== undefined);
+    copy.sheep.directives = [{ kind: 'learn', configuration, source }];
+    await until('its liveness probe fails', () => /EIO/.test(copy.replica.dead()));
+  });
 
   test('what is above the bound of the queue is refused, and the rest is done', async () => {
     const trouble = new Trouble();
