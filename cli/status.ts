@@ -82,7 +82,11 @@ export function sleep(millis: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-function waitingFor({ processes, journals }: ClusterStatus): string {
+/** Why what is told may not be all. */
+export const PARTIAL = 'the registers are still being read: processes and journals may be missing';
+
+function waitingFor({ partial, processes, journals }: ClusterStatus): string {
+  if (partial) return PARTIAL;
   const blocked = journals.find(({ writable }) => !writable);
   if (blocked !== undefined) return `${blocked.name}: ${blocked.note || 'takes no appends yet'}`;
   const absent = processes.find(({ reachable }) => !reachable);
@@ -105,8 +109,9 @@ export function statusJson(status: ClusterStatus): object {
 const inChain = ({ role }: JournalStatus['members'][number]): boolean =>
   ['head', 'middle', 'tail', 'joining'].includes(role);
 
-function statusText({ cluster, ready, processes, journals }: ClusterStatus): string {
-  const head = `cluster ${cluster}: ${ready ? 'ready' : 'not ready'}\n`;
+function statusText({ cluster, ready, partial, processes, journals }: ClusterStatus): string {
+  const state = partial ? `not ready; ${PARTIAL}` : ready ? 'ready' : 'not ready';
+  const head = `cluster ${cluster}: ${state}\n`;
   const rows = processes.map(processRow);
   const titles = ['PROCESS', 'ROLE', 'ZONE', 'ADDRESS', 'PID', 'DATA', 'NOTE'];
   return `${head}\n${table(titles, rows)}${journals.map(journalText).join('')}`;

@@ -191,7 +191,14 @@ test('processes prove themselves by IP address, also while the authority changes
   const seen: string[] = [];
   const handle = async (_: unknown, { identities }: CallContext) => {
     seen.push(identities[0] ?? '');
-    return { cluster: 'c', featureLevel: 1, ready: true, processes: [], journals: [] };
+    return {
+      cluster: 'c',
+      featureLevel: 1,
+      ready: true,
+      partial: false,
+      processes: [],
+      journals: [],
+    };
   };
   const listener = await listening.serve('127.0.0.1:0', [unary(clusterMethods.status, handle)]);
   const ask = async (tls: Parameters<typeof grpcNetwork>[0]['tls']): Promise<string> => {

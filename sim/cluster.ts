@@ -66,6 +66,7 @@ export class Cluster implements Scene, Estate {
   readonly #starts = new Starts();
   /** How each controller was formatted first. */
   readonly #formats = new Map<string, ControllerFormat>();
+  #formattings = 0;
   /** Told why a process of any machine ended by itself. */
   onExit: (actor: Actor, error: unknown) => void = () => {};
   #client: Client | null = null;
@@ -210,7 +211,9 @@ export class Cluster implements Scene, Estate {
   /** False where the disk does not let it. */
   async #format(machine: Machine, format: ControllerFormat): Promise<boolean> {
     this.#formats.set(machine.name, format);
-    const actor = this.world.birth(`format ${machine.name}`);
+    // Another name each time: what is drawn hangs on it, and no two volumes have one store's id.
+    this.#formattings += 1;
+    const actor = this.world.birth(`format ${machine.name} ${this.#formattings}`);
     const { disk, random } = machine.seams(actor);
     try {
       await formatController(disk, DIRECTORY, { ...format, random });

@@ -226,6 +226,8 @@ export interface ClusterStatus {
   readonly cluster: string;
   readonly featureLevel: number;
   readonly ready: boolean;
+  /** Who answers has not read all registers yet: processes and journals may be missing. */
+  readonly partial: boolean;
   readonly processes: readonly ProcessStatus[];
   readonly journals: readonly JournalStatus[];
 }

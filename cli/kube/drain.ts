@@ -7,6 +7,7 @@ import { listObjects } from '../../operator/kube/objects.ts';
 import { CLUSTER_LABEL, MEMBER_LABEL } from '../../operator/manifests/common.ts';
 import type { ClusterStatus } from '../../transport/public.ts';
 import { EXIT, note, Output, UsageError } from '../output.ts';
+import { PARTIAL } from '../status.ts';
 import { asking, kubeCommand, type Place, type PlaceFlags, placeOf } from './place.ts';
 import { statusOf } from './status.ts';
 
@@ -151,6 +152,7 @@ export function drainVerdict(
   const left = controllers.filter(({ id, reachable }) => reachable && !gone.has(id));
   const against: string[] = [];
   const notes: string[] = [];
+  if (status.partial) against.push(PARTIAL);
   if (left.length * 2 <= controllers.length && controllers.some(({ id }) => gone.has(id))) {
     against.push(
       `${left.length} of ${controllers.length} controllers would be left, a majority is needed`,

@@ -60,10 +60,16 @@ function cluster(journals: readonly JournalStatus[], away: readonly string[] = [
     reachable: !away.includes(id),
     note: '',
   }));
-  return { cluster: '', featureLevel: 1, ready: true, processes, journals };
+  return { cluster: '', featureLevel: 1, ready: true, partial: false, processes, journals };
 }
 
 describe('a drain', () => {
+  test('is not called safe by a controller that does not know all journals yet', () => {
+    const { safe, against } = drainVerdict({ ...cluster([]), partial: true }, ['r1'], 2);
+    assert.equal(safe, false);
+    assert.match(against.join(), /registers are still being read/);
+  });
+
   test('of one node of three is safe, and its heads move', () => {
     assert.deepEqual(drainVerdict(cluster([whole]), ['r1', 'c1'], 2), {
       safe: true,

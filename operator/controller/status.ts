@@ -48,14 +48,18 @@ export function clusterStatus(parts: StatusParts): ClusterStatus {
     cluster,
     featureLevel: catalog.feature,
     ready: isReady(parts) && journals.every(({ writable }) => writable),
+    partial: isPartial(parts),
     processes,
     journals,
   };
 }
 
+const isPartial = ({ catalog }: StatusParts): boolean => !catalog.complete || catalog.rebuilding;
+
 /** Whether a journal could be created and written to: as many members as most journals need. */
-function isReady({ catalog, observer, now }: StatusParts): boolean {
-  if (!catalog.complete || catalog.rebuilding) return false;
+function isReady(parts: StatusParts): boolean {
+  const { catalog, observer, now } = parts;
+  if (isPartial(parts)) return false;
   const granted = catalog.grants().filter(({ leaving }) => leaving === null);
   const up = granted.filter(({ store }) => {
     const seen = store === null ? undefined : observer.find(store);

@@ -105,7 +105,7 @@ class Scene {
       }),
     }));
     const ready = processes.some(({ kind, reachable }) => kind === 'replica' && reachable);
-    const status = { cluster: '', featureLevel: 1, ready, processes, journals };
+    const status = { cluster: '', featureLevel: 1, ready, partial: false, processes, journals };
     // cast: numbers of a scenario carry no brand.
     return { kind: 'known', status } as unknown as ChainView;
   }

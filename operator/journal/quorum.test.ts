@@ -55,6 +55,7 @@ const status = (
   cluster: 'c',
   featureLevel: 1,
   ready: true,
+  partial: false,
   processes: ['replica-1', 'replica-2', ...seats].map((id) => process(id, notes[id])),
   journals,
 });
@@ -82,6 +83,22 @@ describe('a majority of the controllers', () => {
       reason: '1 of 3 controllers answer: silence',
     });
     assert.equal(agree(said(status(), status()), '').kind, 'known');
+  });
+
+  // Else a member that is to leave would go, with its volume, while a journal still names it.
+  test('does not count those that are still reading the registers', () => {
+    const empty = { ...status(), partial: true };
+    const serving = status({}, [journal(1, 90, 90)]);
+    assert.deepEqual(agree(said(empty, empty, serving), ''), {
+      kind: 'unknown',
+      reason: '3 of 3 controllers answer, 2 of them still read the registers',
+    });
+    assert.equal(known(said(empty, serving, serving)).journals.length, 1);
+  });
+
+  test('knows a journal that one of them has not heard of yet', () => {
+    const serving = status({}, [journal(1, 90, 90)]);
+    assert.equal(known(said(status(), serving, status())).journals.length, 1);
   });
 
   test('does not count those that have no seat', () => {

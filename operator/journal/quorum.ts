@@ -21,12 +21,17 @@ export interface Answer {
 /** Unknown where no majority of the seats answered; `failure` is why the others did not. */
 export function agree(answers: readonly Answer[], failure: string): ChainView {
   const seats = seatsOf(answers.map(({ status }) => status));
-  // One that has left, or is not let in yet, has no say.
-  const heard = answers.filter(({ id }) => seats.includes(id)).map(({ status }) => status);
+  // One that has left, or is not let in yet, has no say; one that is still reading misses journals,
+  // and a member that no journal names may go, with its volume.
+  const seated = answers.filter(({ id }) => seats.includes(id)).map(({ status }) => status);
+  const heard = seated.filter(({ partial }) => !partial);
   const [first] = heard;
   if (first === undefined || heard.length * 2 <= seats.length) {
-    const count = `${heard.length} of ${seats.length === 0 ? 'the' : seats.length} controllers`;
-    return { kind: 'unknown', reason: `${count} answer${failure === '' ? '' : `: ${failure}`}` };
+    const count = `${seated.length} of ${seats.length === 0 ? 'the' : seats.length} controllers`;
+    const reading = seated.length - heard.length;
+    const still = reading === 0 ? '' : `, ${reading} of them still read the registers`;
+    const why = failure === '' ? '' : `: ${failure}`;
+    return { kind: 'unknown', reason: `${count} answer${still}${why}` };
   }
   const most = (holds: (status: ClusterStatus) => boolean): boolean =>
     heard.filter(holds).length * 2 > heard.length;
@@ -36,9 +41,18 @@ export function agree(answers: readonly Answer[], failure: string): ChainView {
     featureLevel: Math.min(...heard.map(({ featureLevel }) => featureLevel)),
     ready: most(({ ready }) => ready),
     processes: base.processes.map((process) => processOf(process, heard)),
-    journals: base.journals.map((journal) => journalOf(journal, heard)),
+    journals: journalsOf(base, heard).map((journal) => journalOf(journal, heard)),
   };
   return { kind: 'known', status };
+}
+
+/** A journal that one of them knows is there, as is one that another has not heard of yet. */
+function journalsOf(
+  base: ClusterStatus,
+  heard: readonly ClusterStatus[],
+): readonly JournalStatus[] {
+  const all = [base, ...heard].flatMap(({ journals }) => journals);
+  return [...new Map(all.reverse().map((journal) => [journal.id, journal])).values()].reverse();
 }
 
 /** The longest list: the one of a change that not everybody has heard of is the one that counts. */

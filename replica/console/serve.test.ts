@@ -29,6 +29,7 @@ const status: ClusterStatus = {
   cluster: '0'.repeat(32),
   featureLevel: 1,
   ready: true,
+  partial: false,
   processes: [],
   journals: Array.from({ length: 250 }, (_, at) => journal(at)),
 };

@@ -184,8 +184,9 @@ export class Operator {
 
   /** No journal names the member any more: its machine may go. */
   async #gone(machine: Machine): Promise<void> {
-    const named = ({ journals }: ClusterStatus): boolean =>
-      journals.some(({ members }) => members.some(({ id }) => id === machine.name));
+    // One who does not know the registers yet knows of no journal.
+    const named = ({ partial, journals }: ClusterStatus): boolean =>
+      partial || journals.some(({ members }) => members.some(({ id }) => id === machine.name));
     while (named(await this.#look())) await this.#world.sleep(LOOK_MICROS);
     this.#estate.retire(machine);
   }

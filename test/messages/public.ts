@@ -106,6 +106,7 @@ export const status = record<open.ClusterStatus>({
   cluster: text,
   featureLevel: small,
   ready: yes,
+  partial: yes,
   processes: list(
     record<open.ProcessStatus>({
       kind: fc.constantFrom('replica', 'controller'),

@@ -17,10 +17,11 @@ export const statusAnswerCodec: Codec<plain.ClusterStatus> = codec(
     processes: [...status.processes],
     journals: status.journals.map((journal) => ({ ...journal, members: [...journal.members] })),
   }),
-  ({ cluster, featureLevel, ready, processes, journals }) => ({
+  ({ cluster, featureLevel, ready, partial, processes, journals }) => ({
     cluster,
     featureLevel: count('feature_level', featureLevel),
     ready,
+    partial,
     processes: processes.map(processIn),
     journals: journals.map(journalIn),
   }),

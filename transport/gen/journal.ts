@@ -435,6 +435,8 @@ export interface StatusResponse {
   ready: boolean;
   processes: ProcessStatus[];
   journals: JournalStatus[];
+  /** Who answers has not read all registers yet: processes and journals may be missing. */
+  partial: boolean;
 }
 
 export interface ProcessStatus {
@@ -3775,7 +3777,7 @@ export const StatusRequest: MessageFns<StatusRequest> = {
 };
 
 function createBaseStatusResponse(): StatusResponse {
-  return { cluster: "", featureLevel: 0, ready: false, processes: [], journals: [] };
+  return { cluster: "", featureLevel: 0, ready: false, processes: [], journals: [], partial: false };
 }
 
 export const StatusResponse: MessageFns<StatusResponse> = {
@@ -3794,6 +3796,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     for (const v of message.journals) {
       JournalStatus.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.partial !== false) {
+      writer.uint32(48).bool(message.partial);
     }
     return writer;
   },
@@ -3849,6 +3854,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             }
 
             message.journals.push(JournalStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.partial = reader.bool();
             continue;
           }
         }
