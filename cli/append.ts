@@ -19,7 +19,15 @@ import type { Lsn } from '../protocol/types.ts';
 import type { NewRecord } from '../transport/public.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
 import { command, formatOf, type KeyAt, keyAt, keyOption, lsnOption } from './options.ts';
-import { AppendStopped, EXIT, type ExitCode, exitCodeOf, progress, UsageError } from './output.ts';
+import {
+  AppendStopped,
+  EXIT,
+  type ExitCode,
+  exitCodeOf,
+  Interrupted,
+  progress,
+  UsageError,
+} from './output.ts';
 import { formatPosition } from './records/format.ts';
 import { type Cut, type Framing, RecordInput } from './records/input.ts';
 
@@ -193,7 +201,7 @@ class AppendRun {
     }
     // Nothing to append is no reason to say that all is well with a journal that is not there.
     if (this.#records === 0) await this.#journal.tail({ signal });
-    await this.#summary();
+    await this.#told(0, () => this.#summary());
   }
 
   /** The whole input as one batch: there whole, or not at all. */
@@ -215,7 +223,7 @@ class AppendRun {
       throw new UsageError('stdin has 0 records, allowed is at least 1 for a conditional append');
     }
     await this.#append(batch);
-    await this.#summary();
+    await this.#told(batch.length, () => this.#summary());
   }
 
   /** A failure of the input after records were acknowledged says so. */
@@ -236,14 +244,27 @@ class AppendRun {
         idempotencyKey: `${id}@${this.#offset}`,
         signal: this.#at.signal,
       });
-      this.#offset += batch.length;
       this.#records += batch.length;
       if (this.#firstLsn === 0) this.#firstLsn = answer.firstLsn;
       this.#lastLsn = answer.lastLsn;
-      await this.#acknowledge(batch.length, answer);
+      await this.#told(batch.length, () => this.#acknowledge(batch.length, answer));
+      // The key of an atomic batch is that of the whole input.
+      if (!this.#plan.atomic) this.#offset += batch.length;
     } catch (error) {
       if (error instanceof JournalError) throw this.#stopped(error, batch.length);
       throw error;
+    }
+  }
+
+  /** What cannot be told stops the command: run again under the key, `open` records are told. */
+  async #told(open: number, tell: () => Promise<void>): Promise<void> {
+    try {
+      await tell();
+      await this.#at.output.flush();
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const code = error instanceof Interrupted ? 'CANCELLED' : 'INTERNAL';
+      throw this.#stopped(new JournalError(code, message, {}, 'none', { cause: error }), open);
     }
   }
 

@@ -86,12 +86,18 @@ export async function withClient<Result>(
 ): Promise<Result> {
   const { endpoints, timeout: timeoutMillis = TIMEOUT_MILLIS } = flags;
   await using client = connect({ endpoints, timeoutMillis, tls: tlsOf(flags) });
-  const output = new Output();
-  try {
-    return await interruptible((signal) => work({ client, output, signal }));
-  } finally {
-    await output.flush();
-  }
+  return await interruptible(async (signal) => {
+    const output = new Output(signal);
+    try {
+      const result = await work({ client, output, signal });
+      await output.flush();
+      return result;
+    } catch (error) {
+      // What was there before is still shown, and what is told is why the work ended.
+      await output.flush().catch(() => undefined);
+      throw error;
+    }
+  });
 }
 
 /** The files by which a connection is made; undefined for one in the clear. */

@@ -1,5 +1,6 @@
 // What a command writes and how it ends: data on stdout, the rest on stderr, a code a meaning.
 
+import type { Writable } from 'node:stream';
 import { CommanderError } from 'commander';
 import { type ErrorCode, type ErrorDetails, JournalError } from '../protocol/errors.ts';
 import { RangeViolation } from '../protocol/types.ts';
@@ -185,50 +186,60 @@ export function progress(line: string): void {
 }
 
 const FLUSH_BYTES = 64 * 1024;
+/** What a write that is stuck has left once the command was told to end. */
+const GRACE_MILLIS = 500;
 
 /**
- * Data on its way to stdout. Writes gather until 64 KiB or until the event loop turns, and wait
- * while the reader is slow. A reader that went away is no error: `open` tells, and what is written
- * afterwards is dropped.
+ * Data on its way to stdout. Writes gather until 64 KiB or until the event loop turns. One is under
+ * way at a time, and whoever writes meanwhile waits for it, so that a slow reader holds the command
+ * up and fills no memory. A reader that went away is no error: `open` tells, and what is written
+ * afterwards is dropped. After any other failure, such as a full disk, `write` and `flush` reject.
  */
 export class Output {
   #pieces: (string | Uint8Array)[] = [];
   #bytes = 0;
   #open = true;
+  #failure: unknown = null;
   #scheduled = false;
+  #underWay: Promise<void> | null = null;
+  #release: () => void = () => {};
+  #hurried: NodeJS.Timeout | null = null;
   readonly #closed = new AbortController();
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stopping: AbortSignal | undefined;
+  readonly #stream: Writable;
 
-  constructor(stream: NodeJS.WriteStream = process.stdout) {
+  /** Once `stopping` aborts, a write that is stuck rejects with its reason. */
+  constructor(stopping?: AbortSignal, stream: Writable = process.stdout) {
+    this.#stopping = stopping;
     this.#stream = stream;
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      this.#open = false;
-      this.#closed.abort();
-    });
+    stream.on('error', (error: NodeJS.ErrnoException) => this.#refused(error));
+    stopping?.addEventListener('abort', () => this.#hurry(), { once: true });
   }
 
-  /** False once the reader went away. */
+  /** False once the reader went away, or nothing can be written for another reason. */
   get open(): boolean {
     return this.#open;
   }
 
-  /** Aborted once the reader went away: there is nobody left to read for. */
+  /** Aborted once `open` is false: there is nobody left to read for. */
   get closed(): AbortSignal {
     return this.#closed.signal;
   }
 
+  /** Rejects with why nothing can be written, unless the reader went away. */
   async write(...pieces: readonly (string | Uint8Array)[]): Promise<void> {
+    if (!this.#open) return this.flush();
     for (const piece of pieces) {
       this.#pieces.push(piece);
       this.#bytes += piece.length;
     }
-    if (this.#bytes >= FLUSH_BYTES) return this.flush();
+    if (this.#underWay !== null || this.#bytes >= FLUSH_BYTES) return this.flush();
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      void this.flush();
+      // What fails here is told to whoever writes or flushes next.
+      this.flush().catch(() => undefined);
     });
   }
 
@@ -240,13 +251,52 @@ export class Output {
     return this.line(JSON.stringify(value));
   }
 
-  /** Resolves when everything before is with the system. */
+  /** Resolves when everything before is with the system, or nobody is left to read it. */
   async flush(): Promise<void> {
-    if (this.#bytes === 0 || !this.#open) return;
+    while (this.#underWay !== null || this.#bytes > 0) await (this.#underWay ?? this.#begin());
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  #begin(): Promise<void> {
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#bytes = 0;
     const whole = pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece));
-    await new Promise<void>((resolve) => this.#stream.write(Buffer.concat(whole), () => resolve()));
+    const underWay = new Promise<void>((resolve) => {
+      this.#release = resolve;
+      this.#stream.write(Buffer.concat(whole), (error) => {
+        if (error) this.#refused(error);
+        this.#underWay = null;
+        resolve();
+      });
+    });
+    this.#underWay = underWay;
+    this.#hurry();
+    return underWay;
+  }
+
+  /** A reader that is stuck must not hold a command that was told to end. */
+  #hurry(): void {
+    if (this.#stopping?.aborted !== true || this.#underWay === null) return;
+    this.#hurried ??= setTimeout(() => {
+      this.#hurried = null;
+      if (this.#underWay !== null) this.#end(this.#stopping?.reason);
+    }, GRACE_MILLIS);
+  }
+
+  #refused(error: NodeJS.ErrnoException): void {
+    const why = `stdout cannot be written: ${error.message}`;
+    this.#end(error.code === 'EPIPE' ? null : new Error(why, { cause: error }));
+  }
+
+  #end(failure: unknown): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#failure = failure;
+    this.#pieces = [];
+    this.#bytes = 0;
+    this.#underWay = null;
+    this.#release();
+    this.#closed.abort();
   }
 }

@@ -1,8 +1,10 @@
 // Records through the hand tool: in, out, under conditions, followed.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Cluster, kill, output, pause, startJournal } from './cluster.ts';
+import { Cluster, type Ended, kill, output, pause, startJournal } from './cluster.ts';
 import { json, lines, toolOf } from './tool.ts';
 
 let cluster: Cluster;
@@ -75,6 +77,69 @@ describe('append, read, tail', () => {
     assert.match(String(ack), /^1\t/);
     child.stdin.end('second\n');
     assert.match((await ended).stdout, /\n2\t/);
+  });
+});
+
+describe('a reader of what the tool writes', () => {
+  const main = join(import.meta.dirname, '..', '..', 'cli', 'journal.js');
+  /** Runs the tool with its stdout led on by a shell, as by `| head` or `> file`. */
+  const led = (to: string, args: string, input = ''): Promise<Ended> => {
+    const words = ['-c', `"$0" "$@" ${to}`, process.execPath, main, ...args.split(' ')];
+    const env = { ...process.env, JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+    const child = spawn('sh', words, { env });
+    const ended = output(child);
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+    return ended;
+  };
+  const linesOf = (count: number, bytes: number): string =>
+    Array.from({ length: count }, (_, at) => `${String(at).padStart(bytes - 1, '.')}\n`).join('');
+
+  test('that is slow gets everything', async () => {
+    await done('create unhurried');
+    const input = linesOf(900, 100);
+    await done('append unhurried', input);
+    const slowly = '| { head -c 4096; sleep 2; cat; }';
+    const { stdout } = await led(
+      slowly,
+      'subscribe unhurried --from 1 --until-end --cursor c --raw',
+    );
+    assert.equal(stdout, input);
+  });
+
+  test('that is stuck does not keep the tool from ending', async () => {
+    await done('create stuck');
+    await done('append stuck', linesOf(2_000, 1_000));
+    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+    for (const args of ['subscribe stuck --from first --raw', 'read stuck --raw']) {
+      const child = startJournal(args.split(' '), env);
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      while (child.stdout.readableLength === 0 && child.exitCode === null) await pause(20);
+      await pause(500);
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), 10_000);
+      const code = await ended;
+      clearTimeout(late);
+      child.stdout.destroy();
+      assert.equal(code, 143, args);
+    }
+  });
+
+  test('that has no room is told, with what an append has done and its key', async () => {
+    await done('create full');
+    const input = linesOf(3_000, 10);
+    const { code, stderr } = await led('> /dev/full', 'append full', input);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^journal: stdout cannot be written: ENOSPC.*\n {2}acknowledged: \d+ rec/);
+    const [, key = ''] = /--idempotency-key (auto-[0-9a-f]{16}@0\+\d+)\n$/.exec(stderr) ?? [];
+    assert.equal(lines(await done(`append full --idempotency-key ${key}`, input)).length, 3_000);
+    assert.equal(await done('read full --raw'), input);
+    const atomic = await led('> /dev/full', 'append full -q --expect-tail 3000', 'a\nb\n');
+    const [, other = ''] = /--idempotency-key (\S+)\n$/.exec(atomic.stderr) ?? [];
+    await done(`append full --expect-tail 3000 --idempotency-key ${other}`, 'a\nb\n');
+    assert.equal(await done('tail full'), '3002\n');
+    const read = await led('> /dev/full', 'read full --raw');
+    assert.deepEqual([read.code, read.stderr.split('\n').length], [1, 2], read.stderr);
   });
 });
 
