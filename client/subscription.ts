@@ -16,9 +16,10 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal | undefined;
   /**
    * A name under which the journal remembers how far this subscription came: it goes on there, and
-   * `from` counts only the first time. Saved at most once a second and at the end. A record counts
-   * as consumed when the next one is asked for, so the one at which a loop breaks comes again. What
-   * is saved is the last record consumed, never a control entry behind it: saving is one itself.
+   * `from` counts only the first time, when the name is registered at the start. Saved at most once
+   * a second and at the end. A record counts as consumed when the next one is asked for, so the one
+   * at which a loop breaks comes again. What is saved is the last record consumed, never a control
+   * entry behind it: saving is one itself.
    */
   readonly cursor?: string | undefined;
   /** Ends after this many records. */
@@ -150,34 +151,59 @@ class Reader implements Subscription {
     const { journal, signal, timeoutMillis } = this.#start;
     const deadline = new Deadline(this.#world.clock, timeoutMillis, signal);
     try {
-      const position = await this.#fixedStart(deadline);
-      let saver: CursorSaver | null = null;
-      let start = { ...this.#start, position };
+      let start = this.#start;
       if (this.#name !== null) {
-        const saved = await savedCursor(this.#world, journal, this.#name, deadline);
-        if (saved !== undefined) {
-          start = { ...start, position: { kind: 'lsn', lsn: lsn(saved + 1) }, lineage: 0 };
-        } else if (position.kind === 'lsn') {
-          // Registered at once, so that no trim passes what it has not seen.
-          const before = lsn(position.lsn - 1);
-          const cursor = { journal, name: this.#name, lsn: before, expectEnd: null };
-          await setCursor(this.#world, cursor, deadline);
-        }
-        saver = new CursorSaver(this.#world, journal, this.#name, saved ?? NO_LSN);
+        let saved = await savedCursor(this.#world, journal, this.#name, deadline);
+        // A position of the cursor is of whatever lineage the journal has.
+        if (saved !== undefined) start = { ...start, lineage: 0 };
+        saved ??= await this.#register(this.#name, deadline);
+        start = { ...start, position: { kind: 'lsn', lsn: lsn(saved + 1) } };
+        this.#saver = new CursorSaver(this.#world, journal, this.#name, saved);
+      } else if (start.position.kind === 'next') {
+        start = { ...start, position: { kind: 'lsn', lsn: await this.#nextLsn(deadline) } };
       }
-      this.#saver = saver;
       this.#cursor = new Cursor(this.#world, start);
-      return { cursor: this.#cursor, saver };
+      return { cursor: this.#cursor, saver: this.#saver };
     } finally {
       deadline.close();
     }
   }
 
-  async #fixedStart(deadline: Deadline): Promise<CursorStart['position']> {
-    const { journal, position } = this.#start;
-    if (position.kind !== 'next') return position;
-    const { endLsn } = await tailAnswer(this.#world, journal, deadline);
-    return { kind: 'lsn', lsn: lsn(Math.max(FIRST_LSN, endLsn + 1)) };
+  /**
+   * Registers the named cursor right before the start and resolves with where it is then. At once,
+   * so that no trim passes what it has not seen, and the next run goes on here even where this one
+   * consumes nothing.
+   */
+  async #register(name: string, deadline: Deadline): Promise<Lsn> {
+    const { journal } = this.#start;
+    const before = lsn((await this.#startLsn(deadline)) - 1);
+    const cursor = { journal, name, lsn: before, expectEnd: null };
+    await setCursor(this.#world, cursor, deadline);
+    return before;
+  }
+
+  /** The position that the start means now. */
+  async #startLsn(deadline: Deadline): Promise<Lsn> {
+    const { journal, position: from } = this.#start;
+    if (from.kind === 'lsn') return from.lsn;
+    if (from.kind === 'next') return this.#nextLsn(deadline);
+    // Of the newest state: a replica that lags knows of older firsts and lasts.
+    const request = { journal, from, limit: 1, bytesMax: 0, linearizable: true };
+    const { records, nextLsn } = await ask(this.#world, {
+      method: journalMethods.read,
+      request,
+      journal,
+      preference: 'nearest',
+      writes: false,
+      patience: QUICK_MICROS,
+      deadline,
+    });
+    return records[0]?.lsn ?? nextLsn;
+  }
+
+  async #nextLsn(deadline: Deadline): Promise<Lsn> {
+    const { endLsn } = await tailAnswer(this.#world, this.#start.journal, deadline);
+    return lsn(Math.max(FIRST_LSN, endLsn + 1));
   }
 }
 
@@ -198,7 +224,7 @@ class CursorSaver {
   #cancel: (() => void) | null = null;
   #failure: JournalError | null = null;
 
-  /** `saved` is where the journal has the cursor now, 0 where it does not know it. */
+  /** `saved` is where the journal has the cursor now. */
   constructor(world: World, journal: string, name: string, saved: Lsn) {
     this.#world = world;
     this.#journal = journal;

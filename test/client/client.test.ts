@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type Client, type Journal, JournalError } from '../../client/index.ts';
+import { type Client, type From, type Journal, JournalError } from '../../client/index.ts';
 import { House, type Housed } from '../replica/house.ts';
 import { until } from '../replica/shepherd.ts';
 import { journalOf, mutable, open, refused, text } from './kit.ts';
@@ -195,6 +195,33 @@ describe('with one replica', () => {
     );
     await orders.setCursor('billing', null);
     assert.deepEqual(await orders.cursors(), []);
+  });
+
+  test('a cursor is registered at the start, also where nothing is consumed', async () => {
+    const orders = await journal();
+    const taken = async (cursor: string, from?: From): Promise<string[]> => {
+      const seen: string[] = [];
+      const options = { cursor, untilEnd: true, ...(from === undefined ? {} : { from }) };
+      for await (const record of orders.subscribe(options)) seen.push(text(record));
+      return seen;
+    };
+    const empty = { first: 'first', last: { last: 2 }, time: { timeMicros: 0 } } as const;
+    for (const [name, from] of Object.entries(empty)) assert.deepEqual(await taken(name, from), []);
+    assert.deepEqual((await orders.cursors()).map(({ name }) => name).sort(), [
+      'first',
+      'last',
+      'time',
+    ]);
+    const { firstLsn, timestampMicros } = await orders.append(['1', '2', '3']);
+    await assert.rejects(orders.trim(firstLsn), refused('CURSOR_HOLDS', 'none'));
+    for (const name of Object.keys(empty)) assert.deepEqual(await taken(name), ['1', '2', '3']);
+
+    const some = { last: { last: 1 }, time: { timeMicros: timestampMicros + 1 } } as const;
+    for (const [name, from] of Object.entries(some)) {
+      await orders.subscribe({ cursor: `${name}-2`, from }).ready();
+    }
+    assert.deepEqual(await taken('last-2'), ['3']);
+    assert.deepEqual(await taken('time-2'), ['2', '3']);
   });
 
   test('a cursor is the last record consumed, whatever control entries come after it', async () => {
