@@ -1,7 +1,7 @@
 // `subscribe`, `read` and `tail`: records and positions to stdout.
 
 import { type Command, Option } from 'commander';
-import type { From, Journal, ReadOptions } from '../client/index.ts';
+import type { From, Journal, ReadOptions, Subscription } from '../client/index.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type Lsn, label, NUMBER_MAX } from '../protocol/types.ts';
 import type { JournalRecord, ReadAnswer } from '../transport/public.ts';
@@ -108,9 +108,26 @@ async function subscribe(name: string, flags: SubscribeFlags): Promise<void> {
   await withClient(flags, async (at) => {
     const signal = AbortSignal.any([at.signal, at.output.closed]);
     const options = { from, cursor, limit, untilEnd, signal, timeoutMillis: timeout };
+    const printed = await follow(at, at.client.journal(name).subscribe(options), format);
     // Following has no end of its own: ^C, or a reader that went away, is one.
-    await print(at, at.client.journal(name).subscribe(options), format);
+    const hasEnd = untilEnd === true || limit !== undefined;
+    if (hasEnd && printed !== limit) at.signal.throwIfAborted();
   });
+}
+
+/**
+ * Prints what a subscription delivers; resolves with how many records. A delivery is consumed when
+ * the next is asked for: only after the system has all of it.
+ */
+async function follow(at: Connected, from: Subscription, format: Format): Promise<number> {
+  let printed = 0;
+  for await (const { records } of from.batches()) {
+    for (const record of records) await at.output.write(...formatRecord(record, format));
+    await at.output.flush();
+    if (!at.output.open) break;
+    printed += records.length;
+  }
+  return printed;
 }
 
 async function print(

@@ -273,6 +273,35 @@ describe('subscribe', () => {
     await fails('cursor delete remembered c', 6, /c/);
   });
 
+  test('a cursor is registered at the start, and stays behind what nobody got', async () => {
+    await done('create early');
+    assert.equal(await done('subscribe early --from first --cursor c --until-end'), '');
+    assert.match(await done('cursor list early'), /^c\t0\t/);
+    await done('append early', 'a\n');
+    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+    const child = startJournal(['subscribe', 'early', '--cursor', 'c', '--raw'], env);
+    const ended = output(child);
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    child.stdout.destroy();
+    await pause(100);
+    await done('append early', 'b\n');
+    assert.deepEqual([(await ended).code, (await ended).stderr], [0, '']);
+    assert.equal(await done('subscribe early --cursor c --until-end --raw'), 'b\n');
+  });
+
+  test('one that was to end by itself says that it was interrupted before', async () => {
+    await done('create half');
+    await done('append half', 'a\n');
+    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+    const args = ['subscribe', 'half', '--from', '1', '--limit', '2', '--raw'];
+    const child = startJournal(args, env);
+    const ended = output(child);
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    child.kill('SIGTERM');
+    const { code, stdout, stderr } = await ended;
+    assert.deepEqual([code, stdout, stderr], [143, 'a\n', '']);
+  });
+
   test('^C ends it cleanly, and so does a reader that goes away', async () => {
     await done('create followed');
     await done('append followed', 'a\n');
