@@ -1,6 +1,6 @@
 // `dev`: a cluster on this machine, in zones that are only names, for as long as it is wanted.
 //
-//   DIR/dev.json           what the directory was made with; written before anything else
+//   DIR/dev.json           what the directory was made with; written before what it describes
 //   DIR/dev.pid            the process that runs it, for the refusal of a second one
 //   DIR/replicas/NAME      one data directory a replica
 //   DIR/controllers/NAME   one a controller
@@ -26,6 +26,7 @@ import {
   isLoopback,
   LOOPBACK,
   mismatch,
+  newRecord,
   parseRecord,
   planOf,
 } from './plan.ts';
@@ -100,7 +101,7 @@ async function dev(asked: AskedFlags): Promise<void> {
   try {
     const record = await recordOf(data, asked);
     const plan = planOf(record, data, asked.host);
-    await refuseBusyPorts(plan);
+    await refuseBusyPorts(plan, record, data);
     if (!isLoopback(asked.host)) note(IN_THE_CLEAR);
     await format(record, plan, data);
     await run(plan, asked.restart);
@@ -139,6 +140,7 @@ async function recordOf(data: string, asked: AskedFlags): Promise<DevRecord> {
           'or choose another directory with --data',
       );
     }
+    if (!record.formatted) return newRecord(asked, record, record.cluster);
     const wrong = mismatch(record, asked, data);
     if (wrong !== undefined) throw new UsageError(wrong);
     return record;
@@ -149,17 +151,13 @@ async function recordOf(data: string, asked: AskedFlags): Promise<DevRecord> {
       `${data} holds ${others[0]} but no cluster: choose a new or empty directory with --data`,
     );
   }
-  const { port = 7401, zones = ['a', 'b', 'c'], members = 3, controllers = 3 } = asked;
-  const cluster = nodeRandom().hex(16);
-  const record = { version: 1, cluster, port, zones, members, controllers, formatted: false };
-  writeFileSync(path, `${JSON.stringify(record)}\n`);
-  return { ...record, version: 1 };
+  return newRecord(asked, null, nodeRandom().hex(16));
 }
 
 /** What the lock leaves in a directory that holds nothing else. */
 const OWN_FILES: ReadonlySet<string> = new Set(['lock', 'dev.pid']);
 
-async function refuseBusyPorts(plan: DevPlan): Promise<void> {
+async function refuseBusyPorts(plan: DevPlan, record: DevRecord, data: string): Promise<void> {
   for (const { port, host } of plan.ports) {
     const trouble = await troubleAt(port, host);
     if (trouble === '') continue;
@@ -168,12 +166,12 @@ async function refuseBusyPorts(plan: DevPlan): Promise<void> {
         `--host is ${host}, allowed is an address or a name of this machine: ${trouble}`,
       );
     }
-    const first = plan.ports[0]?.port;
-    const last = plan.ports.at(-1)?.port;
-    throw new UsageError(
-      `port ${port} on ${host} is in use: stop what listens there, or choose another first port ` +
-        `with --port (this cluster takes ${first} to ${last})`,
-    );
+    const range = `${plan.ports[0]?.port} to ${plan.ports.at(-1)?.port}`;
+    // Where controllers are is in their registers: a cluster that was made cannot be moved.
+    const advice = record.formatted
+      ? `${data} was made with ports ${range}; another cluster takes another --data and --port`
+      : `or choose another first port with --port (this cluster takes ${range})`;
+    throw new UsageError(`port ${port} on ${host} is in use: stop what listens there, ${advice}`);
   }
 }
 
@@ -188,8 +186,14 @@ function troubleAt(port: number, host: string): Promise<string> {
 
 /** Formats the controllers of a new directory; a start that was cut off here begins anew. */
 async function format(record: DevRecord, plan: DevPlan, data: string): Promise<void> {
-  mkdirSync(join(data, 'logs'), { recursive: true });
-  if (record.formatted) return;
+  const logs = join(data, 'logs');
+  if (record.formatted) {
+    mkdirSync(logs, { recursive: true });
+    return;
+  }
+  // First: by its record a directory is told from one of something else.
+  writeFileSync(join(data, 'dev.json'), `${JSON.stringify(record)}\n`);
+  mkdirSync(logs, { recursive: true });
   const { formatController } = await import('../../operator/controller/format.ts');
   rmSync(join(data, 'controllers'), { recursive: true, force: true });
   const set = plan.controllers.map(({ name, address }) => ({ id: name, address }));

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type DevRecord, isLoopback, mismatch, parseRecord, planOf } from './plan.ts';
+import { type DevRecord, isLoopback, mismatch, newRecord, parseRecord, planOf } from './plan.ts';
 
 const record: DevRecord = {
   version: 1,
@@ -97,6 +97,17 @@ test('other numbers than those of the directory are refused, each by name', () =
   assert.match(refusal, /--members is 5, and d was made with 3/);
   assert.match(refusal, /--zones is a, and d was made with a,b,c/);
   assert.match(refusal, /leave the flag out, or choose another directory/);
+});
+
+test('a start that came to nothing binds no later one', () => {
+  const fresh = newRecord({}, null, record.cluster);
+  assert.deepEqual(fresh, { ...record, formatted: false });
+  const moved = newRecord({ port: 7501, members: 1 }, fresh, record.cluster);
+  assert.deepEqual(moved, { ...fresh, port: 7501, members: 1 });
+  assert.deepEqual(newRecord({ controllers: 1 }, moved, record.cluster), {
+    ...moved,
+    controllers: 1,
+  });
 });
 
 test('what is not its own record is told from it', () => {

@@ -113,12 +113,24 @@ export function planOf(record: DevRecord, data: string, host: string = LOOPBACK)
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
+/** What of a directory's record flags may say. */
+type Asked = Partial<Pick<DevFlags, 'port' | 'zones' | 'members' | 'controllers'>>;
+
+const DEFAULTS = { port: 7401, zones: ['a', 'b', 'c'], members: 3, controllers: 3 } as const;
+
+/**
+ * What a directory is to be made with. A start that came to nothing binds nobody: its record
+ * `before`, null for none, counts only where a flag says nothing.
+ */
+export function newRecord(asked: Asked, before: DevRecord | null, cluster: string): DevRecord {
+  const otherwise = before ?? DEFAULTS;
+  const { port = otherwise.port, zones = otherwise.zones } = asked;
+  const { members = otherwise.members, controllers = otherwise.controllers } = asked;
+  return { version: 1, cluster, port, zones, members, controllers, formatted: false };
+}
+
 /** Why flags that were given do not fit what the directory was made with, or undefined. */
-export function mismatch(
-  record: DevRecord,
-  asked: Partial<Pick<DevFlags, 'port' | 'zones' | 'members' | 'controllers'>>,
-  data: string,
-): string | undefined {
+export function mismatch(record: DevRecord, asked: Asked, data: string): string | undefined {
   const wrong: string[] = [];
   const compare = (flag: string, given: unknown, kept: unknown): void => {
     if (given !== undefined && String(given) !== String(kept)) {
