@@ -6,7 +6,7 @@ import { type AppendCondition, NO_CONDITION } from '../protocol/chain/messages.t
 import { type ErrorCode, JournalError } from '../protocol/errors.ts';
 import { epoch, journalId, lsn, micros, writerId } from '../protocol/types.ts';
 import { type AppendsEffect, type AppendsInput, stepAppends } from './appends.ts';
-import { hasWork, needsWriter, openAppends, type Submission } from './batching.ts';
+import { hasWork, needsWriter, openAppends, type Submission, transmit } from './batching.ts';
 
 const LIMITS = { mergedBytesMax: 1_000, recordBytesMax: 500 };
 
@@ -270,6 +270,25 @@ test('a chosen key has no order, needs no session and is never merged', () => {
   assert.equal(needsWriter(desk.state), false);
   assert.equal(desk.connected().look(), 'send 1: 1 as c5 after 0\nsend 2: 2 as c6 after 0');
   assert.equal(desk.refused(1, 'STALE_WRITER').look(), '1 failed: STALE_WRITER, unknown');
+});
+
+test('who is told that the outcome is unknown learns the number of what was all its own', () => {
+  const numberOf = (desk: Desk, error = refusalOf('DEADLINE_EXCEEDED')) => {
+    const [effect] = stepAppends(desk.state, { kind: 'giveUp', id: 1, error });
+    return effect?.kind === 'reject' ? effect.error.details.sentAs : assert.fail('no refusal');
+  };
+  const writer = 'a'.repeat(32);
+  assert.deepEqual(numberOf(started().submit(1).flush()), { writer, sequence: 1 });
+  assert.equal(numberOf(started().submit(1)), undefined, 'it was not sent');
+  assert.equal(numberOf(started().submit(1).submit(2).flush()), undefined, 'it was merged');
+  const chosen = { writer: writerId('c'.repeat(32)), sequence: 5, after: 0, chosen: true };
+  assert.equal(numberOf(started().submit(1, { chosen }).flush()), undefined, 'it has a name');
+  const again = { chosen: { ...chosen, chosen: false } };
+  const desk = started().submit(1, again).submit(2).flush();
+  assert.equal(desk.look(), 'send 1: 1 as c5 after 0\nsend 2: 2 as a1 after 0');
+  const [sent] = [...desk.state.inFlight.values()].map((batch) => transmit(desk.state, batch));
+  assert.equal(sent?.call.idempotence?.chosen, false);
+  assert.deepEqual(numberOf(desk), { writer: 'c'.repeat(32), sequence: 5 });
 });
 
 test('closing tells everybody', () => {

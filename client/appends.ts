@@ -214,7 +214,7 @@ function refusedForGood(state: Appends, batch: Batch, error: JournalError): Appe
     state.queue.unshift(...waiting);
     return [];
   }
-  const told = withOutcome(error, definite ? 'none' : 'unknown');
+  const told = definite ? withOutcome(error, 'none') : unsettled(error, batch);
   return waiting.map(({ id }) => ({ kind: 'reject', id, error: told }));
 }
 
@@ -276,7 +276,8 @@ function giveUp(state: Appends, id: number, error: JournalError): AppendsEffect[
   if (unknown) batch.gone.add(id);
   else batch.submissions = batch.submissions.filter((submission) => submission.id !== id);
   if (batch.tag === null) dropIfGone(state, batch);
-  return [{ kind: 'reject', id, error: withOutcome(error, unknown ? 'unknown' : 'none') }];
+  const told = unknown ? unsettled(error, batch) : withOutcome(error, 'none');
+  return [{ kind: 'reject', id, error: told }];
 }
 
 function failAll(state: Appends, error: JournalError): AppendsEffect[] {
@@ -294,4 +295,12 @@ export function withOutcome(error: JournalError, outcome: 'none' | 'unknown'): J
   if (error.outcome === outcome) return error;
   const { code, message, details } = error;
   return new JournalError(code, message, details, outcome, { cause: error });
+}
+
+/** Nobody knows what became of it: with its number, where one caller's append was all of it. */
+function unsettled(error: JournalError, { number, submissions }: Batch): JournalError {
+  const own = number !== null && submissions.length === 1 && !submissions[0]?.chosen?.chosen;
+  const { code, message, details } = error;
+  const facts = own ? { ...details, sentAs: number } : details;
+  return new JournalError(code, message, facts, 'unknown', { cause: error });
 }

@@ -17,7 +17,7 @@ export interface Submission {
   readonly condition: AppendCondition;
   readonly keyOperation: KeyOperation;
   readonly leaseMillis: number;
-  /** Under a key that a person chose; null where the session numbers it. */
+  /** Under a key of the caller's, or a number that it was sent under before; null: the session's. */
   readonly chosen: Idempotence | null;
 }
 
@@ -212,11 +212,11 @@ export function transmit(state: Appends, batch: Batch): SendEffect {
   state.inFlight.set(tag, batch);
   state.inFlightBytes += bytesOf(batch);
   const [first] = batch.submissions;
-  const chosen = isChosen(batch.submissions);
   const idempotence =
-    batch.number === null
+    first?.chosen ??
+    (batch.number === null
       ? null
-      : { ...batch.number, chosen, after: chosen ? 0 : expectedBefore(state, batch) };
+      : { ...batch.number, chosen: false, after: expectedBefore(state, batch) });
   return {
     kind: 'send',
     call: {

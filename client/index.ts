@@ -4,6 +4,7 @@ export type { Logger } from '../io/logger.ts';
 export type { CursorState, KeyState } from '../protocol/chain/messages.ts';
 export type { Configuration, JournalSettings, Member } from '../protocol/configuration.ts';
 export {
+  type AppendNumber,
   ERROR_CODES,
   type ErrorCode,
   type ErrorDetails,

@@ -64,6 +64,16 @@ test('a chosen key is the same writer everywhere, and its batches are numbered',
   refuses(() => append('a', { idempotencyKey: 'k', idempotencyBatch: 0 }), 'idempotencyBatch');
 });
 
+test('a number of before is one, and is no chosen key', () => {
+  const writer = 'c'.repeat(32);
+  const { chosen } = append('a', { sentAs: { writer, sequence: 7 } });
+  assert.deepEqual(chosen, { writer, sequence: 7, after: 0, chosen: false });
+  refuses(() => append('a', { sentAs: { writer: 'me', sequence: 7 } }), 'writer', 'me');
+  refuses(() => append('a', { sentAs: { writer, sequence: 0 } }), 'sentAs.sequence', '0');
+  const both = { idempotencyKey: 'k', sentAs: { writer, sequence: 7 } };
+  refuses(() => append('a', both), 'sentAs', 'idempotencyKey');
+});
+
 test('a start is a word, a position, a time, a count or a token', () => {
   const start = (from: unknown) =>
     // cast: what JavaScript passes may be anything.

@@ -7,6 +7,7 @@ import {
   LEASE_MILLIS_LIMIT,
   RECORD_BYTES_LIMIT,
 } from '../protocol/configuration.ts';
+import type { AppendNumber } from '../protocol/errors.ts';
 import {
   type Idempotence,
   journalName,
@@ -50,6 +51,11 @@ export interface AppendOptions extends CallOptions {
   readonly idempotencyKey?: string | undefined;
   /** Which append of several under one `idempotencyKey`, from 1; 1 by default. */
   readonly idempotencyBatch?: number | undefined;
+  /**
+   * `details.sentAs` of the error that this same append ended with, here or in another process: it
+   * is there once. STALE_WRITER, `outcome: 'unknown'`, where the journal remembers too little.
+   */
+  readonly sentAs?: AppendNumber | undefined;
   /** What the append does to the keys of its records; `tag` by default. Leases: see `lead`. */
   readonly keyOperation?: KeyOperation | undefined;
   /** For `claim` and `renew`: how long the lease lasts, milliseconds. */
@@ -181,7 +187,12 @@ function checkCondition({ expectTail, expectKey, fence }: AppendOptions): Append
 const positive = (field: string, value: number): Lsn => lsn(whole(field, value, 1, NUMBER_MAX));
 
 function chosen(options: AppendOptions, hash: (text: string) => string): Idempotence | null {
-  const { idempotencyKey: key, idempotencyBatch } = options;
+  const { idempotencyKey: key, idempotencyBatch, sentAs } = options;
+  if (sentAs !== undefined) {
+    if (key !== undefined) throw new RangeViolation('sentAs', 'set', 'no idempotencyKey beside it');
+    const sequence = whole('sentAs.sequence', sentAs.sequence, 1, NUMBER_MAX);
+    return { writer: writerId(String(sentAs.writer)), sequence, after: 0, chosen: false };
+  }
   if (key === undefined) {
     if (idempotencyBatch === undefined) return null;
     throw new RangeViolation('idempotencyBatch', idempotencyBatch, 'set only with idempotencyKey');

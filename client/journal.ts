@@ -1,6 +1,7 @@
 // One journal as its users see it: append, subscribe, read, tail, trim, cursors, keys, lead.
 
 import type { CursorState, KeyState } from '../protocol/chain/messages.ts';
+import type { JournalSettings } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type Epoch, type Lsn, lsn, type Micros, NUMBER_MAX } from '../protocol/types.ts';
 import { checkKey } from '../transport/convert/codec.ts';
@@ -140,6 +141,12 @@ export class Journal {
       position: checkFrom(options.from ?? 'first').position,
       limit: whole('limit', options.limit ?? READ_LIMIT, 1, NUMBER_MAX),
       bytesMax: whole('bytesMax', options.bytesMax ?? 0, 0, NUMBER_MAX),
+  /** What the journal was made with, and so what an append may hold. NOT_FOUND. */
+  async settings(options: CallOptions = {}): Promise<JournalSettings> {
+    const request = { journal: this.name };
+    return (await this.#ask(journalMethods.session, request, 'head', options)).settings;
+  }
+
     }));
     const linearizable = options.linearizable ?? false;
     const request = { journal: this.name, from: position, limit, bytesMax, linearizable };

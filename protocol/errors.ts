@@ -73,6 +73,16 @@ export interface ErrorDetails {
   readonly leaseMillis?: number;
   /** NOT_HEAD, STALE_EPOCH: the newest configuration that the refusing side knows. */
   readonly configuration?: Configuration;
+  /** An append whose outcome is unknown: its number, under which it is there once if sent again. */
+  readonly sentAs?: AppendNumber;
+}
+
+/** What the log knows an append by where nobody chose a key for it. */
+export interface AppendNumber {
+  /** 32 hex digits. */
+  readonly writer: string;
+  /** From 1. */
+  readonly sequence: number;
 }
 
 /** Whether a failed request may have had an effect: `unknown` only where nobody can say. */

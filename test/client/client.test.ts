@@ -128,6 +128,33 @@ describe('with one replica', () => {
     assert.equal(next.firstLsn, 3);
   });
 
+  test('an append whose outcome is unknown is settled by another client', async () => {
+    const orders = await journal();
+    const muted = new Set([a.replica.address]);
+    const deaf = open([a.replica.address], { network: mutable(muted) });
+    let error: unknown;
+    muted.clear();
+    const lost = deaf.journal(orders.name);
+    await lost.append('0');
+    muted.add(a.replica.address);
+    await lost.append(['x', 'y'], { timeoutMillis: 500 }).catch((caught: unknown) => {
+      error = caught;
+    });
+    await deaf.close();
+    assert.ok(refused('DEADLINE_EXCEEDED', 'unknown')(error) && error instanceof JournalError);
+    const { sentAs } = error.details;
+    assert.equal(sentAs?.sequence, 2);
+    for (let time = 0; time < 2; time += 1) {
+      const again = await orders.append(['x', 'y'], { sentAs });
+      assert.deepEqual([again.firstLsn, again.lastLsn, again.duplicate], [2, 3, true]);
+    }
+    await assert.rejects(orders.append(['z'], { sentAs }), refused('IDEMPOTENCY_MISMATCH', 'none'));
+    // One that did not arrive is made now, once.
+    const next = { writer: sentAs?.writer ?? '', sequence: 3 };
+    assert.equal((await orders.append('z', { sentAs: next })).duplicate, false);
+    assert.equal((await orders.append('z', { sentAs: next })).firstLsn, 4);
+  });
+
   test('a subscription gives what is there and what comes, and ends as it is told', async () => {
     const orders = await journal();
     await orders.append(['1', '2', '3']);
