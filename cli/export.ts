@@ -23,8 +23,7 @@ async function exportJournal(at: Connected, name: string): Promise<void> {
   const journal = client.journal(name);
   const { settings } = (await client.describeJournal(name, { signal })).configuration;
   const { tailLsn, endLsn, firstLsn } = await journal.tail({ signal });
-  const { recordBytesMax, batchBytesMax, replicationFactor, minReplicas } = settings;
-  const kept = { recordBytesMax, batchBytesMax, replicationFactor, minReplicas };
+  const { retainMillis: _age, retainBytes: _size, ...kept } = settings;
   const writer = new ExportWriter();
   await output.write(writer.header({ journal: name, firstLsn, settings: kept }));
   for await (const record of recordsThrough(at, journal, firstLsn, tailLsn)) {

@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, describe, test } from 'node:test';
 import type { AppendOptions, CreateOptions, ReadOptions, RecordInput } from '../../client/index.ts';
+import { DEFAULT_SETTINGS, type JournalSettings } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { epoch, type Lsn, lsn, micros } from '../../protocol/types.ts';
 import type { JournalRecord } from '../../transport/public.ts';
 import { ExportWriter } from '../records/exchange.ts';
-import { importFile, type TargetJournal } from './import.ts';
+import { importFile, importStream, type TargetJournal } from './import.ts';
 import { restore } from './restore.ts';
 
 /** A journal by its conditions alone: positions, records, and where its one cursor is. */
@@ -23,9 +24,11 @@ class MemoryJournal implements TargetJournal {
   cursor: number | null = null;
   /** Called before and after each request that writes: a process may be killed at either. */
   readonly #step: () => void;
+  readonly #batchBytesMax: number;
 
-  constructor(firstLsn: Lsn, step: () => void) {
+  constructor(firstLsn: Lsn, batchBytesMax: number, step: () => void) {
     this.firstLsn = firstLsn;
+    this.#batchBytesMax = batchBytesMax;
     this.#step = step;
     this.end = firstLsn - 1;
   }
@@ -47,6 +50,10 @@ class MemoryJournal implements TargetJournal {
     this.#step();
     const { tailLsn, endLsn } = await this.tail();
     assert.ok(Array.isArray(input) && typeof expectTail === 'number');
+    const bytes = input.reduce((sum, { key = '', data }) => sum + key.length + data.length, 0);
+    if (bytes > this.#batchBytesMax) {
+      throw new JournalError('INVALID_ARGUMENT', `records is ${bytes} bytes`);
+    }
     if (tailLsn > expectTail || expectTail > endLsn) throw notMet();
     const firstLsn = lsn(endLsn + 1);
     for (const { key, data } of input) {
@@ -73,6 +80,7 @@ const notMet = (): JournalError => new JournalError('CONDITION_FAILED', 'it is n
 /** A cluster of that one journal; `steps` requests from now the importing process is killed. */
 class MemoryCluster {
   made: MemoryJournal | null = null;
+  settings: JournalSettings | null = null;
   steps = Infinity;
 
   readonly #step = (): void => {
@@ -80,11 +88,13 @@ class MemoryCluster {
     if (this.steps < 0) throw new Error('killed');
   };
 
-  async createJournal(_name: string, { ifAbsent, firstLsn = 1 }: CreateOptions): Promise<void> {
+  async createJournal(_name: string, { ifAbsent, firstLsn = 1, settings = {} }: CreateOptions) {
     this.#step();
     if (this.made !== null && !ifAbsent) throw new JournalError('ALREADY_EXISTS', 'it exists');
-    this.made ??= new MemoryJournal(lsn(firstLsn), this.#step);
+    this.settings ??= { ...DEFAULT_SETTINGS, ...settings };
+    this.made ??= new MemoryJournal(lsn(firstLsn), this.settings.batchBytesMax, this.#step);
     this.#step();
+    return { configuration: { settings: this.settings } };
   }
 
   async listJournals() {
@@ -98,9 +108,14 @@ class MemoryCluster {
 
 const { signal } = new AbortController();
 
-function fileOf(firstLsn: number, lsns: readonly number[], end: number): string {
+function fileOf(
+  firstLsn: number,
+  lsns: readonly number[],
+  end: number,
+  settings: Partial<JournalSettings> = {},
+): string {
   const writer = new ExportWriter();
-  let text = writer.header({ journal: 'orders', firstLsn: lsn(firstLsn), settings: {} });
+  let text = writer.header({ journal: 'orders', firstLsn: lsn(firstLsn), settings });
   for (const at of lsns) {
     const key = at % 2 === 0 ? { key: `k${at}` } : {};
     const data = Buffer.from(`record ${at}`);
@@ -186,6 +201,31 @@ describe('an import', () => {
       await assert.rejects(imports(cluster, text), says);
       assert.equal(cluster.made?.end, before);
     }
+  });
+
+  test('keeps to the batches of the journal, and gives it the limits of the old one', async () => {
+    const limits = { ...DEFAULT_SETTINGS.limits, keys: 200_000 };
+    const settings = { batchBytesMax: 20, limits };
+    const lsns = Array.from({ length: 10 }, (_, at) => at + 1);
+    for (const steps of [3, Infinity]) {
+      const cluster = new MemoryCluster();
+      cluster.steps = steps;
+      await imports(cluster, fileOf(1, lsns, 10, settings)).catch(() => undefined);
+      cluster.steps = Infinity;
+      await imports(cluster, fileOf(1, lsns, 10, settings));
+      assert.deepEqual(cluster.settings, { ...DEFAULT_SETTINGS, ...settings });
+      assert.equal(cluster.made?.records.length, 10);
+    }
+  });
+
+  test('from a pipe that says nothing ends with its signal', async () => {
+    const controller = new AbortController();
+    const silent = new Readable({ read: () => undefined });
+    const at = { client: new MemoryCluster(), signal: controller.signal };
+    const ended = importStream(at, 'orders', silent, { gapMax: 0, resume: false });
+    controller.abort(new Error('enough'));
+    await assert.rejects(ended, { name: 'AbortError' });
+    assert.equal(silent.destroyed, true);
   });
 
   test('without --resume goes on nowhere, and says how it would', async () => {

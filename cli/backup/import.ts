@@ -10,9 +10,9 @@
 // condition as that of the second, and does the same.
 
 import { createReadStream, fstatSync } from 'node:fs';
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
-import type { CreateOptions, Journal } from '../../client/index.ts';
+import type { CreateOptions, Journal, JournalSettings } from '../../client/index.ts';
 import { JournalError, withMessage } from '../../protocol/errors.ts';
 import { journalName, type Lsn, lsn } from '../../protocol/types.ts';
 import { type ConnectionFlags, connected, withClient } from '../connection.ts';
@@ -27,6 +27,7 @@ import {
 import { Present } from './present.ts';
 
 const BATCH_RECORDS = 1_000;
+/** Or what the journal allows, where that is less. */
 const BATCH_BYTES = 512 * 1024;
 const GAP_CURSOR = 'import';
 const GAP_MAX_DEFAULT = 100_000;
@@ -36,8 +37,12 @@ const IDLE_ROUNDS_MAX = 10;
 
 /** What an import needs of a cluster. */
 export interface Target {
-  createJournal(name: string, options: CreateOptions): Promise<unknown>;
+  createJournal(name: string, options: CreateOptions): Promise<Made>;
   journal(name: string): TargetJournal;
+}
+
+interface Made {
+  readonly configuration: { readonly settings: Pick<JournalSettings, 'batchBytesMax'> };
 }
 
 export type TargetJournal = Pick<Journal, 'name' | 'append' | 'read' | 'tail' | 'setCursor'>;
@@ -111,7 +116,8 @@ export async function importFile(
   return await importStream(at, name, open(), options);
 }
 
-async function importStream(
+/** Records are appended as they were checked: what comes after them may still be damaged. */
+export async function importStream(
   at: Importing,
   name: string,
   stream: Readable,
@@ -141,6 +147,7 @@ class Import {
   readonly #at: Importing;
   readonly #name: string;
   readonly #options: ImportOptions;
+  #batchBytes = BATCH_BYTES;
   #records = 0;
   #filled = 0;
   #present: Present | null = null;
@@ -161,14 +168,15 @@ class Import {
 
   async run(stream: Readable): Promise<Imported> {
     let lastLsn = lsn(0);
-    for await (const part of readExport(stream)) {
+    // A pipe may say nothing for ever.
+    for await (const part of readExport(addAbortSignal(this.#at.signal, stream))) {
       switch (part.kind) {
         case 'header':
           await this.#begin(part.header);
           break;
         case 'records': {
           const left = (await this.#present?.taken(part.records)) ?? part.records;
-          for (const batch of batchesOf(left)) await this.#append(batch);
+          for (const batch of batchesOf(left, this.#batchBytes)) await this.#append(batch);
           progress(`imported through LSN ${this.#last}`);
           break;
         }
@@ -185,7 +193,9 @@ class Import {
     const { client, signal } = this.#at;
     const { resume } = this.#options;
     try {
-      await client.createJournal(this.#name, { ifAbsent: resume, settings, firstLsn, signal });
+      const options = { ifAbsent: resume, settings, firstLsn, signal };
+      const { configuration } = await client.createJournal(this.#name, options);
+      this.#batchBytes = Math.min(BATCH_BYTES, configuration.settings.batchBytesMax);
     } catch (error) {
       if (!(error instanceof JournalError) || error.code !== 'ALREADY_EXISTS') throw error;
       const hint = 'where an import of this export was cut off, --resume goes on with it';
@@ -289,7 +299,10 @@ class Import {
 }
 
 /** Runs of records without a gap, cut by records and bytes. */
-function* batchesOf(records: readonly ExportedRecord[]): Generator<ExportedRecord[]> {
+function* batchesOf(
+  records: readonly ExportedRecord[],
+  bytesMax: number,
+): Generator<ExportedRecord[]> {
   let batch: ExportedRecord[] = [];
   let bytes = 0;
   for (const record of records) {
@@ -298,7 +311,7 @@ function* batchesOf(records: readonly ExportedRecord[]): Generator<ExportedRecor
     const gap = previous !== undefined && record.lsn !== previous.lsn + 1;
     if (
       previous !== undefined &&
-      (gap || batch.length >= BATCH_RECORDS || bytes + size > BATCH_BYTES)
+      (gap || batch.length >= BATCH_RECORDS || bytes + size > bytesMax)
     ) {
       yield batch;
       batch = [];

@@ -9,7 +9,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import type { CallOptions } from '../../client/index.ts';
-import { JournalError, withMessage } from '../../protocol/errors.ts';
+import { type ErrorCode, JournalError, withMessage } from '../../protocol/errors.ts';
 import { journalName, NUMBER_MAX } from '../../protocol/types.ts';
 import { type ConnectionFlags, connected, withClient } from '../connection.ts';
 import { command } from '../options.ts';
@@ -76,8 +76,16 @@ async function restoreOne(at: Importing, directory: string, name: string) {
   }
 }
 
+/** It is damaged, is there and something else, or is refused by what the cluster allows. */
+const ABOUT_ONE: ReadonlySet<ErrorCode> = new Set([
+  'DAMAGED',
+  'ALREADY_EXISTS',
+  'INVALID_ARGUMENT',
+  'LIMIT_EXCEEDED',
+]);
+
 const isAboutOne = (error: unknown): error is JournalError =>
-  error instanceof JournalError && (error.code === 'DAMAGED' || error.code === 'ALREADY_EXISTS');
+  error instanceof JournalError && ABOUT_ONE.has(error.code);
 
 /** Names of the journals of a backup. Throws UsageError where it is none, or is not whole. */
 async function journalsOf(directory: string): Promise<readonly string[]> {

@@ -13,9 +13,14 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import { type JournalSettings, MIB, RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
+import {
+  DEFAULT_SETTINGS,
+  type JournalSettings,
+  MIB,
+  RECORD_BYTES_LIMIT,
+} from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { type Lsn, lsn } from '../../protocol/types.ts';
+import { type JournalLimits, type Lsn, lsn } from '../../protocol/types.ts';
 import type { JournalRecord, NewRecord } from '../../transport/public.ts';
 import { numberField, objectOf, parseRecordJson, recordJson, wrong } from './format.ts';
 
@@ -190,7 +195,24 @@ function parseSettings(value: unknown, place: string): Partial<JournalSettings> 
   for (const name of SETTINGS) {
     if (name in fields) settings = { ...settings, [name]: numberField(fields, name, place) };
   }
-  return settings;
+  return { ...settings, ...parseLimits(fields, place) };
+}
+
+const LIMITS = ['keys', 'writers', 'writerWindow', 'chosenKeys', 'cursors'] as const;
+
+/** Nothing where an early version wrote the file: it kept none. */
+function parseLimits(
+  settings: Readonly<Record<string, unknown>>,
+  place: string,
+): { readonly limits?: JournalLimits } {
+  const { limits: value } = settings;
+  if (typeof value !== 'object' || value === null) return {};
+  const fields = { ...value };
+  let limits: JournalLimits = DEFAULT_SETTINGS.limits;
+  for (const name of LIMITS) {
+    if (name in fields) limits = { ...limits, [name]: numberField(fields, name, place) };
+  }
+  return { limits };
 }
 
 function parseRecord(

@@ -6,8 +6,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ExportWriter } from '../../cli/records/exchange.ts';
+import { DEFAULT_SETTINGS, type JournalSettings } from '../../protocol/configuration.ts';
 import { lsn, micros } from '../../protocol/types.ts';
-import { Cluster, pause } from './cluster.ts';
+import { Cluster, output, pause, startJournal } from './cluster.ts';
 import { json, lines, toolOf } from './tool.ts';
 
 const WAIT = { timeout: 300_000 };
@@ -22,10 +23,15 @@ after(() => cluster?.close());
 const { done, fails } = toolOf(() => cluster);
 
 /** An export of records at these positions, the log ends at `end`. */
-function fileOf(journal: string, lsns: Iterable<number>, end: number): string {
+function fileOf(
+  journal: string,
+  lsns: Iterable<number>,
+  end: number,
+  settings: Partial<JournalSettings> = {},
+): string {
   const writer = new ExportWriter();
-  const from = { firstLsn: lsn(1), settings: { replicationFactor: 3, minReplicas: 2 } };
-  let text = writer.header({ journal, ...from });
+  const all = { replicationFactor: 3, minReplicas: 2, ...settings };
+  let text = writer.header({ journal, firstLsn: lsn(1), settings: all });
   for (const at of lsns) {
     const data = Buffer.from(`record ${at}`);
     text += writer.record({ lsn: lsn(at), timestampMicros: micros(at), key: `k${at % 7}`, data });
@@ -127,6 +133,19 @@ describe('an import that is killed', WAIT, () => {
     });
   }
 
+  test('by SIGTERM, while its pipe says nothing, ends at once and says how to go on', async () => {
+    const { text } = through(gappyFile('waiting'), 0);
+    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+    const child = startJournal(['import', 'waiting'], env);
+    const ended = output(child);
+    child.stdin.write(text.slice(0, text.indexOf('\n') + 1));
+    while ((await endOf('waiting')) < 0) await pause(20);
+    child.kill('SIGTERM');
+    const { code, stderr } = await ended;
+    assert.equal(code, 143, stderr);
+    assert.match(stderr, /import --resume goes on with it/);
+  });
+
   test('is not gone on with from another file', async () => {
     const file = gappyFile('other');
     const { text, end } = through(file, 2);
@@ -181,6 +200,19 @@ describe('a restore', WAIT, () => {
     await fails(`restore ${folder}`, 1, /mine\.journal.*differ at LSN 1.*journal delete mine/s);
     assert.equal(await done('read mine --raw'), 'mine\n');
     assert.equal(await done('tail yours'), '2\n');
+  });
+
+  test('restores the others where the cluster refuses one for its settings or limits', async () => {
+    const limits = { ...DEFAULT_SETTINGS.limits, keys: 2 };
+    const files = {
+      'a-keys': fileOf('a-keys', [1, 2, 3], 3, { limits }),
+      'b-large': fileOf('b-large', [1], 1, { recordBytesMax: 2 ** 30 }),
+      'c-small': fileOf('c-small', [1, 2, 3], 3, { batchBytesMax: 16 }),
+    };
+    const folder = backupFolder('refused', files, `3\n${Object.keys(files).join('\n')}\n`);
+    await fails(`restore ${folder}`, 1, /a-keys\.journal.*keys.*b-large\.journal|b-large.*a-keys/s);
+    assert.equal(await endOf('b-large'), -1);
+    await isWhole('c-small', files['c-small']);
   });
 
   test('refuses a backup that is not whole', async () => {
