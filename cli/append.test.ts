@@ -37,4 +37,14 @@ test('the key that a stopped append prints says where to go on', () => {
   const key = 'auto-0123456789abcdef@4000+812';
   const { id, chosen, skip, open } = planOf({ idempotencyKey: key }, undefined);
   assert.deepEqual([id, chosen, skip, open], ['auto-0123456789abcdef', false, 4_000, 812]);
+  const writer = '00000000000fa00123456789abcdef01';
+  const numbered = planOf({ idempotencyKey: `auto-${writer}.17@4000+812` }, undefined);
+  assert.deepEqual(numbered, {
+    ...planOf({ idempotencyKey: key }, undefined),
+    // Batches after the one in question have names of their own, the same in each such run.
+    id: 'auto-23456789abcdef01',
+    sentAs: { writer, sequence: 17 },
+  });
+  // Whoever chose what only looks like one meant a name.
+  assert.equal(planOf({ idempotencyKey: `auto-${writer}@1+2` }, undefined).chosen, true);
 });

@@ -1,19 +1,23 @@
 // `append`: records from stdin to the end of a journal, acknowledged in order.
 //
 // One batch is under way at a time, so that the records are in the journal in the order of the
-// input; what arrives meanwhile is the next batch. Each batch has an idempotency key of its own,
-// `ID@OFFSET`, with the number of records before it:
+// input; what arrives meanwhile is the next batch.
 //
-// - Where a person chose ID, batches are cut from the input alone, by records and bytes, so that
-//   the same command cuts the same ones and duplicates nothing.
-// - Otherwise ID is drawn, and batches are cut by what has arrived, so that a slow input is
-//   acknowledged at once. If the command then ends with records whose fate is open, the key that it
-//   prints says where it was, `ID@OFFSET+RECORDS`: the records before OFFSET are acknowledged and
-//   skipped, the next RECORDS are the batch in question, and what follows is new.
+// - Where a person chose ID, each batch has an idempotency key of its own, `ID@OFFSET`, with the
+//   number of records before it, and batches are cut from the input and the journal's settings
+//   alone, so that the same command cuts the same ones and duplicates nothing.
+// - Otherwise batches are cut by what has arrived, so that a slow input is acknowledged at once,
+//   and the session numbers them: they take no place among the keys that people chose. If the
+//   command then ends with records whose fate is open, the key that it prints says where it was,
+//   `auto-WRITER.SEQUENCE@OFFSET+RECORDS`: the records before OFFSET are acknowledged and skipped,
+//   the next RECORDS are the batch that was sent under this number, and what follows is new, in
+//   batches under `auto-ID@OFFSET`, ID being a part of WRITER. Where the batch surely is not there
+//   the key is `auto-ID@OFFSET+RECORDS`, and it goes under such a name as well.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Journal } from '../client/index.ts';
+import type { AppendNumber, AppendOptions, Journal } from '../client/index.ts';
 import { nodeRandom } from '../io/node.ts';
+import type { JournalSettings } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import type { Lsn } from '../protocol/types.ts';
 import type { NewRecord } from '../transport/public.ts';
@@ -117,8 +121,10 @@ export interface AppendPlan {
   readonly whole: boolean;
   /** Records that an earlier run has acknowledged. */
   readonly skip: number;
-  /** Records of the batch whose fate is open; 0 for none. */
+  /** Records of the batch that was under way; 0 for none. */
   readonly open: number;
+  /** What that batch was sent under; null where it surely is not there. */
+  readonly sentAs: AppendNumber | null;
   readonly conditions: {
     readonly expectTail?: Lsn;
     readonly expectKey?: KeyAt;
@@ -126,7 +132,8 @@ export interface AppendPlan {
   };
 }
 
-const RESUME = /^(auto-[0-9a-f]{16})@(\d{1,15})\+(\d{1,15})$/;
+const RESUME =
+  /^auto-(?:([0-9a-f]{16})([0-9a-f]{16})\.(\d{1,15})|([0-9a-f]{16}))@(\d{1,15})\+(\d{1,15})$/;
 
 export function planOf(
   flags: Pick<AppendFlags, 'expectTail' | 'expectKey' | 'fence' | 'idempotencyKey'>,
@@ -140,14 +147,24 @@ export function planOf(
     ...(token === undefined ? {} : { fence: { key: token.key, token: token.lsn } }),
   };
   const atomic = [expectTail, expectKey, fence].some((condition) => condition !== undefined);
-  const [, resumed, skip, open] = RESUME.exec(idempotencyKey ?? '') ?? [];
+  const [resumed, before, rest, sequence, id, skip, open] = RESUME.exec(idempotencyKey ?? '') ?? [];
   if (resumed !== undefined) {
     const counts = { skip: Number(skip), open: Number(open) };
-    return { atomic, id: resumed, chosen: false, whole: true, ...counts, conditions };
+    const sentAs =
+      id === undefined ? { writer: `${before}${rest}`, sequence: Number(sequence) } : null;
+    return {
+      atomic,
+      id: `auto-${id ?? rest}`,
+      chosen: false,
+      whole: true,
+      ...counts,
+      sentAs,
+      conditions,
+    };
   }
   const chosen = idempotencyKey !== undefined;
-  const id = idempotencyKey ?? `auto-${nodeRandom().hex(8)}`;
-  return { atomic, id, chosen, whole: chosen, skip: 0, open: 0, conditions };
+  const named = { id: idempotencyKey ?? `auto-${nodeRandom().hex(8)}`, chosen, whole: chosen };
+  return { atomic, ...named, skip: 0, open: 0, sentAs: null, conditions };
 }
 
 function fenceOf(environment: string | undefined): KeyAt | undefined {
@@ -167,6 +184,7 @@ class AppendRun {
   readonly #shape: { readonly json: boolean; readonly quiet: boolean };
   /** Records of the input before the next batch. */
   #offset: number;
+  #sentAs: AppendNumber | null;
   #records = 0;
   #firstLsn = 0;
   #lastLsn = 0;
@@ -182,11 +200,15 @@ class AppendRun {
     this.#plan = plan;
     this.#shape = shape;
     this.#offset = plan.skip;
+    this.#sentAs = plan.sentAs;
   }
 
   async stream(input: RecordInput): Promise<void> {
     const { signal } = this.#at;
     const { skip, open, whole } = this.#plan;
+    // Also since nothing to append is no reason to say that all is well with what is not there.
+    const { batchBytesMax } = await this.#settings();
+    const cut = { ...CUT, bytes: Math.min(CUT.bytes, batchBytesMax) };
     const skipped = await input.skip(skip, signal);
     if (skipped < skip) throw otherInput(skipped, skip);
     if (open > 0) {
@@ -195,12 +217,10 @@ class AppendRun {
       await this.#append(batch);
     }
     for (;;) {
-      const batch = await this.#next(input, whole);
+      const batch = await this.#next(input, cut, whole);
       if (batch.length === 0) break;
       await this.#append(batch);
     }
-    // Nothing to append is no reason to say that all is well with a journal that is not there.
-    if (this.#records === 0) await this.#journal.tail({ signal });
     await this.#told(0, () => this.#summary());
   }
 
@@ -223,33 +243,53 @@ class AppendRun {
       throw new UsageError('stdin has 0 records, allowed is at least 1 for a conditional append');
     }
     await this.#append(batch);
-    await this.#told(batch.length, () => this.#summary());
+    await this.#told(this.#offset === 0 ? batch.length : 0, () => this.#summary());
   }
 
-  /** A failure of the input after records were acknowledged says so. */
-  async #next(input: RecordInput, whole: boolean): Promise<NewRecord[]> {
+  async #settings(): Promise<JournalSettings> {
+    const { signal } = this.#at;
     try {
-      return await input.take(CUT, whole, this.#at.signal);
+      return await this.#journal.settings({ signal });
     } catch (error) {
+      if (!(error instanceof JournalError) || signal.aborted) throw error;
+      throw this.#stopped(error, 0);
+    }
+  }
+
+  /** A failure of the input after records were acknowledged says so, and so does its end by ^C. */
+  async #next(input: RecordInput, cut: Cut, whole: boolean): Promise<NewRecord[]> {
+    try {
+      return await input.take(cut, whole, this.#at.signal);
+    } catch (error) {
+      if (this.#at.signal.aborted) await this.#summary();
       if (this.#records === 0 || !(error instanceof UsageError)) throw error;
       throw this.#stopped(new JournalError('INVALID_ARGUMENT', error.message), 0);
     }
   }
 
+  /** Under which name or number the next batch goes, where it is not the session's to say. */
+  #name(): Pick<AppendOptions, 'idempotencyKey' | 'sentAs'> {
+    const { whole, id } = this.#plan;
+    if (this.#sentAs !== null) return { sentAs: this.#sentAs };
+    return whole ? { idempotencyKey: `${id}@${this.#offset}` } : {};
+  }
+
   async #append(batch: readonly NewRecord[]): Promise<void> {
-    const { conditions, id } = this.#plan;
+    const { conditions, atomic } = this.#plan;
+    const { signal } = this.#at;
+    const name = this.#name();
+    const named = 'sentAs' in name || 'idempotencyKey' in name;
     try {
-      const answer = await this.#journal.append(batch, {
-        ...conditions,
-        idempotencyKey: `${id}@${this.#offset}`,
-        signal: this.#at.signal,
-      });
+      const answer = await this.#journal.append(batch, { ...conditions, ...name, signal });
       this.#records += batch.length;
       if (this.#firstLsn === 0) this.#firstLsn = answer.firstLsn;
       this.#lastLsn = answer.lastLsn;
-      await this.#told(batch.length, () => this.#acknowledge(batch.length, answer));
+      // What has a name is told again by the next run; what had the session's number is behind it.
+      if (!named) this.#offset += batch.length;
+      await this.#told(named ? batch.length : 0, () => this.#acknowledge(batch.length, answer));
+      this.#sentAs = null;
       // The key of an atomic batch is that of the whole input.
-      if (!this.#plan.atomic) this.#offset += batch.length;
+      if (named && !atomic) this.#offset += batch.length;
     } catch (error) {
       if (error instanceof JournalError) throw this.#stopped(error, batch.length);
       throw error;
@@ -288,12 +328,22 @@ class AppendRun {
   #stopped(reason: JournalError, open: number): AppendStopped {
     const exitCode = stopCode(reason, this.#records);
     const again = exitCode === EXIT.outcomeUnknown || this.#records > 0;
-    const { id, chosen } = this.#plan;
     return new AppendStopped(reason.message, reason, {
       exitCode,
-      idempotencyKey: again ? (chosen ? id : `${id}@${this.#offset}+${open}`) : null,
+      idempotencyKey: again ? this.#keyOf(reason, open) : null,
       acknowledged: { records: this.#records, lastLsn: this.#lastLsn },
     });
+  }
+
+  /** The key under which the same command goes on here; null where nobody can say how. */
+  #keyOf({ outcome, details }: JournalError, open: number): string | null {
+    const { id, chosen, whole, atomic } = this.#plan;
+    if (chosen) return id;
+    if (atomic && open === 0) return null;
+    const place = `@${this.#offset}+${open}`;
+    const sentAs = this.#sentAs ?? details.sentAs;
+    if (sentAs !== undefined) return `auto-${sentAs.writer}.${sentAs.sequence}${place}`;
+    return outcome === 'none' || whole ? `${id}${place}` : null;
   }
 
   async #summary(): Promise<void> {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { DEFAULT_SETTINGS } from '../../protocol/configuration.ts';
 import { Cluster, type Ended, kill, output, pause, startJournal } from './cluster.ts';
 import { json, lines, toolOf } from './tool.ts';
 
@@ -56,6 +57,20 @@ describe('append, read, tail', () => {
     assert.equal(await done('append quiet', ''), '');
     await fails('append nowhere', 6, /nowhere/, '');
     assert.equal(await done('tail quiet'), '3\n');
+  });
+
+  test('-q says what is there where ^C ends it between two batches', async () => {
+    await done('create stopped');
+    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+    const child = startJournal(['append', 'stopped', '-q'], env);
+    const ended = output(child);
+    child.stdin.write('a\nb\n');
+    while ((await done('tail stopped')) !== '2\n') await pause(50);
+    // It is acknowledged to a reader before it is to the writer.
+    await pause(1_000);
+    child.kill('SIGINT');
+    const { code, stdout } = await ended;
+    assert.deepEqual([code, stdout], [130, 'appended 2 records, LSN 1 to 2\n']);
   });
 
   test('a large input passes in order', async () => {
@@ -178,6 +193,28 @@ describe('conditions', () => {
     assert.equal(await done('tail once'), '2500\n');
     await fails('append once --idempotency-key job-7', 1, /idempotency|other/i, 'something else\n');
   });
+
+  test('appends without a key take no place among the keys that people chose', async () => {
+    const { limits } = DEFAULT_SETTINGS;
+    await using client = cluster.connect();
+    await client.createJournal('places', { settings: { limits: { ...limits, chosenKeys: 2 } } });
+    const first = await done('append places --idempotency-key nightly', 'a\nb\n');
+    for (const word of ['c', 'd', 'e']) await done('append places', `${word}\n`);
+    await done('append places --expect-tail 5', 'f\n');
+    assert.equal(await done('append places --idempotency-key nightly', 'a\nb\n'), first);
+    assert.equal(await done('tail places'), '6\n');
+  });
+
+  test('batches are no larger than the journal allows, under a key as well', async () => {
+    await done('create small --batch-max 64KiB');
+    const input = `${'x'.repeat(100)}\n`.repeat(5_000);
+    assert.equal(lines(await done('append small', input)).length, 5_000);
+    const named = await done('append small --idempotency-key job', input);
+    assert.equal(await done('append small --idempotency-key job', input), named);
+    assert.equal(await done('tail small'), '10000\n');
+    await done('import small-copy', await done('export small'));
+    assert.equal(await done('read small-copy --raw'), input + input);
+  });
 });
 
 describe('an outcome that nobody knows', () => {
@@ -205,7 +242,7 @@ describe('an outcome that nobody knows', () => {
     const error = shown?.error;
     assert.ok(typeof error === 'object' && error !== null && 'idempotencyKey' in error);
     const key = String(error.idempotencyKey);
-    assert.match(key, /^auto-[0-9a-f]{16}@1\+[12]$/);
+    assert.match(key, /^auto-[0-9a-f]{32}\.2@1\+[12]$/);
     const input = record('one') + record('two') + record('three');
     await done(`append unknown --json --timeout 30s --idempotency-key ${key}`, input);
     await done(`append unknown --json --timeout 30s --idempotency-key ${key}`, input);
