@@ -135,18 +135,18 @@ export class Journal {
     return openSubscription(this.#world, this.#defaults, this.name, options);
   }
 
-  /** Some committed records; go on with `from: nextLsn`. TRIMMED, OUT_OF_RANGE, LINEAGE_CHANGED. */
-  read(options: ReadOptions = {}): Promise<ReadAnswer> {
-    const { position, limit, bytesMax } = checked(() => ({
-      position: checkFrom(options.from ?? 'first').position,
-      limit: whole('limit', options.limit ?? READ_LIMIT, 1, NUMBER_MAX),
-      bytesMax: whole('bytesMax', options.bytesMax ?? 0, 0, NUMBER_MAX),
   /** What the journal was made with, and so what an append may hold. NOT_FOUND. */
   async settings(options: CallOptions = {}): Promise<JournalSettings> {
     const request = { journal: this.name };
     return (await this.#ask(journalMethods.session, request, 'head', options)).settings;
   }
 
+  /** Some committed records; go on with `from: nextLsn`. TRIMMED, OUT_OF_RANGE, LINEAGE_CHANGED. */
+  read(options: ReadOptions = {}): Promise<ReadAnswer> {
+    const { position, limit, bytesMax } = checked(() => ({
+      position: checkFrom(options.from ?? 'first').position,
+      limit: whole('limit', options.limit ?? READ_LIMIT, 1, NUMBER_MAX),
+      bytesMax: whole('bytesMax', options.bytesMax ?? 0, 0, NUMBER_MAX),
     }));
     const linearizable = options.linearizable ?? false;
     const request = { journal: this.name, from: position, limit, bytesMax, linearizable };
