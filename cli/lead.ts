@@ -20,6 +20,8 @@ interface LeadFlags extends ConnectionFlags {
 
 const LEASE_MILLIS_DEFAULT = 5_000;
 const LEASE_MILLIS_MIN = 500;
+/** Nobody may have said for so long who leads: as long as `subscribe` goes on without an answer. */
+const TIMEOUT_MILLIS = 60_000;
 /** Of the lease: SIGTERM comes when this much is left, SIGKILL when that much is. */
 const TERM_SHARE = 0.3;
 const KILL_SHARE = 0.1;
@@ -62,6 +64,7 @@ async function lead(name: string, words: readonly string[], flags: LeadFlags): P
     const leadership = await client.journal(name).lead(flags.key, {
       leaseMillis: flags.lease,
       marginMillis: Math.floor(TERM_SHARE * flags.lease),
+      timeoutMillis: flags.timeout ?? TIMEOUT_MILLIS,
       signal: campaign.signal,
     });
     signal.removeEventListener('abort', give);
@@ -97,6 +100,9 @@ function watch(
     },
     Math.max(10, leaseMillis / 100),
   );
+  // This process may end before the command does, by a second ^C: nobody would watch it then.
+  const abandon = (): void => void child.kill('SIGKILL');
+  const hangUp = (): void => void child.kill('SIGTERM');
   // ^C of a terminal reaches the command by itself; SIGTERM came to this process alone.
   const pass = (): void => {
     if (
@@ -106,6 +112,8 @@ function watch(
       child.kill('SIGTERM');
     }
   };
+  process.once('exit', abandon);
+  process.on('SIGHUP', hangUp);
   lost.addEventListener('abort', asked);
   interrupted.addEventListener('abort', pass);
   return new Promise<number>((resolve, reject) => {
@@ -118,6 +126,8 @@ function watch(
     });
   }).finally(() => {
     clearInterval(timer);
+    process.off('exit', abandon);
+    process.off('SIGHUP', hangUp);
     lost.removeEventListener('abort', asked);
     interrupted.removeEventListener('abort', pass);
   });

@@ -18,6 +18,8 @@ export interface Campaign {
   readonly node: string;
   readonly leaseMillis: number;
   readonly slackMillis: number;
+  /** The campaign ends where nobody could be asked for so long. */
+  readonly timeoutMillis: number;
   /** Leadership counts as lost this long before the lease ends, so that work can still stop. */
   readonly marginMillis: number;
   readonly signal: AbortSignal;

@@ -19,6 +19,7 @@ import {
   checkTimeout,
   type From,
   type RecordInput,
+  TIMEOUT_MILLIS_MAX,
   whole,
 } from './input.ts';
 import { campaign, type Leadership } from './lead.ts';
@@ -60,6 +61,11 @@ export interface LeadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds after which others may take over from a leader that is gone: 500 to 3,600,000. */
   readonly leaseMillis?: number | undefined;
+  /**
+   * Ends the campaign where no replica has said for so long who holds the key: 86,400,000 ms by
+   * default. Waiting for another leader to end has no such end.
+   */
+  readonly timeoutMillis?: number | undefined;
   /** Who leads, for people to read; at most 256 characters. */
   readonly node?: string | undefined;
   /** What others wait beyond the lease: at least twice the error of a clock over it. */
@@ -294,6 +300,7 @@ function checkLead(key: string, options: LeadOptions, defaultNode: string) {
     key: checkKey('key', key),
     node: (options.node ?? defaultNode).slice(0, NODE_LENGTH_MAX),
     leaseMillis,
+    timeoutMillis: checkTimeout(options.timeoutMillis ?? TIMEOUT_MILLIS_MAX),
     slackMillis: whole('slackMillis', slack, 0, LEASE_MILLIS_MAX),
     marginMillis: whole('marginMillis', options.marginMillis ?? 0, 0, marginMost),
   };

@@ -8,7 +8,6 @@ import type { AppendAnswer, KeyAnswer } from '../transport/public.ts';
 import { RECORD_OVERHEAD_BYTES } from './batching.ts';
 import { ask, QUICK_MICROS, type World } from './calls.ts';
 import type { Campaign, LeadEvent, LossReason } from './campaign.ts';
-import { TIMEOUT_MILLIS_MAX } from './input.ts';
 import {
   foundOwnClaim,
   granted,
@@ -64,7 +63,7 @@ export class Leadership implements AsyncDisposable {
   }
 }
 
-/** Waits until this node leads; CANCELLED when the signal aborts. */
+/** Waits until this node leads. CANCELLED; UNAVAILABLE and the like where nobody can be asked. */
 export async function campaign(world: World, what: Campaign): Promise<Leadership> {
   const release = world.hold();
   const holder = new Holder(world, what);
@@ -159,7 +158,8 @@ class Holder {
 
   /** Ask; and, where a claim of ours may have landed, Observe. */
   async #learn(): Promise<void> {
-    const deadline = new Deadline(this.#world.clock, TIMEOUT_MILLIS_MAX, this.#what.signal);
+    const { timeoutMillis, signal } = this.#what;
+    const deadline = new Deadline(this.#world.clock, timeoutMillis, signal);
     try {
       const { keyLsn, tokenLsn } = await this.#ask(deadline);
       if (!this.#claimUnknown || this.#lease.token !== NO_LSN || keyLsn === NO_LSN) return;

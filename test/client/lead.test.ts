@@ -150,6 +150,25 @@ describe('with one replica', () => {
     await two.release();
   });
 
+  test('a campaign ends where nobody answers for as long as it was told', async () => {
+    const nobody = open(['127.0.0.1:1']);
+    await assert.rejects(
+      nobody.journal('orders').lead('worker', { timeoutMillis: 200 }),
+      refused('UNAVAILABLE', 'none'),
+    );
+    await nobody.close();
+    // Another leader is an answer, however long it leads.
+    const orders = await journal();
+    const leadership = await orders.lead('worker', { leaseMillis: 60_000 });
+    const controller = new AbortController();
+    const patient = { timeoutMillis: 300, signal: controller.signal };
+    const campaign = orders.lead('worker', patient).catch((error: unknown) => error);
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    controller.abort(new Error('enough'));
+    assert.ok(refused('CANCELLED', 'none')(await campaign));
+    await leadership.release();
+  });
+
   test('a campaign ends with its signal', async () => {
     const orders = await journal();
     const leadership = await orders.lead('worker', { leaseMillis: 60_000 });

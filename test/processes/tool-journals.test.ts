@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Cluster, journal } from './cluster.ts';
+import { Cluster, isAlive, journal, kill, pause, startJournal } from './cluster.ts';
 import { json, lines, toolOf } from './tool.ts';
 
 /** What each shell is asked, in its own words: what can follow `journal admin`. */
@@ -82,6 +82,15 @@ describe('journals', () => {
   });
 });
 
+/** Leads with a command whose first line is its pid. */
+async function leading(name: string, script: string) {
+  const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+  const child = startJournal(['lead', name, '--key', 'k', '--', 'sh', '-c', script], env);
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const said = await new Promise<Buffer>((resolve) => child.stdout.once('data', resolve));
+  return { child, ended, pid: Number(said.toString('utf8')) };
+}
+
 describe('lead', () => {
   test('the command runs with its fence, and its code is the code', async () => {
     await done('create led');
@@ -97,6 +106,36 @@ describe('lead', () => {
     assert.notEqual(next.stdout, stdout);
     const late = await journal(['append', 'led'], 'too late\n', env);
     assert.equal(late.code, 3, late.stderr);
+  });
+
+  test('a second SIGTERM leaves no command behind that nobody watches', async () => {
+    await done('create abandoned');
+    const stubborn = 'trap "" INT TERM; echo $$; while :; do sleep 0.1; done';
+    const { child, pid, ended } = await leading('abandoned', stubborn);
+    try {
+      child.kill('SIGTERM');
+      await pause(500);
+      assert.deepEqual([child.exitCode, isAlive(pid)], [null, true], 'it may end its work');
+      const until = performance.now() + 20_000;
+      while (isAlive(pid) && performance.now() < until) {
+        child.kill('SIGTERM');
+        await pause(500);
+      }
+      assert.equal(await ended, 143);
+      assert.equal(isAlive(pid), false);
+    } finally {
+      kill(pid, 'SIGKILL');
+    }
+  });
+
+  test('a terminal that closes ends the command, then the lead', async () => {
+    await done('create closed');
+    const { child, pid, ended } = await leading('closed', 'echo $$; exec sleep 60');
+    child.kill('SIGHUP');
+    assert.equal(await ended, 143);
+    assert.equal(isAlive(pid), false);
+    const [state] = json(await done('key show closed k --json'));
+    assert.equal(state?.leaseMillis, 0, 'the key was given back');
   });
 
   test('two wait for one another', async () => {
@@ -207,6 +246,9 @@ describe('unavailable', () => {
       'a\n',
     );
     assert.equal(code, 5, stderr);
+    const lead = ['lead', 'orders', '--key', 'k', '--endpoints', '127.0.0.1:1', '--timeout', '1s'];
+    const { code: led, stderr: said } = await journal([...lead, '--', 'true']);
+    assert.equal(led, 5, said);
   });
 });
 
