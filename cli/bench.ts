@@ -17,6 +17,9 @@ interface BenchFlags extends ConnectionFlags {
   readonly seconds: number;
 }
 
+/** From here on a client refuses appends that do not wait for room. */
+export const OUTSTANDING_MAX = 65_536;
+
 export function benchCommand(): Command {
   const made = command(
     'append',
@@ -29,7 +32,7 @@ export function benchCommand(): Command {
     .addOption(new Option('--journal <name>', 'where to append').makeOptionMandatory())
     .addOption(count('--size <bytes>', 'of a record', RECORD_BYTES_LIMIT, 256))
     .addOption(count('--records <count>', 'in one append', 10_000, 1))
-    .addOption(count('--outstanding <count>', 'appends at once', 100_000, 256))
+    .addOption(count('--outstanding <count>', 'appends at once', OUTSTANDING_MAX, 256))
     .addOption(count('--seconds <count>', 'how long', 86_400, 10))
     .action((flags: BenchFlags) =>
       withClient(flags, async (at) => {

@@ -11,6 +11,7 @@ import { containerSecurity, resourcesOf } from '../../operator/manifests/pod.ts'
 import { RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { micros } from '../../protocol/types.ts';
+import { OUTSTANDING_MAX } from '../bench.ts';
 import { interruptible } from '../line.ts';
 import { wholeNumber } from '../options.ts';
 import { note, Output, progress } from '../output.ts';
@@ -44,7 +45,7 @@ export function benchCommand(): Command {
   )
     .addOption(count('--size <bytes>', 'of a record', RECORD_BYTES_LIMIT, 256))
     .addOption(count('--records <count>', 'in one append', 10_000, 1))
-    .addOption(count('--outstanding <count>', 'appends at once', 100_000, 256))
+    .addOption(count('--outstanding <count>', 'appends at once', OUTSTANDING_MAX, 256))
     .addOption(count('--seconds <count>', 'how long', 3_600, 10))
     .addOption(new Option('--image <image>', "of the pod; the cluster's own by default"))
     .action(async (name: string, flags: BenchFlags) => {

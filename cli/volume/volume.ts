@@ -1,10 +1,13 @@
 // `volume`: what the data directory of a replica holds, and whether it is whole. Reads only.
 
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { DiskError } from '../../io/disk.ts';
 import { nodeClock, nodeDisk } from '../../io/node.ts';
 import type { Inspection, Verification } from '../../log/inspect.ts';
+import { IDENTITY_NAME, VOLUME_DIRECTORY } from '../../log/layout.ts';
 import { command, commandGroup, jsonOption } from '../options.ts';
 import { EXIT, note, Output, UsageError } from '../output.ts';
 
@@ -56,14 +59,26 @@ function verifyCommand(): Command {
     });
 }
 
+/** Whether a process holds the data directory; what is a volume alone is held by nobody. */
 async function inUse(directory: string): Promise<boolean> {
+  const held = await dataDirectory(resolve(directory));
+  if (held === null) return false;
   try {
-    await (await nodeDisk.lock(resolve(directory))).release();
+    await (await nodeDisk.lock(held)).release();
     return false;
   } catch (error) {
     // Whoever may only read the directory cannot ask, and need not.
     return error instanceof DiskError && error.code === 'EBUSY';
   }
+}
+
+/** The directory itself, or the one around it where it is the volume of one; null for neither. */
+async function dataDirectory(directory: string): Promise<string | null> {
+  const real = await realpath(directory).catch(() => directory);
+  if (existsSync(join(real, VOLUME_DIRECTORY))) return real;
+  const around = dirname(real);
+  const isVolume = basename(real) === VOLUME_DIRECTORY && existsSync(join(around, IDENTITY_NAME));
+  return isVolume ? around : null;
 }
 
 async function show(found: Inspection | Verification, json: boolean): Promise<void> {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -278,6 +278,16 @@ describe('status and bench', () => {
     );
     assert.ok(Number(result?.records) > 0);
     assert.equal(await done('tail bench'), `${result?.records}\n`);
+    await fails('bench append --journal bench --outstanding 65537', 2, /65537.*from 1 to 65536/);
+  });
+
+  test('a volume in use is not verified, by whichever name it is given', async () => {
+    const directory = join(cluster.data, 'replicas', 'replica-1');
+    const volume = join(directory, 'volume');
+    for (const name of [directory, volume]) {
+      await fails(`volume verify ${name}`, 2, /which a process uses: stop that one/);
+    }
+    assert.equal(readdirSync(volume).includes('lock'), false);
   });
 
   test('completion is made for three shells', async () => {
