@@ -1,14 +1,14 @@
 // An import that ends at any of its requests is whole when it has run again.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, describe, test } from 'node:test';
 import type { AppendOptions, CreateOptions, ReadOptions, RecordInput } from '../../client/index.ts';
 import { DEFAULT_SETTINGS, type JournalSettings } from '../../protocol/configuration.ts';
-import { JournalError } from '../../protocol/errors.ts';
+import { type ErrorCode, JournalError } from '../../protocol/errors.ts';
 import { epoch, type Lsn, lsn, micros } from '../../protocol/types.ts';
 import type { JournalRecord } from '../../transport/public.ts';
 import { ExportWriter } from '../records/exchange.ts';
@@ -82,14 +82,18 @@ class MemoryCluster {
   made: MemoryJournal | null = null;
   settings: JournalSettings | null = null;
   steps = Infinity;
+  /** Names that it makes no journal of, and why. */
+  readonly refusals = new Map<string, ErrorCode>();
 
   readonly #step = (): void => {
     this.steps -= 1;
     if (this.steps < 0) throw new Error('killed');
   };
 
-  async createJournal(_name: string, { ifAbsent, firstLsn = 1, settings = {} }: CreateOptions) {
+  async createJournal(name: string, { ifAbsent, firstLsn = 1, settings = {} }: CreateOptions) {
     this.#step();
+    const refusal = this.refusals.get(name);
+    if (refusal !== undefined) throw new JournalError(refusal, 'it is too much');
     if (this.made !== null && !ifAbsent) throw new JournalError('ALREADY_EXISTS', 'it exists');
     this.settings ??= { ...DEFAULT_SETTINGS, ...settings };
     this.made ??= new MemoryJournal(lsn(firstLsn), this.settings.batchBytesMax, this.#step);
@@ -251,6 +255,20 @@ describe('a restore', () => {
     assert.equal(await restore({ client: cluster, signal }, folder), 1);
     isWhole(cluster);
     assert.equal(await restore({ client: cluster, signal }, folder), 0);
+  });
+
+  test('brings back the others where one is refused, and stops where nobody answers', async () => {
+    const two = join(folder, 'two');
+    mkdirSync(two);
+    writeFileSync(join(two, 'complete'), '2\na\norders\n');
+    for (const name of ['a', 'orders']) writeFileSync(join(two, `${name}.journal`), FILE);
+    for (const code of ['INVALID_ARGUMENT', 'LIMIT_EXCEEDED', 'UNAVAILABLE'] as const) {
+      const cluster = new MemoryCluster();
+      cluster.refusals.set('a', code);
+      await assert.rejects(restore({ client: cluster, signal }, two), { code });
+      if (code === 'UNAVAILABLE') assert.equal(cluster.made, null);
+      else isWhole(cluster);
+    }
   });
 
   test('fills a gap of any width', async () => {
