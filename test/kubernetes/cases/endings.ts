@@ -72,8 +72,8 @@ export function deletions(
         const subject = new Subject(theLab(), NAMESPACE, name);
         await subject.make({ ...small, deletionPolicy: policy });
         await subject.wholeWith(1);
-        if (!operator) await scaleOperator(subject.lab, 0);
         try {
+          if (!operator) await scaleOperator(subject.lab, 0);
           await subject.remove();
           await endsWith(subject, policy === 'Retain' ? KEPT(name) : []);
         } finally {

@@ -78,8 +78,8 @@ const faults: Readonly<Record<string, Fault>> = {
   },
   'the operator is away, and a pod is deleted meanwhile': async ({ lab, pod }) => {
     const { uid } = (await lab.pod(NAMESPACE, pod)).metadata;
-    await scaleOperator(lab, 0);
     try {
+      await scaleOperator(lab, 0);
       const inside = ['env', `KUBECONFIG=${lab.kubeconfig}`, plugin, 'status', CLUSTER];
       const status = await run(lab.inside([...inside, '--namespace', NAMESPACE]));
       assert.match(status, /^ {2}No operator is at work: appends go on/m);

@@ -1,6 +1,7 @@
 // Installs the operator by its chart on a lab, from the project's own image.
 
 import { join } from 'node:path';
+import { textAt } from '../../../operator/kube/fields.ts';
 import { run, until } from './commands.ts';
 import { PROJECT_IMAGE, PUBLISHED_IMAGE, projectImage, type Say } from './images.ts';
 import type { Lab } from './lab.ts';
@@ -69,7 +70,8 @@ export async function scaleOperator(lab: Lab, replicas: number): Promise<void> {
   if (replicas > 0) return operatorReady(lab);
   await until('the operator has ended', READY_SECONDS_MAX * 1_000, async () => {
     const pods = await lab.api.list(`/api/v1/namespaces/${OPERATOR_NAMESPACE}/pods`);
-    return pods.length === 0 ? true : undefined;
+    // The pod of `helm test` stays, and is over.
+    return pods.every((pod) => textAt(pod, 'status', 'phase') === 'Succeeded') ? true : undefined;
   });
 }
 
