@@ -114,8 +114,8 @@ export const CHAIN: readonly Mutant[] = [
   }),
   mutant('cut-below-the-commit', 'the sync rule cuts what is committed', BY, {
     file: 'protocol/chain/flow.ts',
-    search: "if (endLsn < state.committedLsn) effects.push({ kind: 'inquire' });\n  else cut(",
-    replace: 'if (endLsn < 0) return;\n  else cut(',
+    search: "if (endLsn < state.committedLsn) effects.push({ kind: 'inquire' });\n  else if (",
+    replace: 'if (endLsn < 0) return;\n  else if (',
   }),
   mutant(
     'act-before-saved',
