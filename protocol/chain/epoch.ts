@@ -6,6 +6,7 @@ import {
   findMember,
   head,
   namesStore,
+  order,
   sameMember,
 } from '../configuration.ts';
 import { invariant } from '../errors.ts';
@@ -52,9 +53,26 @@ export function takeConfiguration(
     epoch: next.epoch,
     markLsn: state.durableLsn,
     retired: !named,
-    elderLsn: given ? state.shape.endLsn : leading ? NO_LSN : elderLsn(state),
+    elderLsn: leading
+      ? NO_LSN
+      : given && !goesOn(current, next)
+        ? state.shape.endLsn
+        : elderLsn(state),
   };
   state.adopting = save(state, state.record, effects);
+}
+
+/**
+ * The registers were built again, and the chain goes on as it was: every acknowledged entry is in
+ * the log of its head, and what that lacks may be cut as ever.
+ */
+function goesOn(current: ChainRecord | null, next: Configuration): boolean {
+  if (current === null || current.retired) return false;
+  const [before, now] = [order(current.configuration), order(next)];
+  return (
+    before.length === now.length &&
+    now.every((one) => before.some((other) => sameMember(one, other)))
+  );
 }
 
 /** Whether this log is of a lineage that `next` has given up. A learner's is of what it knew. */
