@@ -153,7 +153,7 @@ class Import {
   #present: Present | null = null;
   /** Last position that is taken. */
   #last = lsn(0);
-  /** The journal is there, perhaps not all of it, and nothing is known against going on. */
+  /** The journal is there or may be, perhaps not all of it; nothing is known against going on. */
   resumable = false;
 
   constructor(at: Importing, name: string, options: ImportOptions) {
@@ -192,16 +192,18 @@ class Import {
   async #begin({ firstLsn, settings }: ExportHeader): Promise<void> {
     const { client, signal } = this.#at;
     const { resume } = this.#options;
+    // Where the answer is lost it may be there as well.
+    this.resumable = true;
     try {
       const options = { ifAbsent: resume, settings, firstLsn, signal };
       const { configuration } = await client.createJournal(this.#name, options);
       this.#batchBytes = Math.min(BATCH_BYTES, configuration.settings.batchBytesMax);
     } catch (error) {
+      this.resumable = !(error instanceof JournalError) || error.outcome === 'unknown';
       if (!(error instanceof JournalError) || error.code !== 'ALREADY_EXISTS') throw error;
       const hint = 'where an import of this export was cut off, --resume goes on with it';
       throw new JournalError(error.code, `${error.message}; ${hint}`, error.details);
     }
-    this.resumable = true;
     this.#last = lsn(firstLsn - 1);
     if (!resume) return;
     this.#present = await Present.open(this.#at, this.#journal, firstLsn);
