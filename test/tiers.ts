@@ -30,7 +30,7 @@ export type Tier = {
   readonly steps: () => readonly Step[];
 };
 
-const rooms = 'protocol io log transport client replica operator crossbar backends cli sim';
+const rooms = 'protocol io log transport client replica operator crossbar backends cli';
 
 const files = (...patterns: readonly string[]): string[] =>
   globSync([...patterns], { cwd: root }).sort();
@@ -100,12 +100,13 @@ export const tiers: readonly Tier[] = [
     minutesMax: 10,
     steps: () => [
       ...check(),
-      // Many of them wait more than they work: three at a time keep two processors busy.
+      // Many of them wait more than they work: four at a time keep two processors busy.
       ...tests(
         'unit tests',
         'test/{,chain/,client/,replica/}*.test.ts',
         `{${rooms.replaceAll(' ', ',')}}/**/*.test.ts`,
-      ).map((step) => ({ ...step, filesAtOnce: 3 })),
+        'sim/explore/*.test.ts',
+      ).map((step) => ({ ...step, filesAtOnce: 4 })),
     ],
   },
   {
@@ -144,10 +145,12 @@ export const tiers: readonly Tier[] = [
     minutesMax: 10,
     beside: 'kubernetes',
     steps: () => [
-      ...tests('methods', 'test/{explore,sim}/*.test.ts', 'test/mutants/*.test.ts').map((step) => ({
-        ...step,
-        filesAtOnce: 1,
-      })),
+      ...tests(
+        'methods',
+        'test/{explore,sim,mutants}/*.test.ts',
+        'sim/*.test.ts',
+        'sim/!(explore)/**/*.test.ts',
+      ).map((step) => ({ ...step, filesAtOnce: 1 })),
       // The first of them are in the tier fast.
       program(
         'walks',
