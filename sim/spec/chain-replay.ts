@@ -88,6 +88,7 @@ export class ChainReplay {
     const { cfgs } = this.#state;
     for (const next of decided.slice(cfgs.length)) {
       // The first is given, as in the model's Init.
+      this.#begun(next);
       if (cfgs.length === 0) cfgs.push(configuration(next));
       else this.#take('Reconfig', () => actions.Reconfig(this.#state, configuration(next)));
     }
@@ -104,12 +105,22 @@ export class ChainReplay {
   }
 
   /** Whoever was never seen has an empty disk until it shows one. */
-  #meet({ store, incarnation }: Member): void {
+  #meet({ store, incarnation }: Pick<Member, 'store' | 'incarnation'>): void {
     const n = name(store);
     if (this.#state.nodes.has(n)) return;
     const inc = Math.min(1, incarnation);
     const node: SpecNode = { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0, inc };
     this.#state.nodes.set(n, node);
+  }
+
+  /** A process that never had the journal takes no turn of it, however often it began. */
+  #begun(next: Configuration): void {
+    for (const member of order(next)) {
+      this.#meet(member);
+      const node = this.#node(name(member.store));
+      const empty = node.ep === 0 && node.log.length === 0 && node.disk.length === 0;
+      if (empty && !node.live) node.inc = Math.max(node.inc, member.incarnation);
+    }
   }
 
   #take(action: string, act: () => void): void {

@@ -127,11 +127,16 @@ async function allRun(subject: Subject, image: string): Promise<void> {
 }
 
 function certificates(theSubject: () => Subject): void {
-  const ways: readonly (readonly [string, (subject: Subject) => Promise<unknown>])[] = [
-    ['on demand', (subject) => subject.annotate('rotate-authority', `${Date.now()}`)],
-    ['where the Secret is lost', (subject) => subject.kubectl('delete', 'secret', 'orders-ca')],
+  type Way = readonly [string, string, (subject: Subject) => Promise<unknown>];
+  const ways: readonly Way[] = [
+    ['on demand', 'rotated', (subject) => subject.annotate('rotate-authority', `${Date.now()}`)],
+    [
+      'where the Secret is lost',
+      'reissued',
+      (subject) => subject.kubectl('delete', 'secret', 'orders-ca'),
+    ],
   ];
-  for (const [when, begin] of ways) {
+  for (const [when, journal, begin] of ways) {
     test(`authority and certificates are made anew ${when}`, TIMEOUT, async (context) => {
       const subject = theSubject();
       const field = ['--output=jsonpath={.data.tls\\.crt}'];
@@ -139,7 +144,7 @@ function certificates(theSubject: () => Subject): void {
         await subject.kubectl('get', 'secret', secret, '--ignore-not-found', ...field);
       const leaves = (await subject.members()).map((id) => `orders-${id}-tls`);
       const before = await Promise.all(['orders-ca', 'orders-client', ...leaves].map(pairOf));
-      const seen = await subject.underLoad('rotated', async () => {
+      const seen = await subject.underLoad(journal, async () => {
         await begin(subject);
         await until('every certificate is another one', CHANGE_MILLIS_MAX, async () => {
           const now = await Promise.all(['orders-ca', 'orders-client', ...leaves].map(pairOf));
