@@ -267,29 +267,30 @@ class AppendRun {
     }
   }
 
-  /** Under which name or number the next batch goes, where it is not the session's to say. */
-  #name(): Pick<AppendOptions, 'idempotencyKey' | 'sentAs'> {
+  /** Under which name or number the next batch goes; null where the session numbers it. */
+  #name(): Pick<AppendOptions, 'idempotencyKey' | 'sentAs'> | null {
     const { whole, id } = this.#plan;
     if (this.#sentAs !== null) return { sentAs: this.#sentAs };
-    return whole ? { idempotencyKey: `${id}@${this.#offset}` } : {};
+    return whole ? { idempotencyKey: `${id}@${this.#offset}` } : null;
   }
 
   async #append(batch: readonly NewRecord[]): Promise<void> {
     const { conditions, atomic } = this.#plan;
     const { signal } = this.#at;
     const name = this.#name();
-    const named = 'sentAs' in name || 'idempotencyKey' in name;
     try {
       const answer = await this.#journal.append(batch, { ...conditions, ...name, signal });
       this.#records += batch.length;
       if (this.#firstLsn === 0) this.#firstLsn = answer.firstLsn;
       this.#lastLsn = answer.lastLsn;
       // What has a name is told again by the next run; what had the session's number is behind it.
-      if (!named) this.#offset += batch.length;
-      await this.#told(named ? batch.length : 0, () => this.#acknowledge(batch.length, answer));
+      if (name === null) this.#offset += batch.length;
+      await this.#told(name === null ? 0 : batch.length, () =>
+        this.#acknowledge(batch.length, answer),
+      );
       this.#sentAs = null;
       // The key of an atomic batch is that of the whole input.
-      if (named && !atomic) this.#offset += batch.length;
+      if (name !== null && !atomic) this.#offset += batch.length;
     } catch (error) {
       if (error instanceof JournalError) throw this.#stopped(error, batch.length);
       throw error;

@@ -72,7 +72,7 @@ export class Journals {
   /** The tries that are under way; none of them rejects. */
   readonly #mending = new Map<JournalId, Promise<void>>();
   /** One order at a time: what the controllers say arrives on several streams. */
-  #orders: Promise<void> = Promise.resolve();
+  #orders: Promise<unknown> = Promise.resolve();
 
   /** `me` names incarnation 0 until `begin`: reports can be given, nothing is taken part in. */
   constructor(parts: JournalsParts, me: MemberKey) {
@@ -218,10 +218,7 @@ export class Journals {
 
   #order<Result>(task: () => Promise<Result>): Promise<Result> {
     const done = this.#orders.then(task);
-    this.#orders = done.then(
-      () => undefined,
-      () => undefined,
-    );
+    this.#orders = done.catch(() => undefined);
     return done;
   }
 

@@ -52,7 +52,7 @@ function journalsOf(
   heard: readonly ClusterStatus[],
 ): readonly JournalStatus[] {
   const all = [base, ...heard].flatMap(({ journals }) => journals);
-  return [...new Map(all.reverse().map((journal) => [journal.id, journal])).values()].reverse();
+  return [...new Map(all.map((journal) => [journal.id, journal])).values()];
 }
 
 /** The longest list: the one of a change that not everybody has heard of is the one that counts. */

@@ -12,7 +12,7 @@ import {
   NO_LSN,
 } from '../types.ts';
 import { notHead, underReplicated } from './commit.ts';
-import { blank, prove, refuse, tooFew, write } from './entry.ts';
+import { blank, deny, refuse, tooFew, write } from './entry.ts';
 import type { AppendRequest, ChainEffect, ChainReply, RequestId } from './messages.ts';
 import { awake, type ChainState, place } from './state.ts';
 import { type AppendMemory, recall } from './tables.ts';
@@ -53,8 +53,7 @@ export function takeAppend(
   const failed = judge(state, body);
   if (failed !== null) {
     burn(state, body.idempotence);
-    const reply = { kind: 'refused', refusal: failed.refused, outcome: 'none' } as const;
-    prove(state, request, failed.becauseLsn, reply);
+    deny(state, request, failed.refused, failed.becauseLsn);
     return;
   }
   assign(state, request, body, effects);

@@ -25,9 +25,17 @@ export function prove(
   state.reads.push({ to, untilLsn, since: awake(state), barrier: null });
 }
 
-/** A "no" that the tables gave: said once all that they hold is committed, by a head that leads. */
-export function deny(state: ChainState, request: RequestId, refused: Refusal): void {
-  prove(state, request, state.shape.endLsn, { kind: 'refused', refusal: refused, outcome: 'none' });
+/**
+ * A "no" that the tables gave: said once what it comes from is committed, all that they hold where
+ * nothing else is known, and by a head that leads.
+ */
+export function deny(
+  state: ChainState,
+  request: RequestId,
+  refused: Refusal,
+  becauseLsn: Lsn = state.shape.endLsn,
+): void {
+  prove(state, request, becauseLsn, { kind: 'refused', refusal: refused, outcome: 'none' });
 }
 
 export function tooFew(state: ChainState): boolean {

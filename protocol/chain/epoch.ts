@@ -47,17 +47,15 @@ export function takeConfiguration(
   const given = older && leads !== undefined && !leading;
   // What an older lineage committed may be cut where the new one never had it.
   if (given) state.committedLsn = state.shape.baseLsn;
+  // The log of who leads is the new lineage's.
+  const kept = leading ? NO_LSN : elderLsn(state);
   state.live = false;
   state.record = {
     configuration: next,
     epoch: next.epoch,
     markLsn: state.durableLsn,
     retired: !named,
-    elderLsn: leading
-      ? NO_LSN
-      : given && !goesOn(current, next)
-        ? state.shape.endLsn
-        : elderLsn(state),
+    elderLsn: given && !goesOn(current, next) ? state.shape.endLsn : kept,
   };
   state.adopting = save(state, state.record, effects);
 }

@@ -12,26 +12,25 @@ export const APPENDS: readonly Mutant[] = [
     BY,
     {
       file: 'protocol/chain/append.ts',
-      search: '    prove(state, request, failed.becauseLsn, reply);',
+      search: '    deny(state, request, failed.refused, failed.becauseLsn);',
       replace:
-        '    prove(state, -1, NO_LSN, reply);\n' +
-        "    effects.push({ kind: 'reply', request, reply });",
+        '    deny(state, -1, failed.refused, NO_LSN);\n' +
+        '    refuse(request, failed.refused, effects);',
     },
     quick,
   ),
   mutant('no-without-its-commit', 'a refusal waits for a barrier, not for its reason', BY, {
     file: 'protocol/chain/append.ts',
-    search: '    prove(state, request, failed.becauseLsn, reply);',
-    replace: '    prove(state, request, NO_LSN, reply);',
+    search: '    deny(state, request, failed.refused, failed.becauseLsn);',
+    replace: '    deny(state, request, failed.refused, NO_LSN);',
   }),
   mutant('dedupe-after-the-condition', 'a retry is judged as if it were new', BY, {
     file: 'protocol/chain/append.ts',
     search: '  if (body.idempotence !== null) {\n    const known',
     replace:
-      '  const early = judge(state, body.condition);\n' +
+      '  const early = judge(state, body);\n' +
       '  if (early !== null) {\n' +
-      "    const no = { kind: 'refused', refusal: early.refused, outcome: 'none' } as const;\n" +
-      '    prove(state, request, early.becauseLsn, no);\n    return;\n  }\n' +
+      '    deny(state, request, early.refused, early.becauseLsn);\n    return;\n  }\n' +
       '  if (body.idempotence !== null) {\n    const known',
   }),
   mutant(

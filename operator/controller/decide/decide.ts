@@ -147,8 +147,10 @@ function stall(view: View): Decision | null {
   const stopped = ({ facts }: Standing): boolean => facts?.report?.wedged === true;
   if (wedgedFor === null && serving.some(stopped)) return null;
   const lag = ({ member }: Standing): Lag => lagOf(headReport, configuration, member);
-  const lags = (standing: Standing): boolean =>
-    lag(standing).durable > 0 || lag(standing).barrier > 0;
+  const lags = (standing: Standing): boolean => {
+    const { durable, barrier } = lag(standing);
+    return durable > 0 || barrier > 0;
+  };
   const members = configuration.serving;
   const laggard = serving
     .slice(1)

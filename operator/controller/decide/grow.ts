@@ -48,12 +48,13 @@ function improvesZones({ configuration, decidedFor }: Situation, { zone }: Membe
  * must learn first for another reason, begin anew.
  */
 function usableEnd({ configuration }: Situation, { report }: MemberFacts): number {
-  if (report === null || (report.tooOld && report.role !== 'learner')) return 0;
-  return isOfOlderLineage(configuration, report) ? 0 : report.endLsn;
+  return report === null || mustLearn(configuration, report) ? 0 : report.endLsn;
 }
 
-const isOfOlderLineage = ({ lineage }: Configuration, report: ChainReport): boolean =>
-  report.role !== 'learner' && report.lineage > 0 && report.lineage < lineage;
+function mustLearn({ lineage }: Configuration, report: ChainReport): boolean {
+  const older = report.endLsn > 0 && report.lineage > 0 && report.lineage < lineage;
+  return report.role !== 'learner' && (report.tooOld || older);
+}
 
 function join({ configuration }: Situation, best: MemberFacts): Decision {
   if (!best.syncs) return { kind: 'probe', stores: [best.store], note: `${best.id} is to join` };
@@ -108,8 +109,7 @@ function isClose(
   if (source === null) return false;
   const { report, learnedPerSecond } = facts;
   const learner = report?.role === 'learner';
-  if (report?.tooOld === true && !learner) return false;
-  if (report !== null && report.endLsn > 0 && isOfOlderLineage(configuration, report)) return false;
+  if (report !== null && mustLearn(configuration, report)) return false;
   const start = Math.max(0, configuration.firstLsn - 1);
   const end = Math.max(start, report?.endLsn ?? 0);
   if (end < source.baseLsn) return false;
