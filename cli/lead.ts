@@ -71,18 +71,18 @@ async function lead(name: string, words: readonly string[], flags: LeadFlags): P
     if (signal.aborted) throw signal.reason;
     const fence = `${flags.key}=${leadership.token}`;
     const env = { ...process.env, JOURNAL_FENCE: fence };
-    const child = spawn(file, args, { stdio: 'inherit', env });
+    const begin = () => spawn(file, args, { stdio: 'inherit', env });
     try {
-      return await watch(child, leadership, flags.lease, signal);
+      return await watch(begin, leadership, flags.lease, signal);
     } finally {
       await leadership.release();
     }
   });
 }
 
-/** Resolves with the exit code when the command is gone, however it went. */
+/** Begins the command, and resolves with the exit code when it is gone, however it went. */
 function watch(
-  child: ChildProcess,
+  begin: () => ChildProcess,
   leadership: Leadership,
   leaseMillis: number,
   interrupted: AbortSignal,
@@ -112,8 +112,10 @@ function watch(
       child.kill('SIGTERM');
     }
   };
+  // Before the command begins: a signal that found no handler would leave it to nobody.
   process.once('exit', abandon);
   process.on('SIGHUP', hangUp);
+  const child = begin();
   lost.addEventListener('abort', asked);
   interrupted.addEventListener('abort', pass);
   return new Promise<number>((resolve, reject) => {
