@@ -7,8 +7,8 @@
 // skipped test fails, since nobody is there to read why it was skipped.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asked, root, type Step, type Tier, tiers } from './tiers.ts';
 
@@ -39,13 +39,21 @@ type Out = (text: string) => void;
 const show: Out = (text) => void process.stdout.write(text);
 const say = (line: string, out: Out = show): void => out(`${line}\n`);
 
+/** How a tier runs. One beside another takes only what that leaves of the processors. */
+type Manner = { readonly out: Out; readonly behind: boolean };
+
 /** Runs a command in a process group of its own, so that nothing it started outlives it. */
-function execute(command: readonly string[], until: number, out: Out): Promise<Ending> {
+function execute(
+  command: readonly string[],
+  until: number,
+  { out, behind }: Manner,
+): Promise<Ending> {
   const [file = '', ...args] = command;
   const stdio: ['ignore', 'pipe', 'inherit'] = ['ignore', 'pipe', 'inherit'];
   const env = process.stdout.isTTY ? { ...process.env, FORCE_COLOR: '1' } : process.env;
   const child = spawn(file, args, { cwd: root, env, detached: true, stdio });
   running.add(child);
+  if (behind) stepBack(child);
   let output = '';
   let timedOut = false;
   child.stdout.on('data', (piece: Buffer) => {
@@ -80,6 +88,17 @@ function execute(command: readonly string[], until: number, out: Out): Promise<E
   });
 }
 
+function stepBack({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+    // Linux may weigh sessions first, and priorities only within one: sched(7), autogroup.
+    if (existsSync('/proc/self/autogroup')) writeFileSync(`/proc/${pid}/autogroup`, '19');
+  } catch {
+    // It has ended, or nobody may do so here: it runs like any other.
+  }
+}
+
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;
   try {
@@ -92,9 +111,9 @@ function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
 async function runProgram(
   command: readonly string[],
   until: number,
-  out: Out,
+  manner: Manner,
 ): Promise<[Counts, Ending]> {
-  const ending = await execute(command, until, out);
+  const ending = await execute(command, until, manner);
   const own = /^(\d+) passed, (\d+) failed/m.exec(ending.output);
   const failed = Number(own?.[2] ?? 0);
   const passed = own === null ? Number(ending.code === 0) : Number(own[1]);
@@ -105,7 +124,7 @@ async function runProgram(
 async function runTests(
   { files, fileMinutesMax = TEST_MINUTES_MAX, filesAtOnce = 2 }: Extract<Step, { kind: 'tests' }>,
   until: number,
-  out: Out,
+  manner: Manner,
 ): Promise<[Counts, Ending]> {
   const folder = mkdtempSync(join(tmpdir(), 'journal-tests-'));
   const tap = join(folder, 'tap');
@@ -114,7 +133,7 @@ async function runTests(
   command.push('--test-reporter=spec', '--test-reporter-destination=stdout');
   command.push('--test-reporter=tap', `--test-reporter-destination=${tap}`);
   try {
-    const ending = await execute([...command, ...files], until, out);
+    const ending = await execute([...command, ...files], until, manner);
     return [readTap(readFileSync(tap, 'utf8'), ending), ending];
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -145,7 +164,8 @@ function lastWords(output: string): string {
   return kept.join('\n').trim();
 }
 
-async function runTier(tier: Tier, steps: readonly Step[], out: Out): Promise<Counts> {
+async function runTier(tier: Tier, steps: readonly Step[], manner: Manner): Promise<Counts> {
+  const { out } = manner;
   const { name, about, installs, minutesMax } = tier;
   say(`\n=== ${name}: ${about} (installs ${installs}; ${minutesMax} min at most)`, out);
   const begun = Date.now();
@@ -155,7 +175,7 @@ async function runTier(tier: Tier, steps: readonly Step[], out: Out): Promise<Co
     say(`--- ${step.name}`, out);
     const stepBegun = Date.now();
     const isProgram = step.kind === 'program';
-    const run = isProgram ? runProgram(step.command, until, out) : runTests(step, until, out);
+    const run = isProgram ? runProgram(step.command, until, manner) : runTests(step, until, manner);
     const [counts, ending] = await run;
     total = add(total, counts);
     if (counts.failed > 0) {
@@ -191,7 +211,10 @@ async function runAll(plan: readonly Planned[]): Promise<Counts> {
       const named = others.map(([{ name, installs }]) => `${name} (installs ${installs})`);
       say(`\nBeside the next, shown when they have ended: ${named.join(', ')}.`);
     }
-    const counts = await Promise.all([runTier(tier, steps, show), runBehind(others)]);
+    const counts = await Promise.all([
+      runTier(tier, steps, { out: show, behind: false }),
+      runBehind(others),
+    ]);
     total = counts.reduce(add, total);
   }
   return total;
@@ -204,7 +227,7 @@ async function runBehind(plan: readonly Planned[]): Promise<Counts> {
     const keep: Out = (text) => {
       shown += text;
     };
-    total = add(total, await runTier(tier, steps, keep));
+    total = add(total, await runTier(tier, steps, { out: keep, behind: true }));
     show(shown);
   }
   return total;

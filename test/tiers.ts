@@ -24,7 +24,10 @@ export type Tier = {
   /** What it installs or builds before its tests, said to the user before it happens. */
   readonly installs: string;
   readonly minutesMax: number;
-  /** The tier beside which it runs where both do: together they keep two processors busy. */
+  /**
+   * The tier beside which it runs where both do, with what that leaves of the processors: one that
+   * waits more than it works.
+   */
   readonly beside?: string;
   /** Empty when the part of the house that it tests is not there. */
   readonly steps: () => readonly Step[];

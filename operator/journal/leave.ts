@@ -103,8 +103,8 @@ function letControllerGo(
       .filter((one) => one.id === id || (by === '' && one.leaving !== '' && one.by === ''))
       .map((one) => one.id);
     const add = by === '' ? '' : seatOf(settled, by);
-    const why = by === '' ? `${remove.join()} leave: ${leaving}` : `${by} takes the place of ${id}`;
-    return seating({ remove: remove.join(), add }, `${why}: ${leaving}`);
+    const what = by === '' ? `${remove.join(' and ')} leave` : `${by} takes the place of ${id}`;
+    return seating({ remove: remove.join(), add }, `${what}: ${leaving}`);
   }
   if (entry.removing) {
     const controllers = ledger.controllers.filter((one) => one !== entry);
