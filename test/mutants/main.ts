@@ -12,6 +12,7 @@ import { type Outcome, Tree } from './tree.ts';
 
 const USAGE = `npm run mutants [-- NAME…]        all mutants, or these; control is the code as it is
 npm run mutants -- --quick        the ones that are caught in seconds, as CI runs them
+npm run mutants -- --no-control   without the code as it is: where other tests have just tried it
 npm run mutants -- --search       without the tests that were written for a rule by hand
 npm run mutants -- --by 'chain walks' …   by this method alone
 npm run mutants -- --list         what there is
@@ -142,6 +143,7 @@ function plan(args: readonly string[]): Plan | null | undefined {
     allowPositionals: true,
     options: {
       quick: { type: 'boolean', default: false },
+      'no-control': { type: 'boolean', default: false },
       search: { type: 'boolean', default: false },
       by: { type: 'string', multiple: true, default: [] },
       list: { type: 'boolean', default: false },
@@ -177,7 +179,8 @@ function plan(args: readonly string[]): Plan | null | undefined {
     positionals.length > 0
       ? positionals.flatMap((name) => known.filter((mutant) => mutant.name === name))
       : MUTANTS.filter(({ quick }) => quick === true || !values.quick);
-  const all = positionals.length > 0 ? asked : [controlOf(asked), ...asked];
+  const bare = positionals.length > 0 || values['no-control'];
+  const all = bare ? asked : [controlOf(asked), ...asked];
   const effort = values.quick ? QUICK : FULL;
   const fit = METHOD_NAMES.filter(
     (name) => !effort.without.includes(name) && !(values.search && isSuite(name)),
