@@ -78,12 +78,14 @@ export class Cursor {
   }
 
   async *deliveries(): AsyncGenerator<Delivery, void, undefined> {
-    const release = this.#world.hold();
+    const { clock, random, hold } = this.#world;
+    const release = hold();
+    this.#heardAt = clock.now();
     try {
       const endLsn = this.#start.untilEnd ? await this.#end() : null;
       if (endLsn !== null) this.#refuseAbove(endLsn);
       if (this.#done(endLsn)) return;
-      const turn = this.#world.random.below(2 ** 16);
+      const turn = random.below(2 ** 16);
       for (let attempt = 0; !this.#start.signal.aborted; attempt += 1) {
         const heardBefore = this.#heardAt;
         const address = this.#choose(turn + attempt);
@@ -91,6 +93,8 @@ export class Cursor {
           for await (const delivery of this.#from(address)) {
             yield delivery;
             if (this.#done(endLsn)) return;
+            // Nobody was asked while the consumer took its time: that was no silence.
+            this.#heardAt = clock.now();
           }
         } catch (caught) {
           this.#refused(address, asJournalError(caught));

@@ -1,7 +1,7 @@
 // A subscription as its user sees it: an async iterable of records that ends, fails, or goes on.
 
 import { JournalError } from '../protocol/errors.ts';
-import { FIRST_LSN, type Lsn, lsn, micros, NO_LSN, NUMBER_MAX } from '../protocol/types.ts';
+import { after, FIRST_LSN, type Lsn, lsn, micros, NO_LSN, NUMBER_MAX } from '../protocol/types.ts';
 import { journalMethods } from '../transport/methods.ts';
 import type { JournalRecord, SetCursorRequest } from '../transport/public.ts';
 import { ask, QUICK_MICROS, type World } from './calls.ts';
@@ -81,6 +81,8 @@ class Reader implements Subscription {
   #cursor: Cursor | null = null;
   #saver: CursorSaver | null = null;
   #deliveredLsn: Lsn = NO_LSN;
+  /** Of a message whose records are given one by one: the first that was not given yet. */
+  #upcoming: Lsn | null = null;
   #taken = false;
 
   constructor(world: World, start: CursorStart, name: string | null) {
@@ -93,7 +95,9 @@ class Reader implements Subscription {
   }
 
   get position(): ResumeToken | undefined {
-    return this.#cursor?.token;
+    const token = this.#cursor?.token;
+    if (token === undefined || this.#upcoming === null) return token;
+    return { ...token, nextLsn: this.#upcoming };
   }
 
   async ready(): Promise<void> {
@@ -108,11 +112,14 @@ class Reader implements Subscription {
   async *[Symbol.asyncIterator](): AsyncGenerator<JournalRecord, void, undefined> {
     for await (const { records } of this.#deliveries()) {
       for (const record of records) {
+        this.#upcoming = record.lsn;
         if (this.#start.signal.aborted) return;
+        this.#upcoming = after(record.lsn, 1);
         this.#deliveredLsn = record.lsn;
         yield record;
         this.#saver?.consumed(record.lsn);
       }
+      this.#upcoming = null;
     }
   }
 
@@ -159,8 +166,9 @@ class Reader implements Subscription {
         saved ??= await this.#register(this.#name, deadline);
         start = { ...start, position: { kind: 'lsn', lsn: lsn(saved + 1) } };
         this.#saver = new CursorSaver(this.#world, journal, this.#name, saved);
-      } else if (start.position.kind === 'next') {
-        start = { ...start, position: { kind: 'lsn', lsn: await this.#nextLsn(deadline) } };
+      } else if (start.position.kind === 'next' || start.position.kind === 'last') {
+        // Both move with every record that is appended.
+        start = { ...start, position: { kind: 'lsn', lsn: await this.#startLsn(deadline, false) } };
       }
       this.#cursor = new Cursor(this.#world, start);
       return { cursor: this.#cursor, saver: this.#saver };
@@ -176,19 +184,19 @@ class Reader implements Subscription {
    */
   async #register(name: string, deadline: Deadline): Promise<Lsn> {
     const { journal } = this.#start;
-    const before = lsn((await this.#startLsn(deadline)) - 1);
+    // Of the newest state: a replica that lags knows of older firsts and lasts.
+    const before = lsn((await this.#startLsn(deadline, true)) - 1);
     const cursor = { journal, name, lsn: before, expectEnd: null };
     await setCursor(this.#world, cursor, deadline);
     return before;
   }
 
   /** The position that the start means now. */
-  async #startLsn(deadline: Deadline): Promise<Lsn> {
+  async #startLsn(deadline: Deadline, linearizable: boolean): Promise<Lsn> {
     const { journal, position: from } = this.#start;
     if (from.kind === 'lsn') return from.lsn;
     if (from.kind === 'next') return this.#nextLsn(deadline);
-    // Of the newest state: a replica that lags knows of older firsts and lasts.
-    const request = { journal, from, limit: 1, bytesMax: 0, linearizable: true };
+    const request = { journal, from, limit: 1, bytesMax: 0, linearizable };
     const { records, nextLsn } = await ask(this.#world, {
       method: journalMethods.read,
       request,
