@@ -31,7 +31,10 @@ export interface Volume {
    * one. Durable with the next sync.
    */
   create(journal: JournalId, base?: Base): JournalLog;
-  /** Forgets a journal and frees its segments; durable when it resolves. */
+  /**
+   * Forgets a journal and frees its segments; durable when it resolves. Who still reads its log
+   * then is refused with NOT_FOUND.
+   */
   drop(journal: JournalId): Promise<void>;
   sync(): Promise<void>;
   /** Refusal DISK_FULL where `bytes` more of users' records would eat into the reserve. */

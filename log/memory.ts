@@ -54,6 +54,8 @@ class MemoryVolume implements Volume {
   }
 
   async drop(journal: JournalId): Promise<void> {
+    const log = this.#logs.get(journal);
+    if (log !== undefined) log.dropped = true;
     this.#logs.delete(journal);
   }
 
@@ -96,6 +98,7 @@ function emptyBase(journal: JournalId, tables: TablesSnapshot): Base {
 class MemoryLog implements JournalLog {
   readonly journal: JournalId;
   durableLsn: Lsn;
+  dropped = false;
   #base: Base;
   #batches: Batch[] = [];
   #fresh = true;
@@ -178,6 +181,7 @@ class MemoryLog implements JournalLog {
   }
 
   async read(from: Lsn, bytesMax: number): Promise<readonly Batch[]> {
+    if (this.dropped) throw new JournalError('NOT_FOUND', `journal ${this.journal} was deleted`);
     if (from > this.endLsn) return [];
     if (from <= this.#base.lsn) {
       const firstLsn = after(this.#base.lsn, 1);

@@ -250,15 +250,16 @@ class DiskVolume implements Volume {
   async drop(journal: JournalId): Promise<void> {
     const log = this.#logs.get(journal);
     if (log === undefined) return;
-    this.#logs.delete(journal);
     const { store } = this.#writer;
     await this.#writer.alone(async () => {
-      this.#writer.removed(log);
       const cuts = [{ segment: store.lastNumber, endLsn: lsn(0) }];
       const { base } = log.state;
       const serial = log.state.serial + 1;
       const last = { ...base, inline: encodeBase(emptyBase(journal)) };
       await this.#writer.saveState(log, { journal, serial, dropped: true, cuts, base: last });
+      // Not before: where the disk is full all is as it was, and is done again once there is room.
+      this.#logs.delete(journal);
+      this.#writer.removed(log);
       this.#writer.roll();
       log.runs = [];
       this.#writer.dropped.set(journal, log);

@@ -300,9 +300,11 @@ function testReopen(check: Check): void {
   });
 
   check('a dropped journal stays away, and may be made anew', async (open) => {
-    const { volume } = await grown(open);
+    const { volume, log } = await grown(open);
     await volume.drop(ONE);
     assert.equal(volume.find(ONE), undefined);
+    const read = log.read(lsn(log.shape().endLsn), 1);
+    await assert.rejects(read, ({ code }: JournalError) => code === 'NOT_FOUND');
     await volume.close();
     const second = await open();
     assert.equal(second.journals().length, 0);

@@ -147,6 +147,7 @@ export class DiskLog implements JournalLog, LogInside {
   /** As `read`, past the memory where the disk has it: what a scrub looks at. */
   async readDisk(from: Lsn, bytesMax: number): Promise<readonly Batch[]> {
     for (let attempt = 1; ; attempt += 1) {
+      this.#refuseDropped();
       if (from > this.endLsn) return [];
       this.#refuseTrimmed(from);
       const { runs } = this;
@@ -158,6 +159,12 @@ export class DiskLog implements JournalLog, LogInside {
         if (this.runs === runs || attempt === ATTEMPTS_MAX) throw error;
       }
     }
+  }
+
+  /** Who was reading while it was dropped: that no segment has it is no damage. */
+  #refuseDropped(): void {
+    if (!this.state.dropped) return;
+    throw new JournalError('NOT_FOUND', `journal ${this.journal} was deleted`);
   }
 
   #refuseTrimmed(from: Lsn): void {

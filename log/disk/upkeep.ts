@@ -154,7 +154,8 @@ async function scrubLog(
       if (damage !== null) {
         onDamage(damage);
         next = (damage.lastLsn ?? next) + 1;
-      } else if (isTrimmed(error)) next = log.baseLsn + 1;
+      } else if (isGone(error)) return;
+      else if (isTrimmed(error)) next = log.baseLsn + 1;
       else if (hasCode(error, 'EIO')) next += 1;
       else throw error;
     }
@@ -164,6 +165,10 @@ async function scrubLog(
 
 const isTrimmed = (error: unknown): boolean =>
   error instanceof JournalError && error.code === 'TRIMMED';
+
+/** The journal was dropped meanwhile. */
+const isGone = (error: unknown): boolean =>
+  error instanceof JournalError && error.code === 'NOT_FOUND';
 
 /** The damage that a read was refused with. */
 export function damageOf(error: unknown): Damage | null {
