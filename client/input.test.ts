@@ -46,6 +46,52 @@ test('records that are none, too large or of another kind are refused', () => {
   refuses(() => append([{ key: 5, data: 'a' }]), 'records[0].key', '5');
 });
 
+test('text that UTF-8 has no bytes for is refused, and not stored as something else', () => {
+  refuses(() => append(['a', 'b\ud800']), 'records[1].data is "b\\ud800"', 'surrogates');
+  refuses(() => append([{ key: '\udc00', data: 'a' }]), 'records[0].key is "\\udc00"', 'UTF-8');
+  refuses(() => append('a', { expectKey: { key: '\ud800', lsn: 0 } }), 'expectKey.key');
+  assert.deepEqual(append('\u{1f600}').records[0]?.data, Uint8Array.of(0xf0, 0x9f, 0x98, 0x80));
+});
+
+test('what no type allows is refused by name, too, and said as it is', () => {
+  // cast: what JavaScript passes may be anything.
+  const options = (value: unknown) => value as AppendOptions;
+  for (const [wrong, says] of [
+    [null, 'null'],
+    ['3', '"3"'],
+    [3n, '3n'],
+    [Number.NaN, 'NaN'],
+    [{}, 'of type object'],
+  ] as const) {
+    refuses(() => append('a', options({ expectTail: wrong })), `expectTail is ${says}`);
+    const expectKey = { key: 'k', lsn: wrong };
+    refuses(() => append('a', options({ expectKey })), `expectKey.lsn is ${says}`);
+  }
+  for (const field of ['expectKey', 'fence']) {
+    refuses(() => append('a', options({ [field]: null })), `${field}.key is undefined`);
+    refuses(() => append('a', options({ [field]: {} })), `${field}.key is undefined`);
+  }
+  refuses(() => append('a', options({ sentAs: null })), 'sentAs.sequence is undefined');
+});
+
+test('what a call is refused for is told by its promise, like every other refusal', async () => {
+  await using client = connect({ endpoints: ['127.0.0.1:1'] });
+  const orders = client.journal('orders');
+  const calls = {
+    limit: () => orders.read({ limit: 0 }),
+    lsn: () => orders.setCursor('billing', -1),
+    key: () => orders.key(''),
+    leaseMillis: () => orders.lead('worker', { leaseMillis: 1 }),
+    through: () => orders.trim(0),
+  };
+  for (const [field, call] of Object.entries(calls)) {
+    await assert.rejects(call, ({ code, message }: JournalError) => {
+      assert.deepEqual([code, message.startsWith(`${field} is `)], ['INVALID_ARGUMENT', true]);
+      return true;
+    });
+  }
+});
+
 test('positions are whole numbers from 0 to 2^53 - 1', () => {
   for (const wrong of [-1, 1.5, 2 ** 53, Number.NaN]) {
     refuses(() => append('a', { expectTail: wrong }), 'expectTail');

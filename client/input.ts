@@ -93,8 +93,7 @@ export const checked = refusing;
 
 export function whole(field: string, value: number, least: number, most: number): number {
   if (!Number.isSafeInteger(value) || value < least || value > most) {
-    const given = typeof value === 'number' ? value : String(value);
-    throw new RangeViolation(field, given, `a whole number from ${least} to ${most}`);
+    throw new RangeViolation(field, value, `a whole number from ${least} to ${most}`);
   }
   return value;
 }
@@ -148,9 +147,10 @@ function checkRecord(input: RecordInput, index: number): NewRecord {
   const data: unknown = bare ? input : input?.data;
   const key = bare ? undefined : input?.key;
   const field = `records[${index}]`;
-  if (key !== undefined) {
-    if (typeof key !== 'string') throw new RangeViolation(`${field}.key`, String(key), 'a string');
-    checkKey(`${field}.key`, key);
+  if (key !== undefined) checkKey(`${field}.key`, key);
+  // Half a surrogate pair has no bytes in UTF-8: another character would be stored for it.
+  if (typeof data === 'string' && !data.isWellFormed()) {
+    throw new RangeViolation(`${field}.data`, data, 'text without lone surrogates');
   }
   const bytes = typeof data === 'string' ? encoder.encode(data) : data;
   if (!(bytes instanceof Uint8Array)) {
@@ -174,13 +174,13 @@ function checkCondition({ expectTail, expectKey, fence }: AppendOptions): Append
       expectKey === undefined
         ? null
         : {
-            key: checkKey('expectKey.key', expectKey.key),
+            key: checkKey('expectKey.key', expectKey?.key),
             lsn: lsn(expectKey.lsn, 'expectKey.lsn'),
           },
     fence:
       fence === undefined
         ? null
-        : { key: checkKey('fence.key', fence.key), token: positive('fence.token', fence.token) },
+        : { key: checkKey('fence.key', fence?.key), token: positive('fence.token', fence.token) },
   };
 }
 
@@ -190,7 +190,7 @@ function chosen(options: AppendOptions, hash: (text: string) => string): Idempot
   const { idempotencyKey: key, idempotencyBatch, sentAs } = options;
   if (sentAs !== undefined) {
     if (key !== undefined) throw new RangeViolation('sentAs', 'set', 'no idempotencyKey beside it');
-    const sequence = whole('sentAs.sequence', sentAs.sequence, 1, NUMBER_MAX);
+    const sequence = whole('sentAs.sequence', sentAs?.sequence, 1, NUMBER_MAX);
     return { writer: writerId(String(sentAs.writer)), sequence, after: 0, chosen: false };
   }
   if (key === undefined) {

@@ -148,7 +148,7 @@ export class Journal {
   }
 
   /** Some committed records; go on with `from: nextLsn`. TRIMMED, OUT_OF_RANGE, LINEAGE_CHANGED. */
-  read(options: ReadOptions = {}): Promise<ReadAnswer> {
+  async read(options: ReadOptions = {}): Promise<ReadAnswer> {
     const { position, limit, bytesMax } = checked(() => ({
       position: checkFrom(options.from ?? 'first').position,
       limit: whole('limit', options.limit ?? READ_LIMIT, 1, NUMBER_MAX),
@@ -156,7 +156,7 @@ export class Journal {
     }));
     const linearizable = options.linearizable ?? false;
     const request = { journal: this.name, from: position, limit, bytesMax, linearizable };
-    return this.#ask(journalMethods.read, request, 'nearest', options);
+    return await this.#ask(journalMethods.read, request, 'nearest', options);
   }
 
   /** Linearizable: `tailLsn` is the last record of a user, 0 when there is none. */
@@ -188,7 +188,7 @@ export class Journal {
    * `expectEnd` only where the journal ends right there, so that the entry is the next position;
    * CONDITION_FAILED else, which after a retry may mean that it is written: `tail` tells.
    */
-  setCursor(
+  async setCursor(
     name: string,
     position: number | null,
     options: CallOptions & { readonly expectEnd?: number | undefined } = {},
@@ -203,13 +203,13 @@ export class Journal {
         expectEnd: expectEnd === undefined ? null : lsn(expectEnd, 'expectEnd'),
       };
     });
-    return this.#within(options, (deadline) => setCursor(this.#world, request, deadline));
+    await this.#within(options, (deadline) => setCursor(this.#world, request, deadline));
   }
 
   /** Linearizable: the last record with the key, the last claim and its lease. */
-  key(key: string, options: CallOptions = {}): Promise<KeyState> {
+  async key(key: string, options: CallOptions = {}): Promise<KeyState> {
     const request = { journal: this.name, key: checked(() => checkKey('key', key)) };
-    return this.#ask(journalMethods.key, request, 'head', options);
+    return await this.#ask(journalMethods.key, request, 'head', options);
   }
 
   /**
@@ -231,13 +231,13 @@ export class Journal {
    * Waits until this process leads `key`, and keeps leading until `lost` aborts. Pass
    * `leadership.fence` with every append that only a leader may make.
    */
-  lead(key: string, options: LeadOptions = {}): Promise<Leadership> {
+  async lead(key: string, options: LeadOptions = {}): Promise<Leadership> {
     const what = checked(() => checkLead(key, options, this.#defaults.node));
     const { closing } = this.#defaults;
     const signal =
       options.signal === undefined ? closing : AbortSignal.any([closing, options.signal]);
     const { applied, onEvent } = options;
-    return campaign(this.#world, { ...what, journal: this.name, signal, applied, onEvent });
+    return await campaign(this.#world, { ...what, journal: this.name, signal, applied, onEvent });
   }
 
   #ask<Q, A>(

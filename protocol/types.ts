@@ -38,17 +38,27 @@ export class RangeViolation extends Error {
   readonly field: string;
   readonly allowed: string;
 
-  constructor(field: string, given: string | number, allowed: string) {
-    super(`${field} is ${JSON.stringify(shortened(given))}, allowed is ${allowed}`);
+  constructor(field: string, given: unknown, allowed: string) {
+    super(`${field} is ${spelled(given)}, allowed is ${allowed}`);
     this.name = 'RangeViolation';
     this.field = field;
     this.allowed = allowed;
   }
 }
 
+/** Not as JSON, which has no NaN, and throws at a bigint: callers in JavaScript pass anything. */
+function spelled(given: unknown): string {
+  if (typeof given === 'string') return JSON.stringify(shortened(given));
+  if (typeof given === 'bigint') return `${given}n`;
+  if (typeof given === 'function' || (typeof given === 'object' && given !== null)) {
+    return `of type ${typeof given}`;
+  }
+  return String(given);
+}
+
 /** What was given may be as long as a message: its beginning says enough. */
-function shortened(given: string | number): string | number {
-  if (typeof given === 'number' || given.length <= GIVEN_MAX) return given;
+function shortened(given: string): string {
+  if (given.length <= GIVEN_MAX) return given;
   return `${given.slice(0, GIVEN_MAX)}… (${given.length} characters)`;
 }
 

@@ -125,9 +125,12 @@ export function oneOf<Choice extends string>(
 
 const encoder = new TextEncoder();
 
-/** A key of a record: 1 to 1,024 bytes of UTF-8. */
+/** A key of a record: 1 to 1,024 bytes of UTF-8, which has none for half a surrogate pair. */
 export function checkKey(field: string, key: string): string {
-  if (key.length === 0) throw new RangeViolation(field, '', KEY_ALLOWED);
+  // What JavaScript passes may be anything, whatever the type says.
+  if (typeof key !== 'string' || key.length === 0 || !key.isWellFormed()) {
+    throw new RangeViolation(field, key, KEY_ALLOWED);
+  }
   // A UTF-16 unit takes at most three bytes: only long keys are measured.
   if (key.length * 3 > KEY_BYTES_LIMIT) {
     const bytes = key.length > KEY_BYTES_LIMIT ? key.length : encoder.encode(key).length;
