@@ -170,13 +170,14 @@ export class Engine {
     const { world, access, controllers, config } = this.#parts;
     const { defaults = {} } = config;
     const directory = new Directory(world.clock, controllers, this.journals);
-    this.#read = (request, signal) => readRecords({ asker, reader, directory }, request, signal);
-    const refusing = (host: Host): JournalError | null => this.#retention.refusing(host);
     const { metrics } = this;
+    const reading = { asker, reader, directory, metrics };
+    this.#read = (request, signal) => readRecords(reading, request, signal);
+    const refusing = (host: Host): JournalError | null => this.#retention.refusing(host);
     const appends = new Appends({ asker, directory, room: this.#room, metrics, access, refusing });
     const subscriptions = this.#subscriptions;
     return [
-      ...dataHandlers({ ...world, access, asker, directory, reader, appends, subscriptions }),
+      ...dataHandlers({ ...world, ...reading, access, appends, subscriptions }),
       ...adminHandlers({ ...world, access, controllers, directory, defaults }),
       this.#links.handler(),
       fetchHandler({ ...world, access, find: (journal) => this.journals.find(journal) }),

@@ -30,6 +30,7 @@ import type {
   TrimRequest,
 } from '../../transport/public.ts';
 import type { Host } from '../drive/host.ts';
+import type { ReplicaMetrics } from '../metrics.ts';
 import type { Access } from './access.ts';
 import type { Appends } from './append.ts';
 import type { Asker } from './ask.ts';
@@ -48,6 +49,7 @@ export interface DataParts {
   readonly reader: Reader;
   readonly appends: Appends;
   readonly subscriptions: Subscriptions;
+  readonly metrics: Pick<ReplicaMetrics, 'moved'>;
 }
 
 export function dataHandlers(parts: DataParts): readonly Handler[] {
@@ -177,9 +179,11 @@ class DataService {
   }
 }
 
+type ReadParts = Pick<DataParts, 'asker' | 'reader' | 'directory' | 'metrics'>;
+
 /** A read for somebody whose right to it was looked at before. */
 export async function readRecords(
-  { asker, reader, directory }: Pick<DataParts, 'asker' | 'reader' | 'directory'>,
+  { asker, reader, directory, metrics }: ReadParts,
   request: ReadRequest,
   signal: AbortSignal,
 ): Promise<ReadAnswer> {
@@ -192,7 +196,8 @@ export async function readRecords(
   }
   if (!host.readable) throw notServed(host);
   const from = await reader.start(host, request.from, signal);
-  const { records, nextLsn } = await reader.read(host, from, limit, bytesMax);
+  const { records, nextLsn, bytes } = await reader.read(host, from, limit, bytesMax);
+  metrics.moved('out', records.length, bytes);
   return { records, nextLsn, committedLsn: host.committedLsn, lineage: host.lineage };
 }
 

@@ -353,6 +353,21 @@ describe('one replica alone', () => {
     assert.match(text, /lsn{journal="numbered",position="committed"} 1/);
   });
 
+  test('what is read counts as read, whether it is asked for or followed', async () => {
+    const name = await journal('counted');
+    await house.append(a, name, ['12', '345']);
+    const counted = async (): Promise<readonly number[]> => {
+      const { registry } = a.replica.metrics;
+      const text = await registry.metrics();
+      return ['records', 'bytes'].map((what) =>
+        Number(new RegExp(`_${what}_total{direction="out"} (\\d+)`).exec(text)?.[1]),
+      );
+    };
+    const [records = 0, bytes = 0] = await counted();
+    await house.read(a, name, 1);
+    assert.deepEqual(await counted(), [records + 2, bytes + 5]);
+  });
+
   test('a caller that leaves is not waited for', async () => {
     const name = await journal('deadlines');
     const signal = AbortSignal.abort();
