@@ -39,6 +39,8 @@ export function benchCommand(): Command {
         const result = await measure(at, flags);
         if (flags.json) await at.output.json(result);
         else await at.output.write(resultText(result));
+        // What was measured until ^C is shown all the same.
+        at.signal.throwIfAborted();
       }),
     );
   const example = 'journal bench append --journal orders --seconds 10';
@@ -84,6 +86,7 @@ async function measure(at: Connected, flags: BenchFlags): Promise<BenchResult> {
         appends += 1;
       } catch (error) {
         if (!(error instanceof JournalError)) throw error;
+        if (at.signal.aborted) return;
         failed += 1;
         lastFailure = error;
       }

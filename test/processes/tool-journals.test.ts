@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Cluster, isAlive, journal, kill, pause, startJournal } from './cluster.ts';
+import { Cluster, isAlive, journal, kill, output, pause, startJournal } from './cluster.ts';
 import { json, lines, toolOf } from './tool.ts';
 
 /** What each shell is asked, in its own words: what can follow `journal admin`. */
@@ -279,6 +279,20 @@ describe('status and bench', () => {
     assert.ok(Number(result?.records) > 0);
     assert.equal(await done('tail bench'), `${result?.records}\n`);
     await fails('bench append --journal bench --outstanding 65537', 2, /65537.*from 1 to 65536/);
+  });
+
+  test('bench that is interrupted shows what it measured, and no failure', async () => {
+    await done('create cut');
+    const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
+    const words = 'bench append --journal cut --size 64 --outstanding 16 --seconds 60 --json';
+    const child = startJournal(words.split(' '), env);
+    const ended = output(child);
+    while ((await done('tail cut')) === '0\n') await pause(50);
+    child.kill('SIGINT');
+    const { code, stdout } = await ended;
+    const [result] = json(stdout);
+    assert.deepEqual([code, result?.failed], [130, 0]);
+    assert.ok(Number(result?.appends) > 0);
   });
 
   test('a volume in use is not verified, by whichever name it is given', async () => {
