@@ -112,6 +112,11 @@ export function tlsOf(flags: ConnectionFlags): ConnectOptions['tls'] {
   if (tlsCa === undefined && tlsCert !== undefined) {
     throw new UsageError('--tls-cert is given and --tls-ca is not, allowed is both');
   }
+  if (tlsCa === undefined && serverName !== undefined) {
+    throw new UsageError(
+      '--tls-server-name is given and --tls-ca is not, allowed is both: nothing is encrypted else',
+    );
+  }
   const named = { '--tls-ca': tlsCa, '--tls-cert': tlsCert, '--tls-key': tlsKey };
   for (const [flag, path] of Object.entries(named)) {
     if (path !== undefined) readNamedFile(flag, path);

@@ -181,13 +181,20 @@ export function readTls({ text }: Settings): TlsPaths {
         'allowed is --tls-ca together with --tls-cert and --tls-key',
     );
   }
+  const serverName = text('tls-server-name');
+  if (serverName !== '' && cert === '') {
+    throw new SettingError(
+      `--tls-server-name is ${spelled(serverName)} and --tls-cert is left out, ` +
+        'allowed is --tls-server-name with --tls-cert and --tls-key: nothing is encrypted else',
+    );
+  }
   if (text('authorization') !== '' && ca === '') {
     throw new SettingError(
       `--authorization is ${spelled(text('authorization'))} and --tls-ca is left out, ` +
         'allowed is --authorization with --tls-ca, since roles go by client certificates',
     );
   }
-  return { ca, cert, key, serverName: text('tls-server-name') };
+  return { ca, cert, key, serverName };
 }
 
 /** What `grpcNetwork` takes of these; undefined for plain text. */

@@ -58,6 +58,7 @@ test('what is wrong is refused by its name, what was given and what is allowed',
       /--min-replicas .* is "3", allowed is at most --replication-factor, which is 2/,
     ],
     [[...least, '--tls-cert', 'c.pem'], /--tls-cert is "c.pem" and --tls-key is left out/],
+    [[...least, '--tls-server-name', 'n'], /--tls-server-name is "n" and --tls-cert is left out/],
     [[...least, '--authorization', 'f'], /--authorization is "f" and --tls-ca is left out/],
     [[...least, '--nothing'], /nothing/],
   ];
