@@ -8,6 +8,8 @@ import { Output, UsageError } from './output.ts';
 
 export const DEFAULT_ENDPOINTS = '127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403';
 export const TIMEOUT_MILLIS = 10_000;
+/** A day. */
+const TIMEOUT_MILLIS_MAX = 86_400_000;
 
 export interface ConnectionFlags {
   readonly endpoints: readonly string[];
@@ -39,7 +41,7 @@ export function connected(made: Command): Command {
     .addOption(
       new Option('--timeout <duration>', 'for one request, its retries included (default: 10s)')
         .env('JOURNAL_TIMEOUT')
-        .argParser(duration())
+        .argParser(duration(1, TIMEOUT_MILLIS_MAX))
         .helpGroup('Connection:'),
     )
     .addOption(file('--tls-ca', 'certificates that sign the replicas', 'JOURNAL_TLS_CA'))

@@ -1,6 +1,7 @@
 // Journals as a whole: `create`, `list`, `describe`, `trim`, `delete`.
 
 import { createInterface } from 'node:readline/promises';
+import type { Readable, Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import {
   DEFAULT_SETTINGS,
@@ -18,7 +19,7 @@ import {
   size,
   wholeNumber,
 } from './options.ts';
-import { EXIT, UsageError } from './output.ts';
+import { EXIT, Interrupted, UsageError } from './output.ts';
 
 interface CreateFlags extends ConnectionFlags {
   readonly ifAbsent?: boolean;
@@ -75,18 +76,19 @@ export function settingsOf(
       `--min-replicas is ${flags.minReplicas} and --allow-solo is given, allowed is one of them`,
     );
   }
-  const replicationFactor = flags.replicas ?? DEFAULT_SETTINGS.replicationFactor;
+  const { replicas } = flags;
   const minReplicas = flags.allowSolo ? 1 : flags.minReplicas;
-  if ((minReplicas ?? DEFAULT_SETTINGS.minReplicas) > replicationFactor) {
+  // How many copies are usual is for the cluster to say: only what is given can contradict itself.
+  if (replicas !== undefined && (minReplicas ?? DEFAULT_SETTINGS.minReplicas) > replicas) {
     const given = minReplicas ?? `left out, which is ${DEFAULT_SETTINGS.minReplicas}`;
     throw new UsageError(
-      `--min-replicas is ${given}, allowed is at most --replicas, which is ${replicationFactor}`,
+      `--min-replicas is ${given}, allowed is at most --replicas, which is ${replicas}`,
     );
   }
   const { retain, recordMax, batchMax } = flags;
   return {
     ...retain,
-    ...(flags.replicas === undefined ? {} : { replicationFactor }),
+    ...(replicas === undefined ? {} : { replicationFactor: replicas }),
     ...(minReplicas === undefined ? {} : { minReplicas }),
     ...(recordMax === undefined ? {} : { recordBytesMax: recordMax }),
     ...(batchMax === undefined ? {} : { batchBytesMax: batchMax }),
@@ -204,8 +206,21 @@ export async function confirm(question: string, yes: boolean): Promise<void> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new UsageError('nobody is there to be asked, allowed is --yes');
   }
-  const asked = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await asked.question(`${question} [y/N] `);
-  asked.close();
+  const answer = await typed(`${question} [y/N] `, process.stdin, process.stderr);
   if (!/^y(es)?$/i.test(answer.trim())) process.exit(EXIT.failed);
+}
+
+/** What a person types at a terminal; empty where they end their input. Rejects at ^C. */
+export async function typed(question: string, input: Readable, output: Writable): Promise<string> {
+  const asked = createInterface({ input, output, terminal: true });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      asked.once('SIGINT', () => reject(new Interrupted('SIGINT')));
+      asked.once('close', () => resolve(''));
+      // Once it is closed a question has no answer.
+      asked.question(question).then(resolve, () => resolve(''));
+    });
+  } finally {
+    asked.close();
+  }
 }

@@ -20,6 +20,7 @@ interface LeadFlags extends ConnectionFlags {
 
 const LEASE_MILLIS_DEFAULT = 5_000;
 const LEASE_MILLIS_MIN = 500;
+const LEASE_MILLIS_MAX = 3_600_000;
 /** Nobody may have said for so long who leads: as long as `subscribe` goes on without an answer. */
 const TIMEOUT_MILLIS = 60_000;
 /** Of the lease: SIGTERM comes when this much is left, SIGKILL when that much is. */
@@ -41,7 +42,7 @@ export function leadCommand(): Command {
     )
     .addOption(
       new Option('--lease <duration>', 'others take over this long after the last renewal')
-        .argParser(duration(LEASE_MILLIS_MIN))
+        .argParser(duration(LEASE_MILLIS_MIN, LEASE_MILLIS_MAX))
         .default(LEASE_MILLIS_DEFAULT, '5s'),
     )
     .addHelpText(

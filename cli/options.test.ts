@@ -40,6 +40,7 @@ test('durations and sizes need a unit that is known', () => {
   assert.equal(duration()('7d'), 604_800_000);
   refused(() => duration()('7'), /number with a unit/);
   refused(() => duration(500)('100ms'), /at least 500ms/);
+  refused(() => duration(500, 60_000)('2m'), /at most 60000ms/);
   assert.equal(size(1)('100GiB'), 100 * 2 ** 30);
   refused(() => size(1)('1GB'), /KiB, MiB, GiB/);
   refused(() => size(1, 10)('11B'), /from 1 to 10 bytes/);
@@ -61,6 +62,7 @@ test('a start is a word, a position or a time', () => {
   refused(() => startPosition('0'), /from 1 to/);
   refused(() => startPosition('-3'), /first, next, an LSN from 1/);
   refused(() => startPosition('2026-02-30'), /first, next/);
+  refused(() => startPosition('2300-01-01'), /first, next/);
 });
 
 test('times keep their microseconds both ways', () => {

@@ -46,12 +46,13 @@ function durationMillis(text: string): number | undefined {
 
 const DURATION_ALLOWED = 'a number with a unit of ms, s, m, h or d, such as 250ms, 5s or 7d';
 
-/** A duration of at least `min` milliseconds. */
-export function duration(min = 1): (text: string) => number {
+/** A duration of `min` to `max` milliseconds. */
+export function duration(min = 1, max: number = NUMBER_MAX): (text: string) => number {
   return (text) => {
     const millis = durationMillis(text);
     if (millis === undefined) return refuse(DURATION_ALLOWED);
     if (millis < min) return refuse(`at least ${min}ms`);
+    if (millis > max) return refuse(`at most ${max}ms`);
     return millis;
   };
 }
@@ -110,7 +111,8 @@ export function timeMicros(text: string): Micros | undefined {
   const sameDay = new Date(`${date}T00:00:00Z`);
   if (Number.isNaN(millis) || Number.isNaN(sameDay.getTime()) || millis < 0) return undefined;
   if (sameDay.toISOString().slice(0, 10) !== date) return undefined;
-  return micros(millis * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0')));
+  const since1970 = millis * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'));
+  return since1970 > NUMBER_MAX ? undefined : micros(since1970);
 }
 
 /** UTC with microseconds: `2026-01-02T03:04:05.678901Z`. */
