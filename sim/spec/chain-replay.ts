@@ -12,6 +12,7 @@ import {
   type SpecConfiguration,
   type SpecNode,
   type SpecState,
+  SpecViolation,
   UNMODELLED,
 } from './chain.ts';
 import { isSame, type Log, len } from './chain-log.ts';
@@ -245,6 +246,7 @@ export class ChainReplay {
   /** What is passed on was said. */
   #relayed(n: string, e: number, lsn: number): void {
     const said = this.#state.ackd.get(`${e} ${n}`)?.lsn ?? 0;
-    if (said < lsn) throw new Error(`an acknowledgement of ${lsn} by ${n} was passed on, not said`);
+    if (said >= lsn) return;
+    throw new SpecViolation(`FsyncAck(${n})`, `${lsn} was passed on for it, it said ${said}`);
   }
 }

@@ -3,7 +3,7 @@
 import { doesNotThrow, ok, throws } from 'node:assert/strict';
 import { test } from 'node:test';
 import { turn } from '../../protocol/chain/machine.ts';
-import { type ChainInput, NO_CONDITION } from '../../protocol/chain/messages.ts';
+import { type ChainEffect, type ChainInput, NO_CONDITION } from '../../protocol/chain/messages.ts';
 import { EMPTY_SHAPE } from '../../protocol/chain/shape.ts';
 import { type ChainState, openChain } from '../../protocol/chain/state.ts';
 import { type Configuration, DEFAULT_SETTINGS } from '../../protocol/configuration.ts';
@@ -99,6 +99,17 @@ test('what a machine does is in the model', () => {
 test('a sync that is told before the disk has it is refused by the name of the action', () => {
   const one = new One().begin();
   throws(() => one.take({ kind: 'synced', durableLsn: lsn(1) }, 0), named('Commit'));
+});
+
+test('an acknowledgement that is passed on and was never said is refused', () => {
+  const one = new One().begin();
+  const entries = [{ store: storeId('b'.repeat(32)), durableLsn: lsn(1), barrier: 0 }];
+  const [to] = CONFIGURATION.serving;
+  ok(to !== undefined);
+  const effects: ChainEffect[] = [{ kind: 'send', to, body: { kind: 'ack', entries } }];
+  const { state, process } = one;
+  const turned = { state, inputs: [], effects, durableLsn: 0 };
+  throws(() => one.watch.turned(process, turned), named('FsyncAck'));
 });
 
 test('an epoch that is acted in before its record is saved is refused', () => {
