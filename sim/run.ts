@@ -10,6 +10,7 @@ import { Cluster } from './cluster.ts';
 import { Faults } from './faults/faults.ts';
 import type { Budget } from './faults/scene.ts';
 import { type AtRest, readFinals } from './finals.ts';
+import { isReason } from './fleet/programs.ts';
 import { Recorder } from './recorder.ts';
 import { type Evidence, evidenceOf } from './report/evidence.ts';
 import { drawMix, workerProgram } from './workload/loops.ts';
@@ -168,8 +169,10 @@ class Life {
       this.#fail('invariants', `${actor?.name ?? 'the world'}: ${text}`);
     };
     this.#cluster.onExit = (actor, error) => {
-      if (!(error instanceof InvariantViolation)) return;
-      this.#fail('invariants', `${actor.name}: ${error.stack ?? error.message}`);
+      if (isReason(error)) return;
+      const by = error instanceof InvariantViolation ? 'invariants' : 'surprises';
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#fail(by, `${actor.name}: ${text}`);
     };
     this.#cluster.listeners.onInternal = (actor, path, error) => {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);

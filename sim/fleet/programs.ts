@@ -1,12 +1,14 @@
 // What runs on the machines of a simulated cluster: replicas and controllers from the code that
 // ships, of the present version or of the one after it.
 
+import { DiskError } from '../../io/disk.ts';
 import {
   FEATURE_LEVEL_MAX as CONTROLLER_LEVEL_MAX,
   type ControllerConfig,
 } from '../../operator/controller/config.ts';
 import { startController } from '../../operator/controller/controller.ts';
 import { KIB, MIB } from '../../protocol/configuration.ts';
+import { JournalError } from '../../protocol/errors.ts';
 import { memberId, micros, type Zone } from '../../protocol/types.ts';
 import { DEFAULT_LIMITS, type ReplicaConfig } from '../../replica/config.ts';
 import { startReplica } from '../../replica/replica.ts';
@@ -46,6 +48,10 @@ export interface Circumstances {
   readonly registers: RegisterWatch;
   readonly starts: Starts;
 }
+
+/** Whether a process may end by this: a reason that it gives. All else is a fault of the code. */
+export const isReason = (error: unknown): boolean =>
+  error instanceof DiskError || (error instanceof JournalError && error.code !== 'INTERNAL');
 
 export function controllerProgram(
   id: string,
@@ -119,7 +125,7 @@ export function replicaProgram(
       const probe = (): void => {
         const dead = replica.dead();
         if (dead === '') seams.clock.after(PROBE_MICROS, probe);
-        else ended(new Error(`the liveness probe failed: ${dead}`));
+        else ended(new JournalError('UNAVAILABLE', `the liveness probe failed: ${dead}`));
       };
       probe();
       return replica;
