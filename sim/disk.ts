@@ -56,7 +56,15 @@ export class SimulatedDisk {
   readonly #name: string;
   readonly #locks = new Map<string, Actor>();
   /** What was done, for those who look at a run. */
-  readonly counts = { reads: 0, writes: 0, syncs: 0, failedSyncs: 0, misdirected: 0 };
+  readonly counts = {
+    reads: 0,
+    /** Short ones included. */
+    failedReads: 0,
+    writes: 0,
+    syncs: 0,
+    failedSyncs: 0,
+    misdirected: 0,
+  };
 
   constructor(world: World, name: string, options: { sectorBytes: number; capacityBytes: number }) {
     this.#world = world;
@@ -177,9 +185,13 @@ export class SimulatedDisk {
 
   readOutcome(file: FileImage, path: string, position: number, length: number): Uint8Array {
     this.counts.reads += 1;
-    if (this.#dice.chance(this.faults.readErrorChance)) throw new DiskError('EIO', path);
+    if (this.#dice.chance(this.faults.readErrorChance)) {
+      this.counts.failedReads += 1;
+      throw new DiskError('EIO', path);
+    }
     const bytes = file.read(position, length);
     if (bytes.length < 2 || !this.#dice.chance(this.faults.shortReadChance)) return bytes;
+    this.counts.failedReads += 1;
     return bytes.subarray(0, this.#dice.between(1, bytes.length - 1));
   }
 

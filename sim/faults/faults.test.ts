@@ -8,6 +8,7 @@ import { Cluster } from '../cluster.ts';
 import type { Machine } from '../machine.ts';
 import { Dice } from '../random.ts';
 import { World } from '../world.ts';
+import { Faults } from './faults.ts';
 import { KINDS } from './kinds.ts';
 import type { Kind } from './scene.ts';
 
@@ -66,7 +67,7 @@ class Bench {
   async suffer(name: string, victim: Machine, dice: Dice, lasts = 2_000_000): Promise<void> {
     const end = kindOf(name).begin(this.cluster, victim, dice);
     await this.world.sleep(lasts);
-    end();
+    end?.();
     const ended = this.world.now;
     await this.until(() => this.cluster.whole(ended));
   }
@@ -89,11 +90,47 @@ test('faults that are a matter of chance have a chance, until they end', async (
     for (const [name, chance] of looks) {
       for (let seed = 0; seed < 5; seed += 1) {
         const end = kindOf(name).begin(bench.cluster, victim, new Dice(`${seed}`));
+        assert.ok(end !== null, name);
         assert.ok(chance() > 0 && chance() < 1, `${name}: ${chance()}`);
         end();
         assert.equal(chance(), 0, name);
       }
     }
+  });
+});
+
+test('a process is taken one version up and back, whichever it runs', async () => {
+  const bench = new Bench('versions');
+  await bench.turn(async () => {
+    const victim = await bench.start();
+    const { cluster } = bench;
+    const lives = victim.lives;
+    for (const first of ['present', 'next']) {
+      if (first === 'next') await bench.suffer('upgrade', victim, new Dice('1'));
+      assert.equal(cluster.isNext(victim), first === 'next');
+      await bench.suffer('downgrade', victim, new Dice('1'));
+      assert.equal(cluster.isNext(victim), false);
+    }
+    assert.equal(victim.lives, lives + 4);
+  });
+});
+
+test('a fault that nothing came of is not counted', async () => {
+  const bench = new Bench('counted');
+  await bench.turn(async () => {
+    await bench.start();
+    // Without a journal no record can rot, and hardly anything is written that could go astray.
+    const only = ['rot', 'misdirect', 'restart'];
+    const faults = new Faults(bench.cluster, new Dice('counted'), 'anything', only);
+    faults.start();
+    await bench.world.sleep(20_000_000);
+    faults.stop();
+    const tried = faults.struck.filter(({ kind }) => kind === 'misdirect');
+    const done = tried.filter((one) => one.done);
+    assert.ok(tried.length > done.length, `${done.length} of ${tried.length} went astray`);
+    const { rot, misdirect = 0, restart = 0 } = faults.counts;
+    assert.deepEqual([rot, misdirect], [undefined, done.length]);
+    assert.ok(restart > 0, 'nothing was done at all');
   });
 });
 

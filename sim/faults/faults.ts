@@ -30,6 +30,8 @@ export interface Struck {
   readonly from: number;
   /** When it ended, or would have; null where the run was over before. */
   until: number | null;
+  /** False where nothing came of it in the end. */
+  done: boolean;
 }
 
 export class Faults {
@@ -84,7 +86,7 @@ export class Faults {
   /** How often each kind of fault was carried out. */
   get counts(): Readonly<Record<string, number>> {
     const counts: Record<string, number> = {};
-    for (const { kind } of this.struck) counts[kind] = (counts[kind] ?? 0) + 1;
+    for (const { kind, done } of this.struck) if (done) counts[kind] = (counts[kind] ?? 0) + 1;
     return counts;
   }
 
@@ -127,21 +129,26 @@ export class Faults {
     if (kind.alone === true) {
       if (this.#alone.has(victim) || this.#scene.operator.busy) return;
       if (this.#costsTwoSeats(kind, victim)) return;
-      this.#alone.set(victim, kind);
     }
-    const { world } = this.#scene;
     const lasts = dice.spread(...(kind.lasts ?? LASTS));
-    const from = world.now;
-    const struck: Struck = { number, kind: kind.name, victim: victim.name, from, until: null };
+    const end = kind.begin(this.#scene, victim, dice);
+    if (end !== null) this.#struck(number, kind, victim, lasts, end);
+  }
+
+  /** It has begun; `end` is called once it has lasted, or when all faults stop. */
+  #struck(number: number, kind: Kind, victim: Machine, lasts: number, end: () => unknown): void {
+    const { world } = this.#scene;
+    const about = { number, kind: kind.name, victim: victim.name, from: world.now };
+    const struck: Struck = { ...about, until: null, done: true };
     this.struck.push(struck);
+    if (kind.alone === true) this.#alone.set(victim, kind);
     if (kind.latent === true || kind.loses === true) this.harmed.add(victim.name);
     if (kind.latent === true || kind.name === 'mountTwice') this.spoiled.add(victim.name);
     this.#trouble(victim, 1);
-    const end = kind.begin(this.#scene, victim, dice);
     const over = (): void => {
       if (!this.#ending.delete(number)) return;
       struck.until = world.now;
-      end();
+      struck.done = end() !== false;
       if (kind.alone === true) this.#alone.delete(victim);
       this.#trouble(victim, -1);
     };

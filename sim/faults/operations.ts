@@ -36,10 +36,11 @@ export const oldCopy: Fault = (scene, victim) => {
   const copy = victim.disk.image.copy();
   return () => {
     const others = scene.replicas.filter((machine) => machine !== victim);
-    if (!scene.answers() || others.some(({ up, paused }) => !up || paused)) return;
+    if (!scene.answers() || others.some(({ up, paused }) => !up || paused)) return false;
     victim.powerOff('none');
     victim.disk.image.restore(copy);
     victim.start();
+    return true;
   };
 };
 
@@ -53,24 +54,24 @@ export const FLOOR_MICROS = 1_500_000;
  */
 export const forceLoss: Fault = (scene, victim, dice) => {
   const { operator } = scene;
-  if (!scene.serves(victim) || operator.losses.length > 0) return nothing;
+  if (!scene.serves(victim) || operator.losses.length > 0) return null;
   const copy = victim.disk.image.copy();
   const { world } = scene;
   const taken = world.now;
   const comeBack = dice.chance(0.5);
   return () => {
-    if (world.now - taken < FLOOR_MICROS) return;
-    if (operator.busy || operator.losses.length > 0 || !scene.serves(victim)) return;
+    if (world.now - taken < FLOOR_MICROS) return false;
+    if (operator.busy || operator.losses.length > 0 || !scene.serves(victim)) return false;
     const others = scene.replicas.filter((machine) => machine !== victim);
     for (const machine of [victim, ...others]) machine.powerOff('none');
     victim.disk.image.restore(copy);
     operator.forceLosses(victim, scene.journals(), others, comeBack);
     victim.start();
-    if (comeBack) return;
-    for (const machine of others) {
+    for (const machine of comeBack ? [] : others) {
       machine.disk.image.wipe();
       machine.start();
     }
+    return true;
   };
 };
 
@@ -78,7 +79,7 @@ export const forceLoss: Fault = (scene, victim, dice) => {
 export const mountTwice: Fault = (scene, victim) => {
   const isController = scene.controllers.includes(victim);
   // A group of one has nobody to ask who of the two is the later one: the docs say so.
-  if (isController && scene.controllers.length < 3) return nothing;
+  if (isController && scene.controllers.length < 3) return null;
   const end = scene.mountTwice(victim);
   return () => {
     end();
@@ -97,7 +98,7 @@ const ZONES = ['a', 'b', 'c', 'd', 'e'] as const;
 
 /** One member more, for a while or for good. */
 export const addMember: Fault = (scene, _victim, dice) => {
-  if (scene.replicas.length >= REPLICAS_MAX) return nothing;
+  if (scene.replicas.length >= REPLICAS_MAX) return null;
   const machine = scene.operator.addMember(zone(dice.pick(ZONES)));
   const stays = dice.chance(0.5);
   return () => {
@@ -107,7 +108,7 @@ export const addMember: Fault = (scene, _victim, dice) => {
 
 /** Another member takes the place of this one. */
 export const replaceMember: Fault = (scene, victim) => {
-  if (scene.replicas.length >= REPLICAS_MAX) return nothing;
+  if (scene.replicas.length >= REPLICAS_MAX) return null;
   scene.operator.replaceMember(victim, zone(victim.zone));
   return nothing;
 };
@@ -146,8 +147,17 @@ export const upgrade: Fault = (scene, victim) => {
   return restart(scene, victim);
 };
 
-/** Back to the version before, as long as the cluster does not use what only the next one knows. */
+/**
+ * Back to the version before, as long as the cluster does not use what only the next one knows.
+ * Who runs the present version is taken up first, for as long as this lasts.
+ */
 export const downgrade: Fault = (scene, victim) => {
-  if (!scene.isNext(victim) || !scene.downgrade(victim)) return nothing;
-  return restart(scene, victim);
+  if (scene.isNext(victim)) return scene.downgrade(victim) ? restart(scene, victim) : null;
+  scene.upgrade(victim);
+  restart(scene, victim)();
+  return () => {
+    if (!scene.downgrade(victim)) return false;
+    restart(scene, victim)();
+    return true;
+  };
 };

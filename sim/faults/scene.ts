@@ -41,8 +41,11 @@ export interface Scene {
   isKnownToAll(machine: Machine): boolean;
 }
 
-/** One fault on one machine: begins now; the result ends it. */
-export type Fault = (scene: Scene, victim: Machine, dice: Dice) => () => void;
+/**
+ * One fault on one machine: begins now; the result ends it, and gives false where nothing has come
+ * of the fault. Null where there was nothing to be done.
+ */
+export type Fault = (scene: Scene, victim: Machine, dice: Dice) => (() => unknown) | null;
 
 export interface Kind {
   readonly name: string;

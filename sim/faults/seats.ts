@@ -34,18 +34,19 @@ export const oldController: Fault = (scene, victim) => {
   victim.start();
   return () => {
     const same = scene.controllers.map(({ name }) => name).join() === seats;
-    if (!same || scene.operator.busy || !scene.isKnownToAll(victim)) return;
+    if (!same || scene.operator.busy || !scene.isKnownToAll(victim)) return false;
     victim.powerOff('none');
     victim.disk.image.restore(copy);
     scene.lost(victim);
     victim.start();
     scene.operator.changeControllers([victim], 1, 0);
+    return true;
   };
 };
 
 /** Anywhere on the volume; what is read is found bad there, or there is a second copy of it. */
 export const rotController: Fault = (scene, victim) => {
-  victim.disk.rot(() => true);
+  if (!victim.disk.rot(() => true)) return null;
   return () => {
     victim.kill();
     victim.start();
@@ -54,11 +55,13 @@ export const rotController: Fault = (scene, victim) => {
 };
 
 export const misdirectController: Fault = (scene, victim, dice) => {
+  const before = victim.disk.counts.misdirected;
   victim.disk.faults.misdirectChance = dice.odds(0.005, 0.2);
   return () => {
     victim.disk.faults.misdirectChance = 0;
     victim.kill();
     victim.start();
     scene.operator.attend(victim);
+    return victim.disk.counts.misdirected > before;
   };
 };
