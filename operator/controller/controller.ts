@@ -16,13 +16,14 @@ import { METADATA_DIRECTORY } from '../../log/layout.ts';
 import { type Metadata, openMetadata } from '../../log/metadata.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import type { AcceptorView } from '../../protocol/paxos/invariants.ts';
-import type { AcceptorSet, Ballot } from '../../protocol/paxos/messages.ts';
+import type { AcceptorSet } from '../../protocol/paxos/messages.ts';
 import { type Micros, micros } from '../../protocol/types.ts';
 import type { ClusterStatus } from '../../transport/public.ts';
 import { type ControllerConfig, FEATURE_LEVEL_MAX } from './config.ts';
 import { type ControllerHome, openControllerHome } from './format.ts';
 import { Group } from './group.ts';
 import { Gauges, type Metrics, openMetrics } from './metrics.ts';
+import type { Told } from './register/acceptor.ts';
 import { controllerHandlers } from './service.ts';
 import { clusterStatus } from './status.ts';
 import { Watch } from './watch.ts';
@@ -38,8 +39,8 @@ export interface ControllerParts {
   readonly access?: ((context: CallContext) => void) | undefined;
   /** Told of each step of the acceptor, where somebody looks at all of them together. */
   readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
-  /** Told of each answer about a register: the newest ballot that it lets others know of. */
-  readonly answered?: ((key: string, accepted: Ballot) => void) | undefined;
+  /** Told of each answer about a register: the ballots that it lets others know of. */
+  readonly answered?: ((key: string, told: Told) => void) | undefined;
   /** Told of each peer that has the start of this process on its disk. */
   readonly known?: ((peer: string) => void) | undefined;
 }

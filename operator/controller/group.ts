@@ -12,7 +12,6 @@ import {
   type AcceptorAnswer,
   type AcceptorRequest,
   type AcceptorSet,
-  type Ballot,
   majorityOf,
   type Seat,
 } from '../../protocol/paxos/messages.ts';
@@ -21,7 +20,7 @@ import { controllerMethods } from '../../transport/methods.ts';
 import { TIMING } from './config.ts';
 import { Floors } from './floors.ts';
 import { CONTACTS, type ControllerHome, readContacts } from './format.ts';
-import { Acceptor } from './register/acceptor.ts';
+import { Acceptor, type Told } from './register/acceptor.ts';
 import { Handshake } from './register/handshake.ts';
 import { Nonces } from './register/nonces.ts';
 import { Patience } from './register/patience.ts';
@@ -55,8 +54,8 @@ export interface GroupParts {
   readonly onFailed: (error: Error) => void;
   /** Told of each step of the acceptor. */
   readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
-  /** Told of each answer about a register: the newest ballot that it lets others know of. */
-  readonly answered?: ((key: string, accepted: Ballot) => void) | undefined;
+  /** Told of each answer about a register: the ballots that it lets others know of. */
+  readonly answered?: ((key: string, told: Told) => void) | undefined;
   /** Told of each peer that has the start of this process on its disk. */
   readonly known?: ((peer: string) => void) | undefined;
 }

@@ -78,7 +78,7 @@ export function controllerProgram(
           together.stepped(actor, key, view);
           registers.stepped(id, actor, key, view);
         },
-        answered: (key, accepted) => registers.answered(id, actor, key, accepted),
+        answered: (key, told) => registers.answered(id, actor, key, told),
         known: (peer) => starts.known(actor, peer),
       });
       controller.ended.catch(ended);

@@ -3,8 +3,8 @@
 // chosen is one history.
 //
 // Acceptors are seen as they are in memory, and one that starts again as its disk left it: what it
-// had promised or accepted and never answered may be gone. A vote counts once it was answered. A
-// register is left alone once its set of acceptors was replaced, or two processes answer for one
+// had promised or accepted and never answered may be gone. A vote counts once it was answered, and
+// so does a promise. A register is left alone once its set of acceptors was replaced, or two processes answer for one
 // acceptor: no transcription is there for that.
 
 import type { AcceptorView } from '../../protocol/paxos/invariants.ts';
@@ -15,6 +15,13 @@ import { openRegisterSpec, REGISTER_ACTIONS, type RegisterSpec, type Vote } from
 const PREFIX = 'journal/';
 const NOTHING = '[]';
 const NONE: Vote = { round: 0, proposer: '' };
+const NOTHING_TOLD: Told = { promised: NONE, accepted: NONE };
+
+/** What an acceptor let others know of. */
+interface Told {
+  readonly promised: Vote;
+  readonly accepted: Vote;
+}
 
 interface Register {
   readonly spec: RegisterSpec;
@@ -22,8 +29,8 @@ interface Register {
   readonly names: string[];
   readonly processes: Map<string, object>;
   readonly proposed: Set<string>;
-  /** The newest ballot that an answer of each acceptor told of: its disk must have it. */
-  readonly answered: Map<string, Vote>;
+  /** The newest ballots that answers of each acceptor told of: its disk must have them. */
+  readonly answered: Map<string, Told>;
   /** The newest value that a quorum accepted, and its ballot. */
   chosen: { readonly ballot: Vote; readonly value: string } | null;
   left: boolean;
@@ -58,17 +65,19 @@ export class RegisterWatch {
     if (register.processes.get(name) !== process) {
       register.processes.set(name, process);
       // Before this step it was what its disk held; nothing that it had answered may be missing.
-      const told = register.answered.get(name) ?? NONE;
-      const gone = compare(now.accepted, told) < 0;
-      if (gone) throw new SpecViolation(`Crash(${name})`, 'it forgets what it accepted');
+      const told = register.answered.get(name) ?? NOTHING_TOLD;
+      for (const what of ['accepted', 'promised'] as const) {
+        if (compare(now[what], told[what]) >= 0) continue;
+        throw new SpecViolation(`Crash(${name})`, `it forgets what it ${what}`);
+      }
       if (compare(now.accepted, node.ab) < 0) takeBack(register, at, now);
       if (compare(now.promised, node.prom) < 0) node.prom = now.promised;
     }
     this.#step(register, at, now);
   }
 
-  /** An acceptor, run by this process, has told of its vote in a ballot, or of an older one. */
-  answered(name: string, process: object, key: string, accepted: Vote): void {
+  /** An acceptor, run by this process, has told of its promise and vote, or of older ones. */
+  answered(name: string, process: object, key: string, told: Told): void {
     if (this.#lost.has(name)) {
       throw new SpecViolation(`Crash(${name})`, 'it votes, and has forgotten its promises');
     }
@@ -77,9 +86,11 @@ export class RegisterWatch {
     const at = register.names.indexOf(name);
     // Of a process that another has followed: what it says is of a disk that is not its own.
     if (at < 0 || register.processes.get(name) !== process) return;
-    if (compare(accepted, register.answered.get(name) ?? NONE) <= 0) return;
-    register.answered.set(name, accepted);
-    this.#choose(register, accepted);
+    const before = register.answered.get(name) ?? NOTHING_TOLD;
+    const promised = later(told.promised, before.promised);
+    const accepted = later(told.accepted, before.accepted);
+    register.answered.set(name, { promised, accepted });
+    if (compare(accepted, before.accepted) > 0) this.#choose(register, accepted);
   }
 
   #indexOf(register: Register, name: string, process: object): number {
@@ -115,8 +126,8 @@ export class RegisterWatch {
     const { spec, chosen, answered, names } = register;
     const voters = spec.msgs.flatMap((m) => (m.ty === '2b' && m.b === text(ballot) ? [m] : []));
     const told = voters.filter(({ a }) => {
-      const newest = answered.get(names[a] ?? '') ?? NONE;
-      return compare(newest, ballot) >= 0;
+      const { accepted } = answered.get(names[a] ?? '') ?? NOTHING_TOLD;
+      return compare(accepted, ballot) >= 0;
     });
     const value = told[0]?.av;
     if (value === undefined || 2 * told.length <= spec.acceptors.length) return;
@@ -159,6 +170,8 @@ function opened(seats: number): Register {
     left: false,
   };
 }
+
+const later = (one: Vote, other: Vote): Vote => (compare(one, other) > 0 ? one : other);
 
 function compare(one: Vote, other: Vote): number {
   if (one.round !== other.round) return one.round - other.round;

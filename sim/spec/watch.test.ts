@@ -147,9 +147,15 @@ class Acceptors {
     this.watch.stepped(name, process, 'journal/1', acceptor(state));
   }
 
-  /** It has said so to whoever asked. */
+  /** It has said so to whoever asked: that it voted, and so promised as well. */
   tell(name: string, accepted: RegisterState['accepted'], process = this.process): void {
-    this.watch.answered(name, process, 'journal/1', accepted);
+    this.watch.answered(name, process, 'journal/1', { promised: accepted, accepted });
+  }
+
+  /** It has promised so to whoever asked, and voted in no ballot yet. */
+  promise(name: string, promised: RegisterState['promised']): void {
+    this.step(name, { promised });
+    this.watch.answered(name, this.process, 'journal/1', { promised, accepted: NO_BALLOT });
   }
 
   /** Two of three decide epoch 1 under ballot 1. */
@@ -214,4 +220,14 @@ test('an acceptor that forgets at a start what it accepted is refused', () => {
   throws(() => acceptors.step('x', { promised: ballot(2) }, {}), named('Crash'));
   const kept = { promised: ballot(2), accepted: ballot(1), value: value(1) };
   doesNotThrow(() => acceptors.step('y', kept, {}));
+});
+
+test('an acceptor that forgets at a start what it promised is refused', () => {
+  const acceptors = new Acceptors();
+  for (const name of ['x', 'y']) acceptors.promise(name, ballot(2));
+  throws(() => acceptors.step('x', { promised: ballot(1) }, {}), named('Crash'));
+  doesNotThrow(() => acceptors.step('y', { promised: ballot(2) }, {}));
+  // What nobody was told of may be gone.
+  acceptors.step('z', { promised: ballot(2) });
+  doesNotThrow(() => acceptors.step('z', { promised: ballot(1) }, {}));
 });

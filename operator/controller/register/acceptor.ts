@@ -24,7 +24,6 @@ import type {
   AcceptorAnswer,
   AcceptorRequest,
   AcceptorSet,
-  Ballot,
   RegisterState,
 } from '../../../protocol/paxos/messages.ts';
 import { readSet } from './records.ts';
@@ -84,17 +83,22 @@ export interface AcceptorParts {
   readonly onPrepared: (key: string, proposer: string) => void;
   /** Told of each step, where somebody looks at all acceptors together. */
   readonly stepped?: ((key: string, acceptor: AcceptorView) => void) | undefined;
-  /** Told of each answer about a register: the newest ballot that it lets others know of. */
-  readonly answered?: ((key: string, accepted: Ballot) => void) | undefined;
+  /** Told of each answer about a register: the ballots that it lets others know of. */
+  readonly answered?: ((key: string, told: Told) => void) | undefined;
   /** The disk gave up, or a rule is broken. */
   readonly onFailed: (error: Error) => void;
 }
 
-/** What an answer says of what was accepted: that must be on the disk. */
-function shown(body: AcceptorRequest, answer: AcceptorAnswer): Ballot | null {
-  if (answer.kind === 'promise') return answer.accepted;
-  if (answer.kind === 'state') return answer.state.accepted;
-  return answer.kind === 'accepted' && body.kind === 'accept' ? body.ballot : null;
+/** What an answer lets others know of: that must be on the disk. */
+export type Told = Pick<RegisterState, 'promised' | 'accepted'>;
+
+function told(body: AcceptorRequest, answer: AcceptorAnswer): Told | null {
+  if (answer.kind === 'state') return answer.state;
+  if (answer.kind === 'promise' && body.kind === 'prepare') {
+    return { promised: body.ballot, accepted: answer.accepted };
+  }
+  if (answer.kind !== 'accepted' || body.kind !== 'accept') return null;
+  return { promised: body.ballot, accepted: body.ballot };
 }
 
 export class Acceptor {
@@ -153,8 +157,8 @@ export class Acceptor {
       this.#requests += 1;
       const request = this.#requests;
       this.#waiting.set(request, (answer) => {
-        const accepted = shown(body, answer);
-        if ('key' in body && accepted !== null) this.#parts.answered?.(body.key, accepted);
+        const ballots = told(body, answer);
+        if ('key' in body && ballots !== null) this.#parts.answered?.(body.key, ballots);
         resolve(answer);
       });
       this.#rejecting.set(request, reject);
