@@ -183,6 +183,48 @@ const WRONG: readonly Wrong[] = [
     [append('a', [0, 1], refused('FENCED')), subscribe(1, [a])],
   ],
   [
+    'a record of two times',
+    ['order'],
+    [append('a', [0, 1], 1), subscribe(1, [{ ...a, timestamp: a.timestamp + 1 }])],
+  ],
+  [
+    'a record under two keys',
+    ['order'],
+    [append('a', [0, 1], 1, { key: 'k' }), subscribe(1, [record(1, 'a', 'l')])],
+  ],
+  [
+    'two records that were given one position',
+    ['order'],
+    [{ ...append('a', [0, 1], 1), records: [{ data: 'a' }, { data: 'b' }] }],
+  ],
+  [
+    'records of one append that lie apart',
+    ['order'],
+    [
+      {
+        ...append('a', [0, null], refused('UNAVAILABLE', { outcome: 'unknown' })),
+        records: [{ data: 'a' }, { data: 'c' }],
+      },
+      append('b', [0, 1], 2),
+      subscribe(1, [a, b, c]),
+    ],
+  ],
+  [
+    'a linearizable read that sees nothing of what was there',
+    ['order'],
+    [append('a', [0, 1], 1), read([5, 6], 1, 1, [])],
+  ],
+  [
+    'an epoch that falls along a disk',
+    ['order'],
+    [append('a', [0, 1], 1), append('b', [2, 3], 2)],
+    [
+      final('x', [a, b], {
+        batches: final('x', [a, b]).batches.map((one) => ({ ...one, epoch: 3 - one.firstLsn })),
+      }),
+    ],
+  ],
+  [
     'against real time',
     ['order', 'linearizability'],
     [append('b', [0, 1], 2), append('a', [5, 6], 1)],
@@ -231,6 +273,67 @@ const WRONG: readonly Wrong[] = [
     ],
   ],
   [
+    'a no that names the tail that was expected, whose append was never answered',
+    ['conditions'],
+    [
+      append('a', [0, null], refused('UNAVAILABLE', { outcome: 'unknown' })),
+      append('x', [5, 6], refused('CONDITION_FAILED', { tailLsn: 1 }), {
+        condition: { expectTail: 1 },
+      }),
+      subscribe(1, [a]),
+    ],
+  ],
+  [
+    'a no that names the position of the key that was expected',
+    ['conditions'],
+    [
+      append('a', [0, 1], 1, { key: 'k' }),
+      append('x', [5, 6], refused('CONDITION_FAILED', { keyLsn: 1 }), {
+        condition: { expectKey: { key: 'k', lsn: 1 } },
+      }),
+    ],
+  ],
+  [
+    'a no that names an older position of the key',
+    ['conditions'],
+    [
+      append('a', [0, 1], 1, { key: 'k' }),
+      append('b', [2, 3], 2, { key: 'k' }),
+      append('x', [5, 6], refused('CONDITION_FAILED', { keyLsn: 1 }), {
+        condition: { expectKey: { key: 'k', lsn: 2 } },
+      }),
+    ],
+  ],
+  [
+    'a no that names a position that was appended later',
+    ['conditions'],
+    [
+      append('x', [1, 2], refused('CONDITION_FAILED', { tailLsn: 1 }), {
+        condition: { expectTail: 0 },
+      }),
+      append('a', [5, 6], 1),
+    ],
+  ],
+  [
+    'a writer that is fenced by its own token',
+    ['conditions'],
+    [
+      append('a', [0, 1], 1, { key: 'k', keyOperation: 'claim' }),
+      append('x', [5, 6], refused('FENCED', { tokenLsn: 1 }), {
+        condition: { fence: { key: 'k', token: 1 } },
+      }),
+    ],
+  ],
+  [
+    'a yes to a key that had moved',
+    ['conditions', 'linearizability'],
+    [
+      append('a', [0, 1], 1, { key: 'k' }),
+      append('b', [2, 3], 2, { key: 'k' }),
+      append('c', [4, 5], 3, { condition: { expectKey: { key: 'k', lsn: 1 } } }),
+    ],
+  ],
+  [
     'a no from a state that was never committed',
     ['conditions', 'order'],
     [
@@ -275,6 +378,19 @@ const WRONG: readonly Wrong[] = [
       append('a', [0, 1], 1, { idempotencyKey: 'i' }),
       append('b', [2, 3], 2, { idempotencyKey: 'i' }),
     ],
+  ],
+  [
+    'one key, one place, two times',
+    ['idempotence'],
+    [
+      append('a', [0, 1], 1, { idempotencyKey: 'i', timestamp: 50 }),
+      append('a', [2, 3], 1, { idempotencyKey: 'i', timestamp: 60 }),
+    ],
+  ],
+  [
+    'a record that others saw as another',
+    ['subscriptions'],
+    [...RIGHT, subscribe(1, [record(1, 'z')])],
   ],
   ['a record left out', ['subscriptions'], [...RIGHT, subscribe(1, [a, c])]],
   ['a record twice', ['subscriptions'], [...RIGHT, subscribe(1, [a, a, b])]],

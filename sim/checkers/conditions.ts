@@ -104,7 +104,9 @@ function refusedRightly(
     expectTail !== undefined
   ) {
     judge(append, `${what}: tail`, answer.tailLsn, truth.records, truth, say);
-    if (answer.tailLsn <= expectTail && expectKey === undefined) {
+    if (answer.tailLsn === expectTail && expectKey === undefined) {
+      say(`${what} was refused although the tail was ${expectTail} as expected`);
+    } else if (answer.tailLsn < expectTail && expectKey === undefined) {
       const { byLsn } = truth;
       // A tail below the expected one is a "no" only where the log ended before it.
       if (
