@@ -18,6 +18,8 @@ test('one seed is run twice', () => {
   assert.deepEqual(plan?.options.faults, ['kill', 'wipe']);
   assert.equal(plan?.again, '--faults kill,wipe');
   assert.ok(plan?.kind === 'twice' && plan.seed === '42');
+  const brutal = parse('--seed', '42', '--kind', 'anything', '--faults', 'rotAll');
+  assert.deepEqual(brutal?.options.faults, ['rotAll']);
 });
 
 test('many seeds count up from a drawn one, which is said', () => {
@@ -45,9 +47,14 @@ for (const [args, sentence] of [
   [['--show', ''], /--show is "", allowed is a whole number/],
   [['--seeds', '0'], /--seeds is "0"/],
   [['--seeds'], /--seeds needs a value/],
-  [['--swarm', '10'], /a time is "10"/],
+  [['--swarm', '10'], /--swarm is "10", allowed is a whole number .* with s, m or h/],
+  [['--seeds', '1', '--budget', '0s'], /--budget is "0s", allowed is a whole number from 1 on/],
+  [['--minimize', '1', '--budget', 'x'], /--budget is "x", allowed is/],
+  [['--seconds', 'x'], /--seconds is "x", allowed is a whole number from 1 on/],
   [['--seed', '1', '--kind', 'some'], /--kind is "some"/],
   [['--seed', '1', '--faults', 'fire'], /--faults has "fire"/],
+  [['--seed', '1', '--faults', 'kill,rotAll'], /--faults has "rotAll", allowed with --kind any/],
+  [['--seed', '1', '--kind', 'available', '--faults', 'misdirect'], /--faults has "misdirect"/],
   [['--seed', '1', '--from', '1'], /--from means nothing with --seed/],
   [['--seeds', '1', '--out', 'x'], /--out means nothing with --seeds/],
   [['--sede', '1'], /"--sede" is no flag/],

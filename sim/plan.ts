@@ -1,6 +1,6 @@
 // What the command line of the simulator asks for; wrong use gets a sentence.
 
-import { FAULT_NAMES } from './faults/kinds.ts';
+import { FAULT_NAMES, KINDS } from './faults/kinds.ts';
 import type { RunOptions } from './run.ts';
 
 export type Plan = Common &
@@ -40,6 +40,9 @@ interface Common {
   readonly again: string;
 }
 
+/** Whoever must stay available is spared these. */
+const BRUTAL_NAMES = KINDS.flatMap(({ name, brutal }) => (brutal === true ? [name] : []));
+
 export const USAGE = `node sim/main.ts --seeds N | --seed S | --swarm TIME | --minimize S | --show S
   --seeds N        N seeds, counted up from a random one, or from --from
   --seed S         one seed, twice: both traces must agree
@@ -52,6 +55,7 @@ export const USAGE = `node sim/main.ts --seeds N | --seed S | --swarm TIME | --m
   --events N       events of a run at least, 20000 by default; faults stop before the last ones
   --kind KIND      available or anything; drawn by default
   --faults A,B     only these faults: ${FAULT_NAMES.join(' ')}
+                   (with --kind anything alone: ${BRUTAL_NAMES.join(' ')})
   --failures N     stop after so many failures, 5 by default
   --threads N      as many as there are processors by default
   --verbose        say something of each seed, and tell the story of a failure`;
@@ -96,7 +100,7 @@ export function parsePlan(args: readonly string[], draw: () => number): Plan | n
     options: {
       events: flags.has('events') ? whole(flags, 'events', 1) : 20_000,
       budget: kindOf(flags.get('kind')),
-      faults: faultsOf(flags.get('faults')),
+      faults: faultsOf(flags.get('faults'), flags.get('kind')),
     },
     again: kept.join(' '),
   };
@@ -107,14 +111,13 @@ export function parsePlan(args: readonly string[], draw: () => number): Plan | n
 function many(flags: ReadonlyMap<string, string>, draw: () => number): Many & { about: string } {
   const from = flags.has('from') ? whole(flags, 'from', 0) : draw();
   const count = flags.has('seeds') ? whole(flags, 'seeds', 1) : Number.POSITIVE_INFINITY;
-  const seconds = flags.has('seconds') ? `${flags.get('seconds')}s` : undefined;
-  const budget = flags.get('swarm') ?? seconds ?? flags.get('budget');
+  const time = ['swarm', 'seconds', 'budget'].find((name) => flags.has(name));
   const through = Number.isFinite(count) ? `${from} to ${from + count - 1}` : `from ${from} on`;
   return {
     kind: 'many',
     seeds: counted(from, count),
     count,
-    budgetMillis: budget === undefined ? Number.POSITIVE_INFINITY : millisOf(budget),
+    budgetMillis: time === undefined ? Number.POSITIVE_INFINITY : millisOf(flags, time),
     failuresMax: flags.has('failures') ? whole(flags, 'failures', 1) : 5,
     threads: flags.has('threads') ? whole(flags, 'threads', 1) : 64,
     about: `seeds ${through}${flags.has('from') ? '' : ', newly drawn'}`,
@@ -126,16 +129,14 @@ function single(flags: ReadonlyMap<string, string>, mode: string) {
   const out = flags.get('out');
   if (out === '') throw new WrongUse('--out is "", allowed is the name of a file');
   switch (mode) {
-    case 'minimize': {
-      const budget = flags.get('budget');
+    case 'minimize':
       return {
         kind: 'minimize',
         seed,
-        budgetMillis: budget === undefined ? MINIMIZE_MILLIS : millisOf(budget),
+        budgetMillis: flags.has('budget') ? millisOf(flags, 'budget') : MINIMIZE_MILLIS,
         out: out ?? null,
         about: `seed ${seed}, minimized`,
       } as const;
-    }
     case 'show':
       return { kind: 'show', seed, out: out ?? `sim-${seed}.html`, about: `seed ${seed}` } as const;
     default:
@@ -176,11 +177,14 @@ function whole(flags: ReadonlyMap<string, string>, name: string, least: number):
   return value;
 }
 
-function millisOf(text: string): number {
+function millisOf(flags: ReadonlyMap<string, string>, name: string): number {
+  if (name === 'seconds') return whole(flags, name, 1) * 1_000;
+  const text = flags.get(name) ?? '';
   const [, count, unit = ''] = /^(\d+)([smh])$/.exec(text) ?? [];
   const millis = { s: 1_000, m: 60_000, h: 3_600_000 }[unit];
   if (count === undefined || millis === undefined || Number(count) === 0) {
-    throw new WrongUse(`a time is "${text}", allowed is a whole number with s, m or h behind it`);
+    const allowed = 'a whole number from 1 on with s, m or h behind it';
+    throw new WrongUse(`--${name} is "${text}", allowed is ${allowed}`);
   }
   return Number(count) * millis;
 }
@@ -190,12 +194,15 @@ function kindOf(text: string | undefined): RunOptions['budget'] {
   throw new WrongUse(`--kind is "${text}", allowed is available or anything`);
 }
 
-function faultsOf(text: string | undefined): readonly string[] | null {
+function faultsOf(text: string | undefined, kind: string | undefined): readonly string[] | null {
   if (text === undefined) return null;
   const names = text.split(',');
   for (const name of names) {
     if (!FAULT_NAMES.includes(name)) {
       throw new WrongUse(`--faults has "${name}", allowed are ${FAULT_NAMES.join(', ')}`);
+    }
+    if (BRUTAL_NAMES.includes(name) && kind !== 'anything') {
+      throw new WrongUse(`--faults has "${name}", allowed with --kind anything alone`);
     }
   }
   return names;
