@@ -272,7 +272,7 @@ async function main(): Promise<void> {
   };
   const small = Object.keys(ENTRIES).filter((name) => ENTRIES[name]?.small);
   const names = values.names.length > 0 ? values.names : small;
-  const unknown = names.find((name) => ENTRIES[name] === undefined);
+  const unknown = names.find((name) => !Object.hasOwn(ENTRIES, name));
   if (unknown !== undefined) {
     process.stderr.write(`no scope ${unknown}; there are\n${scopes()}`);
     process.exit(2);
