@@ -9,7 +9,16 @@
 // Controllers are formatted once, when the directory is made; a member or controller directory that
 // is missing afterwards stays missing, since an empty one must not pass for the one that is lost.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
@@ -114,7 +123,7 @@ async function dev(asked: AskedFlags): Promise<void> {
 /** Takes the directory for this process, or says who has it. */
 async function lockDirectory(data: string): Promise<{ release(): Promise<void> }> {
   const pidFile = join(data, 'dev.pid');
-  mkdirSync(data, { recursive: true });
+  makeDirectory(data);
   try {
     const lock = await nodeDisk.lock(data);
     writeFileSync(pidFile, `${process.pid}\n`);
@@ -125,6 +134,18 @@ async function lockDirectory(data: string): Promise<{ release(): Promise<void> }
     throw new UsageError(
       `the data directory ${data} is in use by process ${pid}: ` +
         'stop that one, or choose another directory with --data',
+    );
+  }
+}
+
+function makeDirectory(data: string): void {
+  try {
+    mkdirSync(data, { recursive: true });
+    accessSync(data, constants.W_OK);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(
+      `--data is ${JSON.stringify(data)}, allowed is a directory that this user may write: ${why}`,
     );
   }
 }

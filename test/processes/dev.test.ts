@@ -56,6 +56,9 @@ describe('dev', () => {
     const { code, stderr } = await dev('--data', other, '--port', '19001');
     assert.equal(code, 2);
     assert.match(stderr, /thesis\.txt.*--data/);
+    const file = await dev('--data', join(other, 'thesis.txt'), '--port', '19001');
+    assert.equal(file.code, 2);
+    assert.match(file.stderr, /--data is ".*thesis\.txt", allowed is a directory that/);
   });
 
   test('a process that died is started again', WAIT, async () => {
