@@ -4,10 +4,10 @@
 // that a file of any size passes through a few MiB.
 
 import type { Readable } from 'node:stream';
-import { RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
+import { KEY_BYTES_LIMIT, RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
 import type { NewRecord } from '../../transport/public.ts';
 import { UsageError } from '../output.ts';
-import { parseRecordJson, textOf } from './format.ts';
+import { parseRecordJson, textOf, wrong } from './format.ts';
 
 export type Framing = 'lines' | 'nul' | 'json';
 
@@ -178,7 +178,7 @@ export class RecordInput {
     if (this.#framing !== 'json') return { ...key, data: bytes };
     const place = this.#place(this.#count);
     const text = textOf(bytes);
-    if (text !== undefined) return { ...key, ...parseRecordJson(text, place) };
+    if (text !== undefined) return { ...key, ...keyed(parseRecordJson(text, place), place) };
     throw new UsageError(`${place} is no UTF-8, allowed is one JSON object a line in UTF-8`);
   }
 
@@ -190,4 +190,13 @@ export class RecordInput {
     if (this.#restBytes > 0) this.#push(Buffer.alloc(0));
     this.#ended = true;
   }
+}
+
+/** The client would refuse a key by its place in a batch, of which nobody has seen the beginning. */
+function keyed(record: NewRecord, place: string): NewRecord {
+  const { key } = record;
+  if (key === undefined) return record;
+  const bytes = Buffer.byteLength(key);
+  if (bytes >= 1 && bytes <= KEY_BYTES_LIMIT) return record;
+  throw wrong(place, 'key', key, `1 to ${KEY_BYTES_LIMIT} bytes of UTF-8`);
 }

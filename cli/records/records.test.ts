@@ -73,6 +73,19 @@ test('JSON that is no record is refused with field, given and allowed', () => {
   refused('{"data":"a","key":2}', /key is 2, allowed is a string/);
 });
 
+test('a key that no journal takes is refused by its line, behind what is good', async () => {
+  const good = '{"key":"a","data":"x"}\n';
+  for (const key of ['', 'k'.repeat(1_025)]) {
+    const input = new RecordInput(
+      Readable.from([Buffer.from(`${good}${JSON.stringify({ key, data: 'y' })}\n`)]),
+      'json',
+    );
+    const cut = { records: 10, bytes: 1_000 };
+    assert.deepEqual(texts([await input.take(cut, false, never)]), ['x']);
+    await assert.rejects(input.take(cut, false, never), /line 2: key is .*, allowed is 1 to 1024/);
+  }
+});
+
 test('lines are cut wherever the chunks end, and the last needs no newline', async () => {
   assert.deepEqual(texts(await taken(['a\nb', 'c\n', '\nd'], 'lines')), ['a', 'bc', '', 'd']);
   assert.deepEqual(texts(await taken(['a\nb\0c\0'], 'nul')), ['a\nb', 'c']);
