@@ -6,7 +6,7 @@ import { JournalError } from '../protocol/errors.ts';
 import type { ClusterStatus, JournalStatus, ProcessStatus } from '../transport/public.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
 import { command } from './options.ts';
-import { isPassing, progress } from './output.ts';
+import { isPassing, Output, progress } from './output.ts';
 
 interface StatusFlags extends ConnectionFlags {
   readonly wait?: boolean;
@@ -153,9 +153,11 @@ export function table(titles: readonly string[], rows: readonly (readonly string
 export function versionCommand(): Command {
   return command('version', 'Prints the version of this tool.', 'journal version')
     .option('--json', 'JSON')
-    .action(({ json }: { readonly json?: boolean }) => {
+    .action(async ({ json }: { readonly json?: boolean }) => {
       const version = packageVersion();
-      const shown = json ? JSON.stringify({ version, node: process.version }) : version;
-      process.stdout.write(`${shown}\n`);
+      const output = new Output();
+      if (json) await output.json({ version, node: process.version });
+      else await output.line(version);
+      await output.flush();
     });
 }

@@ -158,8 +158,10 @@ describe('a reader of what the tool writes', () => {
     assert.match(chosen.stderr, /--idempotency-key mine\n$/);
     assert.match(await done('append full --idempotency-key mine', 'c\n'), /^3003\t/);
     assert.equal(await done('tail full'), '3003\n');
-    const read = await led('> /dev/full', 'read full --raw');
-    assert.deepEqual([read.code, read.stderr.split('\n').length], [1, 2], read.stderr);
+    for (const args of ['read full --raw', 'version']) {
+      const { code, stderr } = await led('> /dev/full', args);
+      assert.deepEqual([code, stderr.split('\n').length], [1, 2], stderr);
+    }
   });
 });
 
