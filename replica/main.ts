@@ -8,6 +8,7 @@ import { nodeHold } from '../io/node-hold.ts';
 import { type ProbeSource, type Probes, serveProbes } from '../io/node-probes.ts';
 import { crashOn, packageVersion, tooOld } from '../io/node-process.ts';
 import { SettingError, tlsFiles } from '../io/node-settings.ts';
+import { JournalError } from '../protocol/errors.ts';
 import { type Authorizer, fileAuthorizer } from '../transport/authorize.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
 import { type CommandLine, type ProcessConfig, readCommandLine } from './config.ts';
@@ -50,7 +51,14 @@ async function run(config: ProcessConfig): Promise<void> {
   const destination = pino.destination({ dest: 2, sync: true });
   const logger = pino({ level: config.logLevel, base: { replica: member } }, destination);
   crashOn(logger, 'this replica');
-  const around = new Surroundings(config, logger);
+  let around: Surroundings;
+  try {
+    around = new Surroundings(config, logger);
+  } catch (error) {
+    // A file that a flag names cannot be read, or holds what cannot be used.
+    if (!(error instanceof JournalError)) throw error;
+    return leave(error.message, EXIT_FAILURE);
+  }
   // Clocks hold nothing, and one that waits to be let in has no socket either.
   nodeHold();
   try {

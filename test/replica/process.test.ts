@@ -123,6 +123,10 @@ describe('the process of a replica', () => {
     const wrong = run(['--member', 'A_']);
     assert.equal(await wrong.ended, 2);
     assert.match(wrong.said.join(''), /allowed is/);
+    const tls = ['--tls-cert', '/nowhere/cert.pem', '--tls-key', '/nowhere/key.pem'];
+    const unreadable = run([...flags('s', '127.0.0.1:0'), ...tls]);
+    assert.equal(await unreadable.ended, 1);
+    assert.match(unreadable.said.join(''), /^journal replica: tls .*no such file.*\n$/);
     const printed = run([...flags('s', '127.0.0.1:0'), '--print-config'], { JOURNAL_ZONE: 'no' });
     assert.equal(await printed.ended, 0);
     assert.match(printed.said.join(''), /"zone": "z"/);
