@@ -54,6 +54,18 @@ test('a directory is prepared, formatted and opened under one store id', async (
   });
 });
 
+test('what is no directory is refused by name', async () => {
+  await inDirectory(async (folder) => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    for (const directory of [file, join(file, 'below')]) {
+      const opened = openDirectory({ disk, directory, kind: 'member' });
+      const words = new RegExp(`data directory is ${directory}, allowed is a directory that`);
+      await refused(opened, 'INVALID_ARGUMENT', words);
+    }
+  });
+});
+
 test('whoever is not meant is refused, by field, given and allowed', async () => {
   await inDirectory(async (directory) => {
     await formatDirectory(disk, directory, IDENTITY);

@@ -71,7 +71,7 @@ const FIELDS = 5;
  */
 export async function openDirectory(parts: DirectoryParts): Promise<Directory> {
   const { disk, directory } = parts;
-  await makeDurableDirectory(disk, directory);
+  await make(disk, directory);
   const held = await hold(disk, directory);
   try {
     const marker = await readMarker(disk, directory);
@@ -109,6 +109,25 @@ export async function readIdentity(disk: Disk, directory: string): Promise<Ident
 }
 
 const refused = (what: string): JournalError => new JournalError('INVALID_ARGUMENT', what);
+
+/** What keeps a path from being a directory of ours, whatever is done again. */
+const NO_DIRECTORY: ReadonlySet<string> = new Set([
+  'EEXIST',
+  'ENOTDIR',
+  'EACCES',
+  'EPERM',
+  'EROFS',
+]);
+
+async function make(disk: Disk, directory: string): Promise<void> {
+  try {
+    await makeDurableDirectory(disk, directory);
+  } catch (error) {
+    if (!(error instanceof DiskError) || !NO_DIRECTORY.has(error.code)) throw error;
+    const allowed = 'allowed is a directory that can be written, or made';
+    throw refused(`the data directory is ${directory}, ${allowed}: ${error.message}`);
+  }
+}
 
 async function hold(disk: Disk, directory: string): Promise<Awaited<ReturnType<Disk['lock']>>> {
   try {
