@@ -38,9 +38,15 @@ async function main(): Promise<number> {
   const long = plan.minutes === null ? 'whole soak' : `soak of ${plan.minutes} minutes`;
   say(`${long}, seed ${plan.seed}`);
   const network = plan.proxies ? { links: true } : { namespaces: true };
-  const cluster = await Cluster.start({ faults: true, ...network });
-  const stop = (): void => void cluster.close().finally(() => process.exit(1));
+  const starting = Cluster.start({ faults: true, ...network });
+  // Also while it starts: its namespaces and processes are there before it is ready.
+  const stop = (): void =>
+    void starting
+      .then((cluster) => cluster.close())
+      .catch(() => undefined)
+      .finally(() => process.exit(1));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+  const cluster = await starting;
   try {
     const result = await new Soak(plan, cluster).run();
     writeFileSync(plan.report, page(result));

@@ -33,6 +33,16 @@ export interface Plan {
   readonly report: string;
   readonly proxies: boolean;
   readonly faults: readonly Fault[];
+  /** To do the same again: what was given, but for the page, and the seed. */
+  readonly command: string;
+}
+
+function commandOf(given: Readonly<Record<string, unknown>>): string {
+  const words = Object.entries(given).map(([name, value]) => {
+    const text = /[^\w./:=-]/.test(`${value}`) ? JSON.stringify(value) : `${value}`;
+    return value === true ? `--${name}` : `--${name} ${text}`;
+  });
+  return ['npm run soak --', ...words].join(' ');
 }
 
 function number(flag: string, text: string, least: number): number {
@@ -73,12 +83,12 @@ export function planOf(args: readonly string[]): Plan {
     minutes: { type: 'string' },
     rounds: { type: 'string' },
     calm: { type: 'string' },
-    writers: { type: 'string', default: '8' },
-    subscribers: { type: 'string', default: '3' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
-    only: { type: 'string', default: '' },
-    report: { type: 'string', default: join(tmpdir(), 'journal-soak.html') },
-    proxies: { type: 'boolean', default: false },
+    writers: { type: 'string' },
+    subscribers: { type: 'string' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+    report: { type: 'string' },
+    proxies: { type: 'boolean' },
   } as const;
   let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
   try {
@@ -86,26 +96,29 @@ export function planOf(args: readonly string[]): Plan {
   } catch (error) {
     throw new WrongUse(error instanceof Error ? error.message : String(error));
   }
-  const { minutes, rounds, calm } = values;
+  const { report = join(tmpdir(), 'journal-soak.html'), ...given } = values;
+  const { minutes, rounds, calm, only = '' } = given;
+  const seed = given.seed ?? String(Math.floor(Math.random() * 2 ** 31));
   if (minutes !== undefined && (rounds ?? calm) !== undefined) {
     throw new WrongUse(
       '--minutes draws faults for that long: --rounds and --calm do not go with it',
     );
   }
-  const faults = FAULTS.filter(({ name }) => name.includes(values.only));
+  const faults = FAULTS.filter(({ name }) => name.includes(only));
   if (faults.length === 0) {
     const all = FAULTS.map(({ name }) => name).join(', ');
-    throw new WrongUse(`--only is "${values.only}", which is in none of: ${all}`);
+    throw new WrongUse(`--only is "${only}", which is in none of: ${all}`);
   }
   return {
     faults,
     minutes: minutes === undefined ? null : number('minutes', minutes, 0.1),
     rounds: whole('rounds', rounds ?? '50', 0),
     calm: number('calm', calm ?? '10', 0),
-    writers: whole('writers', values.writers, 1),
-    subscribers: whole('subscribers', values.subscribers, 0),
-    seed: whole('seed', values.seed, 0),
-    report: reportAt(values.report),
-    proxies: values.proxies,
+    writers: whole('writers', given.writers ?? '8', 1),
+    subscribers: whole('subscribers', given.subscribers ?? '3', 0),
+    seed: whole('seed', seed, 0),
+    report: reportAt(report),
+    proxies: given.proxies === true,
+    command: commandOf({ ...given, seed }),
   };
 }

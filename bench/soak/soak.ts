@@ -81,14 +81,12 @@ export class Soak {
   }
 
   async run(): Promise<SoakResult> {
-    const { minutes, rounds, calm, seed } = this.#plan;
-    const said = minutes === null ? `--rounds ${rounds} --calm ${calm}` : `--minutes ${minutes}`;
+    const { minutes, seed, command } = this.#plan;
     if (minutes === null) await this.#whole();
     else await this.#drawnFaults(minutes);
     const wrong = this.#wrong;
     if (this.#faults.length === 0) wrong.push('no fault was suffered: nothing is shown');
     if (sumOf(this.#looked) === 0) wrong.push('the checkers looked at nothing');
-    const command = `npm run soak -- ${said} --seed ${seed}`;
     const seconds = this.#seconds();
     const counts = { looked: this.#looked, appended: this.#appended };
     return {

@@ -1,14 +1,17 @@
 // What the soak refuses before it starts anything, whom it draws as victims, and what it leaves.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { planOf } from '../../bench/soak/plan.ts';
 import { page, pausesOf, type SoakResult, type Suffered } from '../../bench/soak/report.ts';
 import { anyVictim } from '../../bench/soak/soak.ts';
 import { drawer } from '../draw.ts';
+import { pause } from './cluster.ts';
 
 const main = join(import.meta.dirname, '..', '..', 'bench', 'soak', 'main.ts');
 
@@ -34,6 +37,26 @@ test('without a C compiler it says so in a sentence, and leaves nothing behind',
   assert.deepEqual(left, []);
 });
 
+test('ended while it starts it leaves nothing behind', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'journal-soak-'));
+  const [bin, temporary] = ['bin-', 'tmp-'].map((name) => mkdtempSync(join(folder, name)));
+  assert.ok(bin !== undefined && temporary !== undefined);
+  const compiler = join(bin, 'gcc');
+  writeFileSync(compiler, '#!/bin/sh\n: > "$0.began"\n/bin/sleep 0.5\nexit 1\n');
+  chmodSync(compiler, 0o755);
+  try {
+    const env = { ...process.env, TMPDIR: temporary, PATH: bin };
+    const child = spawn(process.execPath, [main, '--minutes', '0.1'], { env, stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    while (!existsSync(`${compiler}.began`)) await pause(10);
+    child.kill('SIGINT');
+    assert.notDeepEqual(await ended, [0, null]);
+    assert.deepEqual(readdirSync(temporary), []);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test('a report that cannot be written is refused before anything is started', () => {
   const asked = (report: string) => soak(['--minutes', '0.1', '--report', report], { PATH: '' });
   const nowhere = asked(join(tmpdir(), 'no', 'such', 'folder', 'page.html'));
@@ -42,6 +65,16 @@ test('a report that cannot be written is refused before anything is started', ()
   const folder = asked(tmpdir());
   assert.match(folder.stderr, /^--report is ".*", allowed is .*: .* is a folder\n$/);
   assert.equal(folder.status, 2);
+});
+
+test('the command that a page shows is what was asked for, to be asked for again', () => {
+  const asked = ['--minutes', '3', '--only', 'kill -9', '--writers', '2', '--proxies'];
+  const { command } = planOf([...asked, '--seed', '7', '--report', join(tmpdir(), 'page.html')]);
+  assert.equal(
+    command,
+    'npm run soak -- --minutes 3 --only "kill -9" --writers 2 --proxies --seed 7',
+  );
+  assert.match(planOf([]).command, /^npm run soak -- --seed \d+$/);
 });
 
 test('about one victim in three is a controller, and no link leads to itself', () => {
