@@ -13,9 +13,7 @@ export const APPENDS: readonly Mutant[] = [
     {
       file: 'protocol/chain/append.ts',
       search: '    deny(state, request, failed.refused, failed.becauseLsn);',
-      replace:
-        '    deny(state, -1, failed.refused, NO_LSN);\n' +
-        '    refuse(request, failed.refused, effects);',
+      replace: '    refuse(request, failed.refused, effects);',
     },
     quick,
   ),

@@ -175,7 +175,7 @@ export const CHAIN: readonly Mutant[] = [
   mutant('solo-survivor-answers-retries', 'a member alone confirms an append that came again', BY, {
     file: 'protocol/chain/append.ts',
     search: '  if (here !== null && tooFew(state)) {',
-    replace: '  if (here === null && tooFew(state)) {',
+    replace: '  if (here !== null && here.configuration.serving.length === 0) {',
   }),
   mutant('cursor-does-not-hold', 'a trim passes a registered cursor', WALKED, {
     file: 'protocol/chain/head.ts',
