@@ -86,6 +86,18 @@ test('names are durable only after syncDirectory', async () => {
   assert.deepEqual(await run(() => files.list('/')), ['old']);
 });
 
+test('a sync of a directory fails as well, and makes no name durable', async () => {
+  const { disk, files, run } = bench('names that fail');
+  await run(async () => {
+    await files.create('/f');
+    disk.faults.syncErrorChance = 1;
+    await assert.rejects(files.syncDirectory('/'), { code: 'EIO' });
+  });
+  assert.equal(disk.counts.failedSyncs, 1);
+  disk.crash('none');
+  assert.deepEqual(await run(() => files.list('/')), []);
+});
+
 test('a failed sync marks the pages clean: a second one succeeds and saves nothing', async () => {
   let lost = 0;
   for (let seed = 0; seed < 40; seed += 1) {

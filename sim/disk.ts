@@ -16,7 +16,7 @@ export interface DiskFaults {
   slowFactor: number;
   /** No sync completes before this time. */
   syncsHeldUntil: number;
-  /** Probability that a sync fails, its pages marked clean. */
+  /** Probability that a sync fails: of a file with its pages marked clean, or of a directory. */
   syncErrorChance: number;
   /** Probability that a read fails with EIO. */
   readErrorChance: number;
@@ -127,7 +127,16 @@ export class SimulatedDisk {
     const covered = this.image.unsynced(path);
     const held = this.faults.syncsHeldUntil;
     await this.#after(actor, SYNC, `syncDirectory ${path}`, () => undefined, held);
+    this.#mayFail(path);
     this.image.synced(path, covered);
+  }
+
+  /** Throws where a sync that has lasted long enough fails. */
+  #mayFail(path: string): void {
+    this.counts.syncs += 1;
+    if (!this.#dice.chance(this.faults.syncErrorChance)) return;
+    this.counts.failedSyncs += 1;
+    throw new DiskError('EIO', path);
   }
 
   async #lock(actor: Actor, path: string, elsewhere: boolean) {
@@ -217,11 +226,11 @@ export class SimulatedDisk {
   }
 
   finishSync(file: FileImage, path: string, covered: ReadonlySet<FileOperation>): void {
-    this.counts.syncs += 1;
-    if (this.#dice.chance(this.faults.syncErrorChance)) {
-      this.counts.failedSyncs += 1;
+    try {
+      this.#mayFail(path);
+    } catch (error) {
       file.failedSync(covered, this.#dice);
-      throw new DiskError('EIO', path);
+      throw error;
     }
     if (!this.faults.lies) file.synced(covered);
   }
