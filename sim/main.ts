@@ -106,9 +106,15 @@ function progress(many: Many, totals: Totals, began: number): void {
   process.stderr.write(`${FRESH_LINE}${line}, ${seconds.toFixed(0)} s`);
 }
 
-/** The report of one run; null where the thread does not come back. */
-function ask(worker: Worker, options: RunOptions): Promise<Report | null> {
-  return new Promise((resolve, reject) => {
+/** The thread gave no report, and is of no use any more. */
+interface Gone {
+  readonly by: 'hang' | 'thread';
+  readonly why: string;
+}
+
+/** The report of one run, or what became of the thread instead. */
+function ask(worker: Worker, options: RunOptions): Promise<Report | Gone> {
+  return new Promise((resolve) => {
     const began = secondsNow();
     let before: NodeJS.CpuUsage | undefined;
     const finish = (): void => {
@@ -120,9 +126,10 @@ function ask(worker: Worker, options: RunOptions): Promise<Report | null> {
       finish();
       resolve(report);
     };
+    // Of memory, such as: what goes wrong within a run is in its report.
     const broken = (error: unknown): void => {
       finish();
-      reject(error);
+      resolve({ by: 'thread', why: `it ended: ${String(error)}` });
     };
     const look = async (): Promise<void> => {
       const usage = await worker.cpuUsage();
@@ -131,7 +138,7 @@ function ask(worker: Worker, options: RunOptions): Promise<Report | null> {
       const late = (secondsNow() - began) * 1e3 >= SEED_MILLIS_MAX;
       if (!late && spent < SEED_CPU_SECONDS_MAX) return;
       finish();
-      resolve(null);
+      resolve({ by: 'hang', why: `no end after ${SEED_CPU_SECONDS_MAX} s of a processor` });
     };
     // A thread that is not there yet, or no more, does not answer: its own events say so.
     const timer = setInterval(() => void look().catch(() => undefined), LOOK_MILLIS);
@@ -153,13 +160,13 @@ async function work(plan: Plan & Many, totals: Totals, next: () => string | unde
     for (let seed = next(); seed !== undefined; seed = next()) {
       const report = await ask(worker, { ...plan.options, seed });
       if (process.stderr.isTTY) process.stderr.write(FRESH_LINE);
-      if (report !== null) {
+      if (!('why' in report)) {
         totals.add(report);
         tell(report, plan);
         continue;
       }
       totals.failed += 1;
-      say(`seed ${seed}: FAILED hang (no end after ${SEED_CPU_SECONDS_MAX} s of a processor)`);
+      say(`seed ${seed}: FAILED ${report.by} (${report.why})`);
       await worker.terminate();
       worker = hire();
     }
