@@ -78,6 +78,30 @@ test('every decoder that a room exports is in the table, or is left out for a re
   assert.deepEqual(stale, [], 'these reasons are of no use any more');
 });
 
+test('a corpus is kept of every decoder, and of nothing else', () => {
+  const corpus = readCorpus();
+  const without = DECODERS.filter(({ name }) => inputsOf(corpus, name).length === 0);
+  assert.deepEqual(
+    without.map(({ name }) => name),
+    [],
+    'npm run fuzz -- --keep',
+  );
+  const names = new Set(DECODERS.map(({ name }) => name));
+  assert.deepEqual(
+    Object.keys(corpus).filter((name) => !names.has(name)),
+    [],
+  );
+});
+
+test('of inputs that come to the same the shortest is kept', async () => {
+  const decoder: Decoder = {
+    ...broken(() => 7),
+    seeds: () => [Buffer.from('a long one'), Buffer.from('b')],
+  };
+  const { corpus } = await fuzz(decoder, { inputs: 2, seed: 1, kept: [], secondsMax: 60 });
+  assert.deepEqual([...corpus.values()].map(String), ['b']);
+});
+
 const broken = (decode: Decoder['decode']): Decoder => ({
   name: 'broken',
   seeds: () => [Buffer.from('seed')],

@@ -20,7 +20,7 @@ export interface FuzzResult {
   readonly inputs: number;
   readonly seconds: number;
   readonly refused: number;
-  /** One input for each outcome that was seen. */
+  /** The shortest input for each outcome that was seen. */
   readonly corpus: ReadonlyMap<string, Uint8Array>;
   readonly fault: string | null;
 }
@@ -108,11 +108,12 @@ async function fed(decoder: Decoder, options: FuzzOptions, meter: Meter): Promis
       return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault };
     }
     refused += Number(tried.threw);
-    if (corpus.size >= CORPUS_MAX) continue;
     const sign = signature(tried.outcome, tried.threw);
-    if (corpus.has(sign)) continue;
+    const known = corpus.get(sign);
+    if (known === undefined && corpus.size >= CORPUS_MAX) continue;
+    if (known !== undefined && known.length <= input.length) continue;
     corpus.set(sign, input);
-    pool.push(input);
+    if (known === undefined) pool.push(input);
   }
   return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault: null };
 }
