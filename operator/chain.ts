@@ -16,10 +16,16 @@ import { FIRST_LSN, journalId, micros } from '../protocol/types.ts';
 import { type GrpcNetwork, grpcNetwork } from '../transport/grpc.ts';
 import { controllerMethods } from '../transport/methods.ts';
 import { type RecoverRequest, recoverControllers } from './controller/recover.ts';
+import type { JournalCluster } from './crd.ts';
 import { type Answer, agree } from './journal/quorum.ts';
 import { goOnWithout } from './journal/recovery.ts';
 import type { Order } from './journal/steps.ts';
-import type { ChainView } from './journal/world.ts';
+import { type ChainView, find } from './journal/world.ts';
+import type { KubeObject } from './kube/api.ts';
+import { conditionOf, labelsOf, textAt } from './kube/fields.ts';
+import { COMPONENT_LABEL, type Component, MEMBER_LABEL, namesOf } from './manifests/common.ts';
+import { portOf } from './manifests/pod.ts';
+import { decodedAt, readPair } from './manifests/secret.ts';
 
 /** A busy machine answers late; one that is gone is told by its silence anyway. */
 const QUESTION = micros(5_000_000);
@@ -191,4 +197,28 @@ export class Chain {
       key: write('key.pem', proof.key),
     };
   }
+}
+
+/** Where the pods of a component are asked, those that have an address. */
+export function addressesOf(
+  objects: readonly KubeObject[],
+  component: Component,
+): readonly Address[] {
+  return objects.flatMap((pod) => {
+    if (pod.kind !== 'Pod' || labelsOf(pod.metadata)[COMPONENT_LABEL] !== component) return [];
+    const ip = textAt(pod, 'status', 'podIP');
+    const up = ip !== undefined && conditionOf(pod, 'PodScheduled') === 'True';
+    if (!up) return [];
+    const id = labelsOf(pod.metadata)[MEMBER_LABEL] ?? '';
+    return [{ id, address: `${ip.includes(':') ? `[${ip}]` : ip}:${portOf(component)}` }];
+  });
+}
+
+/** The operator's own certificate; null where nobody is asked for one. */
+export function proofOf(cluster: JournalCluster, objects: readonly KubeObject[]): Proof | null {
+  if (cluster.spec.tls?.mode === 'Disabled') return null;
+  const names = namesOf(cluster.metadata.name);
+  const secret = find({ objects }, 'Secret', names.operatorSecret);
+  const { cert, key } = readPair(secret);
+  return { ca: decodedAt(secret, 'ca.crt'), cert, key };
 }

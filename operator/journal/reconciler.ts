@@ -8,18 +8,16 @@ import type { Logger } from '../../io/logger.ts';
 import type { Random } from '../../io/random.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { certify } from '../certify.ts';
-import { type Address, Chain, type Proof } from '../chain.ts';
+import { addressesOf, Chain, proofOf } from '../chain.ts';
 import type { JournalCluster, JournalClusterStatus } from '../crd.ts';
 import { isStatus, type KubeApi, KubeError, type KubeObject, RESOURCES } from '../kube/api.ts';
 import type { Cache } from '../kube/cache.ts';
 import { difference } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
-import { conditionOf, isObject, labelsOf, listAt, textAt } from '../kube/fields.ts';
+import { listAt, textAt } from '../kube/fields.ts';
 import { applyObject, createObject, getObject } from '../kube/objects.ts';
-import { COMPONENT_LABEL, type Component, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import { namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
-import { portOf } from '../manifests/pod.ts';
-import { decodedAt, readPair } from '../manifests/secret.ts';
 import { act, apply, ForeignObject, type Hands, isRefusal } from './act.ts';
 import { found } from './found.ts';
 import { type Ledger, readLedger } from './ledger.ts';
@@ -27,7 +25,7 @@ import { changeMembership } from './membership.ts';
 import { Patience } from './patience.ts';
 import { plan } from './plan.ts';
 import { type Settled, settle } from './settle.ts';
-import { type Outcome, statusOf } from './status.ts';
+import { type Outcome, sameLists, statusOf } from './status.ts';
 import { isAsWanted, type Progress } from './steps.ts';
 import { find, type World } from './world.ts';
 
@@ -366,34 +364,4 @@ function whileSuspended(world: World, ledger: Ledger, held: readonly string[]): 
   const would = open.length === 0 ? 'nothing' : `${open.slice(0, TOLD_MAX).join('; ')}${more}`;
   const message = `spec.suspend is true, so nothing is changed; to be done without it: ${would}`;
   return { kind: 'suspended', reason: 'Suspended', message };
-}
-
-/** Lists of the status are the operator's alone: what is in excess has to go. */
-function sameLists(status: JournalClusterStatus, present: unknown): boolean {
-  const count = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
-  const before = isObject(present) ? present : {};
-  return (
-    count(status.replicas) === count(before.replicas) &&
-    count(status.controllers) === count(before.controllers) &&
-    count(status.conditions) === count(before.conditions)
-  );
-}
-
-function addressesOf(objects: readonly KubeObject[], component: Component): readonly Address[] {
-  return objects.flatMap((pod) => {
-    if (pod.kind !== 'Pod' || labelsOf(pod.metadata)[COMPONENT_LABEL] !== component) return [];
-    const ip = textAt(pod, 'status', 'podIP');
-    const up = ip !== undefined && conditionOf(pod, 'PodScheduled') === 'True';
-    if (!up) return [];
-    const id = labelsOf(pod.metadata)[MEMBER_LABEL] ?? '';
-    return [{ id, address: `${ip.includes(':') ? `[${ip}]` : ip}:${portOf(component)}` }];
-  });
-}
-
-function proofOf(cluster: JournalCluster, objects: readonly KubeObject[]): Proof | null {
-  if (cluster.spec.tls?.mode === 'Disabled') return null;
-  const names = namesOf(cluster.metadata.name);
-  const secret = find({ objects }, 'Secret', names.operatorSecret);
-  const { cert, key } = readPair(secret);
-  return { ca: decodedAt(secret, 'ca.crt'), cert, key };
 }

@@ -5,7 +5,7 @@
 
 import type { Condition, JournalClusterStatus, ProcessState } from '../crd.ts';
 import { quantity } from '../kube/covers.ts';
-import { listAt, textAt } from '../kube/fields.ts';
+import { isObject, listAt, textAt } from '../kube/fields.ts';
 import { CLUSTER_LABEL, COMPONENT_LABEL, namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import { notDone } from './roll.ts';
@@ -343,4 +343,15 @@ function stateOf(world: World, settled: Settled, entry: Entry): readonly [string
     return trouble === '' ? ['Unreachable', process.note] : ['Failed', trouble];
   }
   return process.note === '' ? ['Serving', volumeTrouble(world, entry)] : ['Joining', process.note];
+}
+
+/** Lists of the status are the operator's alone: what is in excess has to go. */
+export function sameLists(status: JournalClusterStatus, present: unknown): boolean {
+  const count = (value: unknown): number => (Array.isArray(value) ? value.length : 0);
+  const before = isObject(present) ? present : {};
+  return (
+    count(status.replicas) === count(before.replicas) &&
+    count(status.controllers) === count(before.controllers) &&
+    count(status.conditions) === count(before.conditions)
+  );
 }
