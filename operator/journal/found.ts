@@ -1,22 +1,33 @@
 // The beginning of a cluster: a new ledger, or the adoption of what an older one left behind.
 //
 // Volumes, ledger and authority are adopted together or not at all: a part of them is a cluster
-// that could answer wrongly.
+// that could answer wrongly. What an older JournalCluster of the name takes with it as it goes is no
+// part of either.
 
+import { KIND } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import { decide, zonesMissing } from './settle.ts';
 import { claimState, find, isBound, type World } from './world.ts';
 
+/** Nothing may be made yet; what is `waiting` ends by itself. */
+export interface NotMade {
+  readonly kind: 'stalled' | 'waiting';
+  readonly reason: string;
+  readonly message: string;
+}
+
 export type Found =
   | { readonly kind: 'ledger'; readonly ledger: Ledger; readonly why: string }
-  | { readonly kind: 'stalled'; readonly reason: string; readonly message: string };
+  | NotMade;
 
 /** What to write as the ledger, or null where the one that is there is right. */
 export function found(world: World, present: Ledger | null, draw: () => string): Found | null {
   const names = namesOf(world.cluster.metadata.name);
   const { spec, metadata } = world.cluster;
+  const going = present?.ownerUid === metadata.uid ? undefined : leftToGo(world);
+  if (going !== undefined) return goingFirst(world, going);
   const decided = decide(world.cluster, present?.decided, world.defaults);
   if (decided.image === '' && spec.image === undefined) {
     return stalled('NoImage', 'no image is given: set spec.image, or give the operator one');
@@ -65,14 +76,27 @@ function adoption(world: World, present: Ledger): Found {
 const isVolume = (object: KubeObject): boolean =>
   object.kind === 'PersistentVolumeClaim' && isBound(object);
 
-/** Volumes without an owner: kept from a JournalCluster of this name. */
+/** What goes with a JournalCluster of this name that is no more; its volumes go last. */
+function leftToGo({ cluster, objects }: World): KubeObject | undefined {
+  const left = objects.filter(({ metadata }) =>
+    (metadata.ownerReferences ?? []).some(
+      ({ kind, uid }) => kind === KIND && uid !== cluster.metadata.uid,
+    ),
+  );
+  return left.find(isVolume) ?? left[0];
+}
+
+/** Whatever was made of it now would go with it, volumes among it. */
+function goingFirst({ cluster }: World, { kind, metadata }: KubeObject): Found {
+  const message =
+    `${kind} ${metadata.name} of an older ${cluster.metadata.name} is still being deleted: ` +
+    'the new one is made when all of that is gone';
+  return { kind: 'waiting', reason: 'OlderOneIsGoing', message };
+}
+
+/** Volumes that no ledger tells of: kept from a JournalCluster of this name, or of this one. */
 const leftovers = (objects: readonly KubeObject[]): readonly string[] =>
-  objects
-    .filter((object) => {
-      const owned = (object.metadata.ownerReferences ?? []).length > 0;
-      return isVolume(object) && !owned;
-    })
-    .map(({ metadata }) => metadata.name);
+  objects.filter(isVolume).map(({ metadata }) => metadata.name);
 
 const incomplete = (left: readonly string[], missing: readonly string[]): string =>
   `of an older cluster of this name ${left.join(', ') || 'nothing'} is left, and ` +

@@ -187,7 +187,7 @@ function pass(scene: Scene): { said: string[]; progress: Progress; done: number 
     if (why !== '') said.push(`members: ${why}`);
   };
   const begun = found(scene.world(), scene.world().ledger, () => 'f'.repeat(32));
-  if (begun?.kind === 'stalled') return { said, progress: begun, done: 0 };
+  if (begun !== null && begun.kind !== 'ledger') return { said, progress: begun, done: 0 };
   if (begun !== null) write(begun.ledger, begun.why);
   for (let round = 0; round < 4; round += 1) {
     const world = scene.world();

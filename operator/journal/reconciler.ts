@@ -19,7 +19,7 @@ import { applyObject, createObject, getObject } from '../kube/objects.ts';
 import { namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
 import { act, apply, ForeignObject, type Hands, isRefusal } from './act.ts';
-import { found } from './found.ts';
+import { found, type NotMade } from './found.ts';
 import { type Ledger, readLedger } from './ledger.ts';
 import { changeMembership } from './membership.ts';
 import { Patience } from './patience.ts';
@@ -62,6 +62,12 @@ interface Pass {
   readonly againMillis: number;
 }
 
+/** Who the members are, and what is asked for. */
+interface State {
+  readonly ledger: Ledger;
+  readonly settled: Settled;
+}
+
 export class Reconciler {
   readonly #parts: ReconcilerParts;
   readonly #chains = new Map<string, Chain>();
@@ -84,19 +90,17 @@ export class Reconciler {
     const cluster = object as unknown as JournalCluster;
     let world = await this.#observe(cluster);
     let outcome: Outcome | undefined;
-    let state: { ledger: Ledger; settled: Settled } | null = null;
+    let state: State | null = null;
     try {
       const founded = await this.#ledger(object, world);
-      if (founded.kind === 'stalled') {
-        const progress: Progress = { ...founded, kind: 'stalled' };
-        outcome = { progress, error: '', overdue: false, certificates: '', volumes: '' };
+      if (founded.kind !== 'ready') {
+        const overdue = this.#isOverdue(cluster, founded);
+        outcome = { progress: founded, error: '', overdue, certificates: '', volumes: '' };
         return AGAIN.steady;
       }
       ({ world, state } = founded);
       const pass = await this.#pass(object, world, state);
-      const deadline = cluster.spec.progressDeadlineSeconds ?? 600;
-      const overdue = this.#patience.isOver(cluster.metadata.uid, pass.progress, deadline);
-      outcome = { ...pass, error: '', overdue };
+      outcome = { ...pass, error: '', overdue: this.#isOverdue(cluster, pass.progress) };
       return pass.againMillis;
     } catch (error) {
       outcome = this.#failure(object, error);
@@ -113,11 +117,11 @@ export class Reconciler {
     await Promise.all([...this.#chains.keys()].map((key) => this.#forget(key)));
   }
 
-  async #pass(
-    cluster: KubeObject,
-    world: World,
-    { ledger, settled }: { readonly ledger: Ledger; readonly settled: Settled },
-  ): Promise<Pass> {
+  #isOverdue({ metadata, spec }: JournalCluster, progress: Progress): boolean {
+    return this.#patience.isOver(metadata.uid, progress, spec.progressDeadlineSeconds ?? 600);
+  }
+
+  async #pass(cluster: KubeObject, world: World, { ledger, settled }: State): Promise<Pass> {
     const hands = this.#hands(cluster, world, settled);
     const { random, spreadMillis } = this.#parts;
     const certified = await certify(world, ledger, settled, { random, spreadMillis });
@@ -197,19 +201,12 @@ export class Reconciler {
   async #ledger(
     object: KubeObject,
     seen: World,
-  ): Promise<
-    | { readonly kind: 'stalled'; readonly reason: string; readonly message: string }
-    | {
-        readonly kind: 'ready';
-        readonly world: World;
-        readonly state: { ledger: Ledger; settled: Settled };
-      }
-  > {
+  ): Promise<NotMade | { readonly kind: 'ready'; readonly world: World; readonly state: State }> {
     let world = seen;
     let { ledger } = seen;
     const suspended = seen.cluster.spec.suspend === true;
     const begun = found(world, ledger, () => this.#parts.random.hex(16));
-    if (begun?.kind === 'stalled') return begun;
+    if (begun !== null && begun.kind !== 'ledger') return begun;
     if (begun !== null && !(suspended && ledger !== null)) {
       ledger = begun.ledger;
       world = await this.#writeLedger(object, world, ledger, begun.why);

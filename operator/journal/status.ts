@@ -93,8 +93,8 @@ function modeOf(world: World, settled: Settled): string {
 }
 
 /** Nothing was made yet: all there is to say is why. */
-function unformed({ progress, error }: Outcome): readonly Finding[] {
-  const stalled = progress.kind === 'stalled';
+function unformed({ progress, error, overdue }: Outcome): readonly Finding[] {
+  const stalled = progress.kind === 'stalled' || overdue;
   const why = progress.kind === 'steady' ? '' : progress.message;
   const reason = progress.kind === 'steady' ? 'Pending' : progress.reason;
   return [

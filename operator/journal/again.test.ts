@@ -1,0 +1,84 @@
+// A JournalCluster whose name was used before, and one whose ledger somebody deletes or spoils.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { begin, CLUSTER, format, pathFor, refuse } from '../../test/reconciling.ts';
+import type { KubeObject } from '../kube/api.ts';
+import { isObject, listAt, textAt } from '../kube/fields.ts';
+
+type Placed = readonly [path: string, object: KubeObject];
+
+const LEDGER = pathFor('ConfigMap', 'orders-ledger');
+
+const ledgerOf = (object: KubeObject | undefined): Record<string, unknown> =>
+  JSON.parse(textAt(object, 'data', 'ledger.json') ?? '{}');
+
+/** All that belongs to a cluster whose controllers are formatted. */
+async function formatted(spec: object): Promise<readonly Placed[]> {
+  const { api, pass } = await begin(spec);
+  await pass(3);
+  format(api);
+  await pass(3);
+  return [...api.objects].filter(([, { kind }]) => !['JournalCluster', 'Event'].includes(kind));
+}
+
+/** A JournalCluster of the same name where these are; of the same UID where one is given. */
+const beginWith = (left: readonly Placed[], spec: object, uid?: string) =>
+  begin(spec, (api) => {
+    api.put('/pad', { metadata: { name: 'pad' } });
+    if (uid !== undefined) api.put(CLUSTER, { metadata: { name: 'orders', namespace: 'n', uid } });
+    for (const [path, one] of left) api.put(path, one);
+  });
+
+const isClaim = ([, { kind }]: Placed): boolean => kind === 'PersistentVolumeClaim';
+
+test('what goes with an older cluster is waited for, and nothing of it is taken up', async () => {
+  const spec = { deletionPolicy: 'Delete' };
+  const left = await formatted(spec);
+  const { api, pass, get, condition } = await beginWith(left, spec);
+  const written = (): readonly string[] => api.writes.filter((one) => /^P.*\/n\/.*/.test(one));
+  await pass(2);
+  const message = textAt(api.objects.get(CLUSTER), 'status', 'message') ?? '';
+  assert.match(message, /^PersistentVolumeClaim orders-\S+-data of an older orders is still being/);
+  // Claims go last, when the pods have ended that use them.
+  for (const one of left) if (!isClaim(one)) api.remove(one[0]);
+  await pass(2);
+  assert.equal(condition('Progressing'), 'True OlderOneIsGoing');
+  assert.deepEqual(
+    written().filter((one) => !one.endsWith('/status')),
+    [],
+  );
+  for (const one of left) if (isClaim(one)) api.remove(one[0]);
+  await pass(3);
+  assert.equal(condition('Progressing'), 'True Formatting');
+  const { ownerUid, formatted: isFormatted } = ledgerOf(get('ConfigMap', 'orders-ledger'));
+  assert.deepEqual([ownerUid, isFormatted], [api.objects.get(CLUSTER)?.metadata.uid, false]);
+});
+
+test('what is kept is adopted when the rest of the older cluster is gone', async () => {
+  const left = await formatted({});
+  const { api, pass, get, condition, events } = await beginWith(left, {});
+  const old = ledgerOf(get('ConfigMap', 'orders-ledger')).clusterId;
+  await pass(2);
+  assert.equal(condition('Stalled'), 'False NotStalled');
+  assert.equal(condition('Progressing'), 'True OlderOneIsGoing');
+  for (const [path, { metadata }] of left) {
+    if (metadata.ownerReferences !== undefined) api.remove(path);
+  }
+  await pass(3);
+  assert.equal(condition('Progressing'), 'True ControllersUnreachable');
+  assert.equal(ledgerOf(get('ConfigMap', 'orders-ledger')).clusterId, old);
+  assert.doesNotMatch(events().join(), /was not made for this/);
+});
+
+test('volumes whose ledger is gone are no new cluster, whoever they belong to', async () => {
+  const spec = { deletionPolicy: 'Delete' };
+  const all = await formatted(spec);
+  const uid = all[0]?.[1].metadata.ownerReferences?.[0]?.uid;
+  const left = all.filter(([path]) => path !== LEDGER);
+  const { pass, get, condition, events } = await beginWith(left, spec, uid);
+  await pass(2);
+  assert.equal(condition('Stalled'), 'True AdoptionIncomplete');
+  assert.match(events().join(), /orders-replica-1-data, .*orders-ledger is missing/);
+  assert.equal(get('ConfigMap', 'orders-ledger'), undefined);
+});
