@@ -82,3 +82,20 @@ test('volumes whose ledger is gone are no new cluster, whoever they belong to', 
   assert.match(events().join(), /orders-replica-1-data, .*orders-ledger is missing/);
   assert.equal(get('ConfigMap', 'orders-ledger'), undefined);
 });
+
+test('a pass that fails before it has a plan tells of the cluster as it is', async () => {
+  const { api, pass, condition } = await begin();
+  await pass(3);
+  format(api);
+  await pass(3);
+  refuse(api, /\/configmaps\/orders-ledger$/, 'somebody wrote', 409);
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(isObject(cluster?.spec));
+  api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, members: 4 } });
+  await assert.rejects(pass(), { status: 409 });
+  assert.equal(condition('Ready'), 'False ControllersUnreachable');
+  assert.equal(condition('ZoneSpread'), 'True Spread');
+  const status = api.objects.get(CLUSTER)?.status;
+  assert.equal(textAt(status, 'mode'), 'chain');
+  assert.equal(listAt(status, 'replicas').length, 3);
+});

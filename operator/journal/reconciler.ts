@@ -90,7 +90,8 @@ export class Reconciler {
     const cluster = object as unknown as JournalCluster;
     let world = await this.#observe(cluster);
     let outcome: Outcome | undefined;
-    let state: State | null = null;
+    // A pass that fails at once must not tell of a cluster that runs as of one that was never made.
+    let state = standing(world);
     try {
       const founded = await this.#ledger(object, world);
       if (founded.kind !== 'ready') {
@@ -338,6 +339,12 @@ export class Reconciler {
       this.#parts.logger.warn({ name, error: String(error) }, 'the status could not be written');
     }
   }
+}
+
+/** As the ledger had it before the pass; null where there is none of this JournalCluster. */
+function standing({ cluster, ledger }: World): State | null {
+  if (ledger === null || ledger.ownerUid !== cluster.metadata.uid) return null;
+  return { ledger, settled: settle(cluster, ledger) };
 }
 
 const STEADY: Progress = { kind: 'steady' };
