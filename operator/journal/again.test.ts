@@ -83,6 +83,27 @@ test('volumes whose ledger is gone are no new cluster, whoever they belong to', 
   assert.equal(get('ConfigMap', 'orders-ledger'), undefined);
 });
 
+test('a ledger that somebody deletes or spoils is written again as it was', async () => {
+  const { api, pass, get, events } = await begin();
+  await pass(3);
+  format(api);
+  await pass(3);
+  const before = get('ConfigMap', 'orders-ledger');
+  api.remove(LEDGER);
+  await pass();
+  assert.deepEqual(get('ConfigMap', 'orders-ledger')?.data, before?.data);
+  api.put(LEDGER, { ...get('ConfigMap', 'orders-ledger'), data: { 'ledger.json': 'nonsense' } });
+  await pass();
+  assert.deepEqual(get('ConfigMap', 'orders-ledger')?.data, before?.data);
+  assert.match(events().join(), /the ledger was gone or spoilt, and is there again/);
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(isObject(cluster?.spec));
+  api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, suspend: true } });
+  api.remove(LEDGER);
+  await pass();
+  assert.equal(get('ConfigMap', 'orders-ledger'), undefined);
+});
+
 test('a pass that fails before it has a plan tells of the cluster as it is', async () => {
   const { api, pass, condition } = await begin();
   await pass(3);

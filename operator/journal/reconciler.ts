@@ -72,6 +72,8 @@ export class Reconciler {
   readonly #parts: ReconcilerParts;
   readonly #chains = new Map<string, Chain>();
   readonly #stubborn = new Map<string, string>();
+  /** As they were last, so that one that somebody deletes or spoils is written again. */
+  readonly #ledgers = new Map<string, Ledger>();
   readonly #patience: Patience;
 
   constructor(parts: ReconcilerParts) {
@@ -114,12 +116,12 @@ export class Reconciler {
     }
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.#chains.keys()].map((key) => this.#forget(key)));
-  }
-
   #isOverdue({ metadata, spec }: JournalCluster, progress: Progress): boolean {
     return this.#patience.isOver(metadata.uid, progress, spec.progressDeadlineSeconds ?? 600);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#chains.keys()].map((key) => this.#forget(key)));
   }
 
   async #pass(cluster: KubeObject, world: World, { ledger, settled }: State): Promise<Pass> {
@@ -189,7 +191,7 @@ export class Reconciler {
       operatorNamespace,
       objects,
     };
-    const ledger = readLedger(find({ objects }, 'ConfigMap', names.ledger));
+    const ledger = ledgerIn(world) ?? this.#remembered(cluster);
     const addresses = addressesOf(objects, 'controller');
     const chain =
       addresses.length === 0
@@ -222,8 +224,11 @@ export class Reconciler {
     const settled = settle(world.cluster, ledger);
     // Whether it goes with the JournalCluster is for the spec to say, which may have changed.
     if (!suspended && !isAsWanted(world, ledgerMap(settled, ledger))) {
-      world = await this.#writeLedger(object, world, ledger, '');
+      const why =
+        ledgerIn(world) === null ? 'the ledger was gone or spoilt, and is there again' : '';
+      world = await this.#writeLedger(object, world, ledger, why);
     }
+    this.#ledgers.set(keyOf(world.cluster), ledger);
     return { kind: 'ready', world, state: { ledger, settled } };
   }
 
@@ -242,6 +247,7 @@ export class Reconciler {
     const before = present ?? (await createObject(api, { ...wanted, metadata }));
     const { uid, resourceVersion } = before.metadata;
     const written = await applyObject(api, wanted, { uid, resourceVersion });
+    this.#ledgers.set(keyOf(world.cluster), ledger);
     if (why !== '')
       this.#parts.events.say(object, { type: 'Normal', reason: 'Membership', note: why });
     const others = world.objects.filter((one) => one !== present);
@@ -268,10 +274,16 @@ export class Reconciler {
     };
   }
 
-  #chain({ metadata }: JournalCluster): Chain {
+  /** Null where it was of an older JournalCluster of the name. */
+  #remembered(cluster: JournalCluster): Ledger | null {
+    const known = this.#ledgers.get(keyOf(cluster));
+    return known?.ownerUid === cluster.metadata.uid ? known : null;
+  }
+
+  #chain(cluster: JournalCluster): Chain {
     const { clock, random, logger, folder } = this.#parts;
-    const { namespace, name, uid } = metadata;
-    const key = `${namespace}/${name}`;
+    const { namespace, name, uid } = cluster.metadata;
+    const key = keyOf(cluster);
     const known = this.#chains.get(key);
     if (known !== undefined) return known;
     const serverName = `${name}.${namespace}.svc`;
@@ -283,6 +295,7 @@ export class Reconciler {
   async #forget(key: string): Promise<void> {
     const chain = this.#chains.get(key);
     this.#chains.delete(key);
+    this.#ledgers.delete(key);
     await chain?.close();
   }
 
@@ -340,6 +353,11 @@ export class Reconciler {
     }
   }
 }
+
+const keyOf = ({ metadata }: JournalCluster): string => `${metadata.namespace}/${metadata.name}`;
+
+const ledgerIn = ({ cluster, objects }: Pick<World, 'cluster' | 'objects'>): Ledger | null =>
+  readLedger(find({ objects }, 'ConfigMap', namesOf(cluster.metadata.name).ledger));
 
 /** As the ledger had it before the pass; null where there is none of this JournalCluster. */
 function standing({ cluster, ledger }: World): State | null {
