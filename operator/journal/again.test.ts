@@ -120,3 +120,23 @@ test('a pass that fails before it has a plan tells of the cluster as it is', asy
   assert.equal(textAt(status, 'mode'), 'chain');
   assert.equal(listAt(status, 'replicas').length, 3);
 });
+
+test('a member that was to leave for its lost volume holds no adoption up', async () => {
+  const all = await formatted({});
+  const kept = all.filter(([path, { metadata }]) => {
+    return metadata.ownerReferences === undefined && !path.endsWith('/orders-replica-2-data');
+  });
+  const left = kept.map(([path, one]): Placed => {
+    if (path !== LEDGER) return [path, one];
+    const replicas = listAt(ledgerOf(one), 'replicas').map((entry) =>
+      textAt(entry, 'id') === 'replica-2' && isObject(entry)
+        ? { ...entry, leaving: 'its volume is lost', by: 'replica-4' }
+        : entry,
+    );
+    const data = { 'ledger.json': JSON.stringify({ ...ledgerOf(one), replicas }) };
+    return [path, { ...one, data }];
+  });
+  const { pass, condition } = await beginWith(left, {});
+  await pass(2);
+  assert.equal(condition('Progressing'), 'True ControllersUnreachable');
+});

@@ -60,8 +60,9 @@ function begun(world: World, uid: string, id: string, decided: Ledger['decided']
 
 function adoption(world: World, present: Ledger): Found {
   const names = namesOf(world.cluster.metadata.name);
+  // Who was to leave already, such as for a volume that was lost, is not missed.
   const missing = [...present.replicas, ...present.controllers]
-    .filter((entry) => claimState(world, entry) === 'lost')
+    .filter((entry) => entry.leaving === '' && claimState(world, entry) === 'lost')
     .map(({ id }) => names.claim(id));
   const tls = world.cluster.spec.tls?.mode !== 'Disabled';
   if (tls && find(world, 'Secret', names.authority) === undefined) missing.push(names.authority);
