@@ -2,7 +2,7 @@
 // how all of them end for a while.
 
 import type { KubeObject } from '../kube/api.ts';
-import { labelsOf } from '../kube/fields.ts';
+import { labelsOf, numberAt } from '../kube/fields.ts';
 import { isStale } from '../manifests/claim.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { controllerAddress, type Process } from '../manifests/pod.ts';
@@ -178,17 +178,29 @@ export function removal(world: World, settled: Settled, id: string, without: Led
   return { actions: [...all.map(drop), { kind: 'ledger', ledger: without, why: '' }], progress };
 }
 
-/** All end for a while. A volume that is not formatted yet will be after that. */
-export function hibernation(world: World): Plan {
-  const jobs = world.objects.filter(
-    ({ kind, metadata }) => kind === 'Job' && labelsOf(metadata)[COMPONENT_LABEL] === 'format',
-  );
-  const actions = jobs
+/**
+ * All end for a while. A volume that is not formatted yet will be after that, and so will be what
+ * is to be restored. What has left is not scaled down as the others are: it goes.
+ */
+export function hibernation(world: World, { replicas, controllers }: Ledger): Plan {
+  const names = namesOf(world.cluster.metadata.name);
+  const jobs = world.objects.filter(isUnderWay);
+  const out = [...replicas, ...controllers].filter(({ removing }) => removing);
+  const sets = out.flatMap(({ id }) => find(world, 'StatefulSet', names.process(id)) ?? []);
+  const actions = [...sets, ...jobs]
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     .map((object) => ({ kind: 'delete', object, why: 'the cluster is to sleep' }) as const);
   const left = [...jobs, ...podsOf(world)].map(({ metadata }) => metadata.name);
   if (left.length === 0) return { actions, progress: { kind: 'steady' } };
   return { actions, progress: working('Hibernating', `ending ${left.join(', ')}`) };
+}
+
+/** A Job that nobody would answer; one that restored what it should has only to be noted. */
+function isUnderWay(object: KubeObject): boolean {
+  const component = labelsOf(object.metadata)[COMPONENT_LABEL];
+  if (object.kind !== 'Job') return false;
+  const restores = component === 'restore' && (numberAt(object, 'status', 'succeeded') ?? 0) < 1;
+  return component === 'format' || restores;
 }
 
 /** Claims of processes that have left, and whose volumes were kept. */

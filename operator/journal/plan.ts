@@ -55,7 +55,7 @@ export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
   const shape = objects(world, ledger, settled);
   const format = (): Plan | null => formatting(world, ledger, settled);
   const later =
-    (settled.hibernate ? hibernation(world) : null) ??
+    (settled.hibernate ? hibernation(world, ledger) : null) ??
     recovering(world, ledger, settled, format) ??
     // Without controllers nothing else can be done; those that come later hold nobody up.
     (ledger.formatted

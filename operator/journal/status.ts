@@ -7,6 +7,7 @@ import type { Condition, JournalClusterStatus, ProcessState } from '../crd.ts';
 import { quantity } from '../kube/covers.ts';
 import { isObject, listAt, textAt } from '../kube/fields.ts';
 import { CLUSTER_LABEL, COMPONENT_LABEL, namesOf } from '../manifests/common.ts';
+import { awake } from './gate.ts';
 import type { Ledger } from './ledger.ts';
 import { notDone } from './roll.ts';
 import { CLIENT_PORT, type Settled } from './settle.ts';
@@ -45,10 +46,11 @@ type Finding = readonly [type: string, status: boolean | null, reason: string, m
 export function statusOf(
   world: World,
   ledger: Ledger | null,
-  settled: Settled | null,
+  asked: Settled | null,
   outcome: Outcome,
 ): JournalClusterStatus {
   const { cluster } = world;
+  const settled = ledger === null || asked === null ? null : asItIs(world, ledger, asked);
   const findings =
     ledger === null || settled === null
       ? unformed(outcome)
@@ -70,6 +72,12 @@ export function statusOf(
     replicas,
     controllers,
   };
+}
+
+/** Sleep that `suspend`, or a volume that would go with its pod, holds up is none. */
+function asItIs(world: World, ledger: Ledger, settled: Settled): Settled {
+  const held = world.cluster.spec.suspend === true && podsOf(world).length > 0;
+  return held ? { ...settled, hibernate: false } : awake(world, ledger, settled);
 }
 
 function facts(world: World, settled: Settled) {
@@ -124,7 +132,7 @@ function findingsOf(
 }
 
 function readyFinding(world: World, settled: Settled, { progress }: Outcome): Finding {
-  if (settled.hibernate) return ['Ready', false, 'Hibernated', 'all processes are ended'];
+  if (settled.hibernate) return notAwake(world);
   if (world.chain.kind === 'unknown') {
     return ['Ready', false, 'ControllersUnreachable', world.chain.reason];
   }
@@ -144,6 +152,12 @@ function readyFinding(world: World, settled: Settled, { progress }: Outcome): Fi
   )
     return ['Ready', false, 'ClientSecretMissing', 'the Secret for clients is not made yet'];
   return ['Ready', true, 'AppendsAccepted', 'appends are accepted'];
+}
+
+function notAwake(world: World): Finding {
+  return podsOf(world).length === 0
+    ? ['Ready', false, 'Hibernated', 'all processes are ended']
+    : ['Ready', false, 'Hibernating', 'all processes are being ended'];
 }
 
 function progressFindings({ progress, error, overdue }: Outcome): readonly Finding[] {
@@ -185,13 +199,15 @@ function degraded(world: World, ledger: Ledger, settled: Settled): Finding {
   if (going !== undefined) {
     return ['Degraded', true, 'VolumeDeleted', `${going.id}: ${volumeTrouble(world, going)}`];
   }
-  if (settled.hibernate) return ['Degraded', false, 'Hibernated', ''];
+  // Who sleeps, or is to, does not answer; but what is lost is lost then, too.
+  const bad = settled.hibernate ? ['Lost'] : ['Unreachable', 'Lost', 'Refused', 'Failed'];
   const wrong = [...ledger.replicas, ...ledger.controllers]
     .map((entry) => processState(world, settled, entry))
-    .find(({ state }) => ['Unreachable', 'Lost', 'Refused', 'Failed'].includes(state));
+    .find(({ state }) => bad.includes(state));
   if (wrong !== undefined) {
     return ['Degraded', true, `Process${wrong.state}`, `${wrong.id}: ${wrong.message}`];
   }
+  if (settled.hibernate) return ['Degraded', false, 'Hibernated', ''];
   const lost = noBackup(world);
   return lost === ''
     ? ['Degraded', false, 'AllWell', '']
@@ -329,8 +345,8 @@ export function processState(world: World, settled: Settled, entry: Entry): Proc
 
 function stateOf(world: World, settled: Settled, entry: Entry): readonly [string, string] {
   const { id, leaving } = entry;
-  if (settled.hibernate && podOf(world, id) === undefined) return ['Hibernated', ''];
   if (claimState(world, entry) === 'lost') return ['Lost', 'its volume is gone'];
+  if (settled.hibernate && podOf(world, id) === undefined) return ['Hibernated', ''];
   if (leaving !== '') return ['Leaving', leaving];
   const trouble = podTrouble(world, id);
   const process = processOf(world, id);
