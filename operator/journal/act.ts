@@ -6,9 +6,10 @@ import { difference, quantity } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
 import { labelsOf, textAt } from '../kube/fields.ts';
 import { applyObject, deleteObject, getObject } from '../kube/objects.ts';
-import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER } from '../manifests/common.ts';
+import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER, MEMBER_LABEL } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import type { Action, Order } from './steps.ts';
+import { ASK } from './world.ts';
 
 /** An object of somebody else has the name: it is left alone, and the cluster waits. */
 export class ForeignObject extends Error {
@@ -28,6 +29,9 @@ export interface Hands {
   readonly logger: Logger;
   /** Differences that applying did not remove, so that it is not tried for ever. */
   readonly stubborn: Map<string, string>;
+  /** Volumes that could not grow, and why. */
+  readonly ungrown: Map<string, { readonly atMillis: number; readonly why: string }>;
+  readonly nowMillis: number;
   carryOut(order: Order): Promise<void>;
   writeLedger(ledger: Ledger): Promise<void>;
 }
@@ -48,12 +52,14 @@ export async function act(
   let volumes = '';
   let refused: unknown;
   for (const action of actions) {
+    const lately = refusedLately(action, hands);
+    volumes ||= lately;
+    if (lately !== '') continue;
     try {
       await step(cluster, action, hands);
     } catch (error) {
       // A class that does not expand is no reason to leave everything else undone.
-      if (isRefusedGrowth(action, error))
-        volumes = error instanceof Error ? error.message : String(error);
+      if (isRefusedGrowth(action, error)) volumes ||= noteRefused(action, error, hands);
       else if (isApart(action, error)) refused ??= error;
       else throw error;
     }
@@ -66,13 +72,36 @@ const isApart = (action: Action, error: unknown): boolean =>
   action.kind === 'apply' &&
   (isRefusal(error) || (error instanceof ForeignObject && APART.has(action.object.kind)));
 
-const isRefusedGrowth = (action: Action, error: unknown): boolean =>
+type Apply = Extract<Action, { kind: 'apply' }>;
+
+const isGrowth = (action: Action): action is Apply =>
   action.kind === 'apply' &&
   action.object.kind === 'PersistentVolumeClaim' &&
   (quantity(sizeOf(action.before)) ?? Number.POSITIVE_INFINITY) <
-    (quantity(sizeOf(action.object)) ?? 0) &&
-  error instanceof KubeError &&
-  [403, 422].includes(error.status);
+    (quantity(sizeOf(action.object)) ?? 0);
+
+const isRefusedGrowth = (action: Action, error: unknown): action is Apply =>
+  isGrowth(action) && error instanceof KubeError && [403, 422].includes(error.status);
+
+/** Nothing is seen to change where a class comes to expand: so it is asked again, at times. */
+const GROW_AGAIN_MILLIS = 60_000;
+
+/** Why the same volume could not grow to the same size just now; empty where it may be asked for. */
+function refusedLately(action: Action, { ungrown, nowMillis }: Hands): string {
+  const known = isGrowth(action) ? ungrown.get(growthOf(action)) : undefined;
+  return known !== undefined && nowMillis - known.atMillis < GROW_AGAIN_MILLIS ? known.why : '';
+}
+
+function noteRefused(action: Apply, error: unknown, { ungrown, nowMillis }: Hands): string {
+  const id = labelsOf(action.object.metadata)[MEMBER_LABEL] ?? '';
+  const why =
+    `${error instanceof Error ? error.message : String(error)}; where its class does not expand, ` +
+    `another one with a larger volume takes its place: annotate with ${ASK.replace}=${id}`;
+  ungrown.set(growthOf(action), { atMillis: nowMillis, why });
+  return why;
+}
+
+const growthOf = ({ before, object }: Apply): string => `${before?.metadata.uid}/${sizeOf(object)}`;
 
 const sizeOf = (claim: KubeObject | null): string | undefined =>
   textAt(claim, 'spec', 'resources', 'requests', 'storage');

@@ -24,7 +24,15 @@ import type { Ledger } from './ledger.ts';
 import { clearing, heldBack, recovering } from './recovery.ts';
 import { isOld, notBack, notDone, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
 import { type Settled, unmet } from './settle.ts';
-import { type Action, ensure, type Plan, type Progress, waiting, working } from './steps.ts';
+import {
+  type Action,
+  APPLYING,
+  ensure,
+  type Plan,
+  type Progress,
+  waiting,
+  working,
+} from './steps.ts';
 import {
   ASK,
   claimState,
@@ -63,8 +71,7 @@ export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
       : (clearing(world, ledger, settled) ?? format()));
   if (later === null) {
     if (shape.length === 0) return { actions: [], progress: leftOut(world, settled) };
-    const message = `writing ${shape.length} objects`;
-    return { actions: shape, progress: working('Applying', message) };
+    return { actions: shape, progress: working(APPLYING, `writing ${shape.length} objects`) };
   }
   return { actions: [...shape, ...later.actions], progress: later.progress };
 }

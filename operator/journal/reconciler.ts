@@ -72,6 +72,7 @@ export class Reconciler {
   readonly #parts: ReconcilerParts;
   readonly #chains = new Map<string, Chain>();
   readonly #stubborn = new Map<string, string>();
+  readonly #ungrown: Hands['ungrown'] = new Map();
   /** As they were last, so that one that somebody deletes or spoils is written again. */
   readonly #ledgers = new Map<string, Ledger>();
   readonly #patience: Patience;
@@ -261,6 +262,8 @@ export class Reconciler {
       events,
       logger,
       stubborn: this.#stubborn,
+      ungrown: this.#ungrown,
+      nowMillis: world.nowMillis,
       carryOut: async (order) => {
         const controllers = addressesOf(world.objects, 'controller');
         const replicas = addressesOf(world.objects, 'replica');

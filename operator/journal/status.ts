@@ -11,7 +11,7 @@ import { awake } from './gate.ts';
 import type { Ledger } from './ledger.ts';
 import { notDone } from './roll.ts';
 import { CLIENT_PORT, type Settled } from './settle.ts';
-import type { Progress } from './steps.ts';
+import { APPLYING, type Progress } from './steps.ts';
 import {
   claimState,
   find,
@@ -47,9 +47,10 @@ export function statusOf(
   world: World,
   ledger: Ledger | null,
   asked: Settled | null,
-  outcome: Outcome,
+  told: Outcome,
 ): JournalClusterStatus {
   const { cluster } = world;
+  const outcome = { ...told, progress: progressOf(told) };
   const settled = ledger === null || asked === null ? null : asItIs(world, ledger, asked);
   const findings =
     ledger === null || settled === null
@@ -72,6 +73,13 @@ export function statusOf(
     replicas,
     controllers,
   };
+}
+
+/** Writing what is refused again and again gets nowhere. */
+function progressOf({ progress, volumes }: Outcome): Progress {
+  const writes = progress.kind === 'working' && progress.reason === APPLYING;
+  if (!writes || volumes === '') return progress;
+  return { kind: 'stalled', reason: 'StorageRefused', message: volumes };
 }
 
 /** Sleep that `suspend`, or a volume that would go with its pod, holds up is none. */

@@ -52,6 +52,9 @@ export interface Plan {
   readonly progress: Progress;
 }
 
+/** Reason of a pass that writes objects and has nothing else to do. */
+export const APPLYING = 'Applying';
+
 export const working = (reason: string, message: string): Progress => ({
   kind: 'working',
   reason,
