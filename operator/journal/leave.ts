@@ -1,6 +1,7 @@
 // How a process leaves: its successor comes first, then it is out of every journal, then gone. And
 // how all of them end for a while.
 
+import type { JournalStatus } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { labelsOf, numberAt } from '../kube/fields.ts';
 import { isStale } from '../manifests/claim.ts';
@@ -65,6 +66,8 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
     };
   }
   const inside = journalsWith(world, id);
+  const needs = by === '' ? inside.find((journal) => isNeededIn(journal, settled, id)) : null;
+  if (!entry.removing && needs) return needed(settled, id, needs);
   if (!entry.removing && inside.length > 0) {
     const message = `${id} is still in ${inside.map(({ name }) => name).join(', ')}`;
     return { actions: [], progress: waiting('Leaving', message) };
@@ -75,6 +78,21 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
   }
   const replicas = ledger.replicas.map((one) => (one === entry ? { ...one, removing: true } : one));
   return out({ ...ledger, replicas }, id);
+}
+
+/** The controllers let nobody go without whom a journal would take no appends. */
+function isNeededIn({ members, minReplicas }: JournalStatus, settled: Settled, id: string) {
+  const others = members.filter(
+    (one) => one.id !== id && !['learner', 'joining'].includes(one.role),
+  );
+  return others.length < minReplicas && settled.members < minReplicas;
+}
+
+function needed({ members }: Settled, id: string, { name, minReplicas }: JournalStatus): Plan {
+  const message =
+    `${id} stays: journal ${name} needs ${minReplicas} members, and members is ${members}: ` +
+    'ask for as many, or delete that journal';
+  return { actions: [], progress: { kind: 'stalled', reason: 'TooFewMembers', message } };
 }
 
 /** Why a successor has not taken over yet, and what to do where it never will. */

@@ -94,7 +94,7 @@ class Scene {
       }));
     const journals = [...this.journals].map(([name, members]) => ({
       ...{ id: '0'.repeat(32), name, lineage: 1, epoch: 1, reconfigurations: 0 },
-      ...{ writable: true, note: '' },
+      ...{ writable: true, note: '', minReplicas: 2 },
       members: members.map((text, index) => {
         const id = text.replace('!', '');
         const lsn = text.startsWith('!') ? 5 : 10;
