@@ -23,16 +23,8 @@ import { hibernation, letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { clearing, heldBack, recovering } from './recovery.ts';
 import { isOld, notBack, notDone, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
-import { type Settled, unmet } from './settle.ts';
-import {
-  type Action,
-  APPLYING,
-  ensure,
-  type Plan,
-  type Progress,
-  waiting,
-  working,
-} from './steps.ts';
+import type { Settled } from './settle.ts';
+import { type Action, APPLYING, ensure, leftOut, type Plan, waiting, working } from './steps.ts';
 import {
   ASK,
   claimState,
@@ -56,8 +48,6 @@ const BACKUPS_DEFAULT = 7;
 /** A Job that gave up is made again so much later: what it lacked may be there by then. */
 const RETRY_MILLIS = 60_000;
 
-const STEADY: Progress = { kind: 'steady' };
-
 export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
   const settled = awake(world, ledger, asked);
   const shape = objects(world, ledger, settled);
@@ -70,7 +60,7 @@ export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
       ? beside(format(), next(world, ledger, settled))
       : (clearing(world, ledger, settled) ?? format()));
   if (later === null) {
-    if (shape.length === 0) return { actions: [], progress: leftOut(world, settled) };
+    if (shape.length === 0) return { actions: [], progress: leftOut(world, ledger, settled) };
     return { actions: shape, progress: working(APPLYING, `writing ${shape.length} objects`) };
   }
   return { actions: [...shape, ...later.actions], progress: later.progress };
@@ -98,12 +88,6 @@ function beside(format: Plan | null, rest: Plan | null): Plan | null {
   if (format === null || rest === null) return format ?? rest;
   const telling = rest.actions.length > 0 || rest.progress.kind === 'stalled' ? rest : format;
   return { actions: [...format.actions, ...rest.actions], progress: telling.progress };
-}
-
-/** What was asked for and cannot be had, where everything else is as it should be. */
-function leftOut({ cluster, defaults }: World, settled: Settled): Progress {
-  const left = unmet(cluster, settled, defaults);
-  return left === null ? STEADY : { kind: 'stalled', ...left };
 }
 
 const processesOf = ({

@@ -5,7 +5,8 @@ import type { AdminRequest } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { difference } from '../kube/covers.ts';
 import type { Ledger } from './ledger.ts';
-import { find, type World } from './world.ts';
+import { type Settled, unmet } from './settle.ts';
+import { find, unknownAsked, type World } from './world.ts';
 
 /** What is to be done, in order; see `act` for what ends the pass. */
 export type Action =
@@ -66,6 +67,16 @@ export const waiting = (reason: string, message: string): Progress => ({
   reason,
   message,
 });
+
+/** What was asked for and cannot be had, where everything else is as it should be. */
+export function leftOut(world: World, ledger: Ledger, settled: Settled): Progress {
+  const left = unmet(world.cluster, settled, world.defaults);
+  if (left !== null) return { kind: 'stalled', ...left };
+  const message = unknownAsked(world, ledger);
+  return message === ''
+    ? { kind: 'steady' }
+    : { kind: 'stalled', reason: 'NoSuchProcess', message };
+}
 
 /** The write that is needed, if any. */
 export function ensure(world: World, wanted: KubeObject): readonly Action[] {

@@ -148,9 +148,27 @@ export const ASK = {
 /** What to do where a volume does not come back. */
 export const giveUp = (id: string): string => `to give it up, annotate with ${ASK.replace}=${id}`;
 
-export function askedFor(world: World, id: string): boolean {
-  const asked = world.cluster.metadata.annotations?.[ASK.replace] ?? '';
-  return asked.split(',').some((one) => one.trim() === id);
+export const askedFor = (world: World, id: string): boolean => askedOf(world).includes(id);
+
+function askedOf({ cluster }: World): readonly string[] {
+  const asked = cluster.metadata.annotations?.[ASK.replace] ?? '';
+  return asked
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+}
+
+/** What is to be replaced and never was: most often a slip. Empty where there is no such name. */
+export function unknownAsked(world: World, ledger: Ledger): string {
+  const { nextReplica, nextController, replicas, controllers } = ledger;
+  const wasMade = (id: string): boolean => {
+    const [, kind, number] = /^(replica|controller)-([1-9][0-9]{0,8})$/.exec(id) ?? [];
+    return Number(number) < (kind === 'replica' ? nextReplica : nextController);
+  };
+  const unknown = askedOf(world).find((id) => !wasMade(id));
+  if (unknown === undefined) return '';
+  const there = [...replicas, ...controllers].map(({ id }) => id).join(', ');
+  return `${ASK.replace} names ${JSON.stringify(unknown)}, allowed is what is there: ${there}`;
 }
 
 /** Why the pod of a process does not run, as Kubernetes says it; empty while it merely starts. */
