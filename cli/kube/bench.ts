@@ -116,7 +116,7 @@ async function finished(
 }
 
 /** A pod that may do nothing but this: restricted, without a token, with the client Secret. */
-function benchPod(cluster: KubeObject, journal: string, flags: BenchFlags): KubeObject {
+export function benchPod(cluster: KubeObject, journal: string, flags: BenchFlags): KubeObject {
   const { name, namespace = '' } = cluster.metadata;
   const plain = textAt(cluster, 'spec', 'tls', 'mode') === 'Disabled';
   const tls = plain
@@ -139,6 +139,7 @@ function benchPod(cluster: KubeObject, journal: string, flags: BenchFlags): Kube
     },
     spec: {
       restartPolicy: 'Never',
+      imagePullSecrets: listAt(cluster, 'spec', 'imagePullSecrets'),
       activeDeadlineSeconds: seconds + SLACK_MILLIS / 1_000,
       automountServiceAccountToken: false,
       enableServiceLinks: false,

@@ -4,11 +4,11 @@ import { Writable } from 'node:stream';
 import { type KubeConfig, Log, type LogOptions } from '@kubernetes/client-node';
 import { type Command, Option } from 'commander';
 import type { KubeObject } from '../../operator/kube/api.ts';
-import { labelsOf } from '../../operator/kube/fields.ts';
+import { at, labelsOf, listAt, numberAt, textAt } from '../../operator/kube/fields.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL } from '../../operator/manifests/common.ts';
 import { interruptible } from '../line.ts';
 import { duration, wholeNumber } from '../options.ts';
-import { Interrupted, Output, UsageError } from '../output.ts';
+import { EXIT, Interrupted, note, Output, UsageError } from '../output.ts';
 import { clusterOf, kubeCommand, type PlaceFlags, placeOf, podsOf } from './place.ts';
 
 interface LogsFlags extends PlaceFlags {
@@ -41,15 +41,19 @@ export function logsCommand(): Command {
     .action(async (name: string, flags: LogsFlags) => {
       const place = placeOf(flags);
       await clusterOf(place, name);
-      const pods = chosen(await podsOf(place, name), flags.process);
+      const pods = spoken(
+        chosen(await podsOf(place, name), flags.process),
+        flags.previous === true,
+      );
       const options: LogOptions = {
         tailLines: flags.tail,
         ...(flags.since === undefined ? {} : { sinceSeconds: Math.ceil(flags.since / 1_000) }),
         ...(flags.previous ? { previous: true } : {}),
       };
       const output = new Output();
-      if (flags.follow) await follow(place.config, pods, options, output);
-      else await printAll(place.config, pods, options, output, flags.json ?? false);
+      const told = { output, json: flags.json ?? false };
+      if (flags.follow) await follow(place.config, pods, options, told);
+      else await printAll(place.config, pods, options, told);
       await output.flush();
     });
 }
@@ -66,6 +70,38 @@ function chosen(pods: readonly KubeObject[], only: string | undefined): readonly
   throw new UsageError(`--process is ${JSON.stringify(only)}, allowed is ${allowed}`);
 }
 
+/**
+ * Those that have a log: the API server refuses to give one of a container that has not begun, and
+ * just then the others are asked for. Throws where none has.
+ */
+export function spoken(pods: readonly KubeObject[], previous: boolean): readonly KubeObject[] {
+  const silent = pods.filter((pod) => whySilent(pod, previous) !== '');
+  const lines = silent.map((pod) => `${idOf(pod)} has no log: ${whySilent(pod, previous)}`);
+  if (silent.length === pods.length) throw new Error(lines.join('; '));
+  for (const line of lines) note(line);
+  return pods.filter((pod) => !silent.includes(pod));
+}
+
+/** Empty where the container has said something, or could have. */
+function whySilent(pod: KubeObject, previous: boolean): string {
+  const [container] = listAt(pod, 'status', 'containerStatuses');
+  const ended = at(container, 'lastState', 'terminated') !== undefined;
+  if (previous) return ended ? '' : 'it was not restarted';
+  const begun = ['running', 'terminated'].some((one) => at(container, 'state', one) !== undefined);
+  if (begun || ended) return '';
+  const reason = textAt(container, 'state', 'waiting', 'reason');
+  return `it has not begun, ${reason ?? textAt(pod, 'status', 'phase') ?? 'Pending'}`;
+}
+
+/** Where lines go, and whether as JSON. */
+interface Told {
+  readonly output: Output;
+  readonly json: boolean;
+}
+
+const shown = (id: string, line: string, { json }: Pick<Told, 'json'>): string =>
+  json ? JSON.stringify({ process: id, line }) : `${id} | ${line}`;
+
 interface Line {
   readonly millis: number;
   readonly id: string;
@@ -76,16 +112,22 @@ async function printAll(
   config: KubeConfig,
   pods: readonly KubeObject[],
   options: LogOptions,
-  output: Output,
-  json: boolean,
+  told: Told,
 ): Promise<void> {
   const all = await Promise.all(
-    pods.map(async (pod) => linesOf(idOf(pod), await logOf(config, pod, options))),
+    pods.map(async (pod) => {
+      try {
+        return linesOf(idOf(pod), await logOf(config, pod, options));
+      } catch (error) {
+        // One that went meanwhile keeps nobody from what the others said.
+        note(error instanceof Error ? error.message : String(error));
+        process.exitCode = EXIT.failed;
+        return [];
+      }
+    }),
   );
   const lines = all.flat().sort((one, other) => one.millis - other.millis);
-  for (const { id, text } of lines) {
-    await output.line(json ? JSON.stringify({ process: id, line: text }) : `${id} | ${text}`);
-  }
+  for (const { id, text } of lines) await told.output.line(shown(id, text, told));
 }
 
 /** The time is in each line; what has none, such as a stack, belongs to the line before it. */
@@ -130,12 +172,13 @@ export async function logOf(
   return Buffer.concat(pieces).toString('utf8');
 }
 
+/** The client keeps the status of an answer, and mostly not what the API server said. */
 function refused(pod: string, error: unknown): Error {
-  const message = error instanceof Error ? error.message : String(error);
-  const said = /"message":"((?:[^"\\]|\\.)*)"/.exec(message)?.[1] ?? message.split('\n')[0];
-  return new Error(`the log of pod ${pod} cannot be read: ${said?.replaceAll('\\"', '"')}`, {
-    cause: error,
-  });
+  const code = numberAt(error, 'code');
+  const said = error instanceof Error ? error.message : String(error);
+  const status = code === undefined ? said : `the API server answers with status ${code}`;
+  const why = textAt(error, 'body', 'message') ?? status;
+  return new Error(`the log of pod ${pod} cannot be read: ${why}`, { cause: error });
 }
 
 /** Until ^C, or until every log has ended. */
@@ -143,7 +186,7 @@ async function follow(
   config: KubeConfig,
   pods: readonly KubeObject[],
   options: LogOptions,
-  output: Output,
+  told: Told,
 ): Promise<void> {
   const open: AbortController[] = [];
   try {
@@ -151,11 +194,15 @@ async function follow(
       const ended = pods.map(async (pod) => {
         const { metadata } = pod;
         const container = labelsOf(metadata)[COMPONENT_LABEL] ?? '';
-        const { sink, done } = prefixed(idOf(pod), output);
+        const { sink, done } = prefixed(idOf(pod), told);
         const log = new Log(config);
         const namespace = metadata.namespace ?? '';
         const more = { ...options, follow: true };
-        open.push(await log.log(namespace, metadata.name, container, sink, more));
+        try {
+          open.push(await log.log(namespace, metadata.name, container, sink, more));
+        } catch (error) {
+          throw refused(metadata.name, error);
+        }
         await done;
       });
       const stopped = new Promise((_, reject) => {
@@ -170,7 +217,7 @@ async function follow(
   }
 }
 
-function prefixed(id: string, output: Output): { sink: Writable; done: Promise<void> } {
+export function prefixed(id: string, told: Told): { sink: Writable; done: Promise<void> } {
   let rest = '';
   let end: () => void = () => {};
   const done = new Promise<void>((resolve) => {
@@ -180,7 +227,8 @@ function prefixed(id: string, output: Output): { sink: Writable; done: Promise<v
     write: (piece: Buffer, _encoding, next) => {
       const lines = (rest + piece.toString('utf8')).split('\n');
       rest = lines.pop() ?? '';
-      output.write(...lines.map((line) => `${id} | ${line}\n`)).then(() => next(), next);
+      const text = lines.map((line) => `${shown(id, line, told)}\n`);
+      told.output.write(...text).then(() => next(), next);
     },
     final: (next) => {
       end();

@@ -66,12 +66,16 @@ export function placeOf({ namespace, context, kubeconfig }: PlaceFlags): Place {
     throw new UsageError('no Kubernetes is configured: set KUBECONFIG or give --kubeconfig');
   }
   const own = config.getContextObject(config.getCurrentContext())?.namespace;
-  return { config, api: httpKube(config, nodeClock), namespace: namespace ?? own ?? 'default' };
+  return { config, api: httpKube(config, nodeClock), namespace: namespace || own || 'default' };
 }
+
+const NAME = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 
 /** The JournalCluster of that name. Throws in one sentence where there is none. */
 export async function clusterOf({ api, namespace }: Place, name: string): Promise<KubeObject> {
-  const found = await asking(() => getObject(api, RESOURCES.JournalCluster, namespace, name));
+  const ask = () => getObject(api, RESOURCES.JournalCluster, namespace, name);
+  // No other can be, and some would ask for something else: nothing at all, or what has a slash.
+  const found = NAME.test(name) ? await asking(ask) : null;
   if (found !== null) return found;
   const others = await asking(() => listObjects(api, RESOURCES.JournalCluster, namespace));
   const names = others.objects.map(({ metadata }) => metadata.name);

@@ -8,12 +8,17 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { KubeConfig } from '@kubernetes/client-node';
+import type { KubeApi, KubeObject } from '../../operator/kube/api.ts';
+import { at } from '../../operator/kube/fields.ts';
 import { epoch, journalId, lsn } from '../../protocol/types.ts';
 import type { ClusterStatus, JournalStatus, MemberStatus } from '../../transport/public.ts';
+import type { Output } from '../output.ts';
+import { benchPod } from './bench.ts';
 import { drainVerdict } from './drain.ts';
-import { linesOf } from './logs.ts';
+import { linesOf, prefixed, spoken } from './logs.ts';
 import { operatorText } from './operator.ts';
-import { sinceText } from './place.ts';
+import { clusterOf, sinceText } from './place.ts';
 import { buildPlugin } from './program.ts';
 import { promotable } from './promote.ts';
 
@@ -142,6 +147,72 @@ test('lines of a log without a time stay with the line before them', () => {
     linesOf('r1', text).map(({ millis }) => millis),
     [5, 5, 9],
   );
+});
+
+describe('logs', () => {
+  const pod = (id: string, container: object, phase = 'Running'): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: `orders-${id}-0`, labels: { 'journal.dev/member': id } },
+    status: { phase, containerStatuses: [container] },
+  });
+  const running = pod('replica-1', { state: { running: {} }, lastState: {} });
+  const ended = { terminated: { exitCode: 1 } };
+  const crashing = pod('replica-2', {
+    state: { waiting: { reason: 'CrashLoopBackOff' } },
+    lastState: ended,
+  });
+  const waiting = pod('replica-3', { state: { waiting: { reason: 'ErrImagePull' } } }, 'Pending');
+
+  test('are asked of those that have one, so that one that has none hides no other', () => {
+    assert.deepEqual(spoken([running, crashing, waiting], false), [running, crashing]);
+    assert.deepEqual(spoken([running, crashing, waiting], true), [crashing]);
+    assert.throws(() => spoken([waiting], false), /^Error: replica-3 has no log: .*ErrImagePull$/);
+    assert.throws(() => spoken([running], true), /^Error: replica-1 has no log: it was not rest/);
+  });
+
+  test('that go on are JSON where that is wanted, line by line', async () => {
+    const written: string[] = [];
+    const write = async (...lines: readonly string[]): Promise<void> => void written.push(...lines);
+    // cast: all that is asked of an output here.
+    const output = { write } as unknown as Output;
+    for (const json of [true, false]) {
+      const { sink, done } = prefixed('replica-1', { output, json });
+      sink.write('one\ntw');
+      sink.end('o\n');
+      await done;
+    }
+    assert.deepEqual(written, [
+      ...['one', 'two'].map((line) => `${JSON.stringify({ process: 'replica-1', line })}\n`),
+      ...['one', 'two'].map((line) => `replica-1 | ${line}\n`),
+    ]);
+  });
+});
+
+test('the pod of a bench pulls its image as the pods of the cluster do', () => {
+  const imagePullSecrets = [{ name: 'registry' }];
+  const about = { apiVersion: 'journal.dev/v1alpha1', kind: 'JournalCluster' };
+  const orders = { ...about, metadata: { name: 'orders' }, spec: { imagePullSecrets } };
+  const flags = { size: 1, records: 1, outstanding: 1, seconds: 1 };
+  assert.deepEqual(at(benchPod(orders, 'b', flags), 'spec', 'imagePullSecrets'), imagePullSecrets);
+});
+
+test('a name that no cluster can have is asked for nowhere', async () => {
+  const paths: string[] = [];
+  const api: KubeApi = {
+    request: async ({ path }) => {
+      paths.push(path);
+      return { items: [{ metadata: { name: 'orders' } }] };
+    },
+    watch: () => assert.fail('nothing is watched'),
+  };
+  for (const name of ['', 'a/b', '..', 'Orders']) {
+    const place = { config: new KubeConfig(), api, namespace: 'shop' };
+    await assert.rejects(clusterOf(place, name), {
+      message: `no JournalCluster is called ${JSON.stringify(name)} in namespace shop; there are: orders`,
+    });
+  }
+  assert.deepEqual(new Set(paths).size, 1);
 });
 
 test('how long ago is said in the largest unit that tells it', () => {
