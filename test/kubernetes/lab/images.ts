@@ -143,10 +143,21 @@ async function mirror(): Promise<string> {
   return found ?? 'http://deb.debian.org/debian';
 }
 
+/** Where npm lies: its own answer is wrong where the Node.js of this project runs it. */
+async function npmFolder(): Promise<string> {
+  const command = realpathSync((await run(['sh', '-c', 'command -v npm'])).trim());
+  const folders = [
+    dirname(dirname(command)),
+    join((await run(['npm', 'root', '-g'])).trim(), 'npm'),
+  ];
+  const found = folders.find((one) => isThere(join(one, 'bin', 'npm-cli.js')));
+  if (found === undefined) throw new Error(`npm is not there: looked in ${folders.join(', ')}`);
+  return realpathSync(found);
+}
+
 async function addNpm(folder: string): Promise<void> {
   const modules = join(folder, 'usr', 'local', 'lib', 'node_modules');
-  const installed = realpathSync((await run(['npm', 'root', '-g'])).trim());
-  cpSync(join(installed, 'npm'), join(modules, 'npm'), { recursive: true });
+  cpSync(await npmFolder(), join(modules, 'npm'), { recursive: true });
   const script = '#!/bin/sh\nexec node /usr/local/lib/node_modules/npm/bin/npm-cli.js "$@"\n';
   mkdirSync(join(folder, 'usr', 'local', 'bin'), { recursive: true });
   writeFileSync(join(folder, 'usr', 'local', 'bin', 'npm'), script, { mode: 0o755 });
