@@ -1,4 +1,4 @@
-// A subscription and its consumer: who takes its time is not cut off, and who goes on misses nothing.
+// A subscription and its consumer: who takes its time is not cut off, who goes on misses nothing.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

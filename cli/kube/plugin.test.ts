@@ -208,8 +208,9 @@ test('a name that no cluster can have is asked for nowhere', async () => {
   };
   for (const name of ['', 'a/b', '..', 'Orders']) {
     const place = { config: new KubeConfig(), api, namespace: 'shop' };
+    const called = `no JournalCluster is called ${JSON.stringify(name)}`;
     await assert.rejects(clusterOf(place, name), {
-      message: `no JournalCluster is called ${JSON.stringify(name)} in namespace shop; there are: orders`,
+      message: `${called} in namespace shop; there are: orders`,
     });
   }
   assert.deepEqual(new Set(paths).size, 1);

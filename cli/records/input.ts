@@ -192,7 +192,7 @@ export class RecordInput {
   }
 }
 
-/** The client would refuse a key by its place in a batch, of which nobody has seen the beginning. */
+/** The client would refuse a key by its place in a batch, whose beginning nobody has seen. */
 function keyed(record: NewRecord, place: string): NewRecord {
   const { key } = record;
   if (key === undefined) return record;

@@ -59,8 +59,10 @@ export async function act(
       await step(cluster, action, hands);
     } catch (error) {
       // A class that does not expand is no reason to leave everything else undone.
-      if (isRefusedGrowth(action, error)) volumes ||= noteRefused(action, error, hands);
-      else if (isApart(action, error)) refused ??= error;
+      if (isRefusedGrowth(action, error)) {
+        const why = noteRefused(action, error, hands);
+        volumes ||= why;
+      } else if (isApart(action, error)) refused ??= error;
       else throw error;
     }
   }
@@ -86,7 +88,7 @@ const isRefusedGrowth = (action: Action, error: unknown): action is Apply =>
 /** Nothing is seen to change where a class comes to expand: so it is asked again, at times. */
 const GROW_AGAIN_MILLIS = 60_000;
 
-/** Why the same volume could not grow to the same size just now; empty where it may be asked for. */
+/** Why the same volume could not grow to the same size just now; empty where it may be asked. */
 function refusedLately(action: Action, { ungrown, nowMillis }: Hands): string {
   const known = isGrowth(action) ? ungrown.get(growthOf(action)) : undefined;
   return known !== undefined && nowMillis - known.atMillis < GROW_AGAIN_MILLIS ? known.why : '';

@@ -1,8 +1,8 @@
 // The beginning of a cluster: a new ledger, or the adoption of what an older one left behind.
 //
 // Volumes, ledger and authority are adopted together or not at all: a part of them is a cluster
-// that could answer wrongly. What an older JournalCluster of the name takes with it as it goes is no
-// part of either.
+// that could answer wrongly. What an older JournalCluster of the name takes with it as it goes is
+// no part of either.
 
 import { KIND } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';

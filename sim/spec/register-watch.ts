@@ -4,8 +4,8 @@
 //
 // Acceptors are seen as they are in memory, and one that starts again as its disk left it: what it
 // had promised or accepted and never answered may be gone. A vote counts once it was answered, and
-// so does a promise. A register is left alone once its set of acceptors was replaced, or two processes answer for one
-// acceptor: no transcription is there for that.
+// so does a promise. A register is left alone once its set of acceptors was replaced, or two
+// processes answer for one acceptor: no transcription is there for that.
 
 import type { AcceptorView } from '../../protocol/paxos/invariants.ts';
 import { EMPTY_REGISTER, type RegisterState } from '../../protocol/paxos/messages.ts';
