@@ -51,6 +51,7 @@ test('what is wrong is refused by its name, what was given and what is allowed',
     [[...least, '--listen', 'here'], /--listen .* is "here", allowed is HOST:PORT/],
     [[...least, '--listen', 'h:70000'], /--listen .* is "h:70000", allowed is HOST:PORT/],
     [[...least, '--scrub-rate', '-1'], /--scrub-rate/],
+    [[...least, '--cluster', 'c1'], /--cluster .* is "c1", allowed is 32 lowercase hex digits/],
     [[...least, '--queue-bytes', '1.5'], /--queue-bytes .* is "1.5", allowed is a whole number/],
     [[...least, '--log-level', 'loud'], /--log-level .* is "loud", allowed is debug, info, warn/],
     [

@@ -16,7 +16,7 @@ import {
   type Vocabulary,
 } from '../io/node-settings.ts';
 import { DEFAULT_SETTINGS, type JournalSettings, KIB, MIB } from '../protocol/configuration.ts';
-import { label, type MemberId, memberId, type Zone, zone } from '../protocol/types.ts';
+import { type MemberId, memberId, storeId, type Zone, zone } from '../protocol/types.ts';
 import { isLocalHost } from './console/local.ts';
 
 /** What startReplica needs: the same in a process and in the simulator. */
@@ -158,7 +158,7 @@ function build(
       listen: settings.address('listen'),
       advertise: settings.addressOrNone('advertise'),
       controllers: settings.addresses('controllers', 16),
-      cluster: settings.madeOrNone('cluster', (given) => label('cluster', given)),
+      cluster: settings.madeOrNone('cluster', storeId),
       limits,
       defaults: defaultsOf(settings),
       ...about,

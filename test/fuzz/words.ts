@@ -112,7 +112,8 @@ const FLAGS: readonly Decoder[] = [
     '--member a --zone z1 --controllers 127.0.0.1:7411,[::1]:7412',
     `--member a --zone z1 --controllers c:1 ${TLS} --min-replicas 2 --replication-factor 3`,
     '--zone z JOURNAL_MEMBER=b JOURNAL_CONTROLLERS=c:2 JOURNAL_QUEUE_BYTES=2097152 --print-config',
-    '--member=a --zone=z --controllers=c:1 --console-records on --probe-listen :80 --cluster x',
+    '--member=a --zone=z --controllers=c:1 --console-records on --probe-listen :80 ' +
+      `--cluster ${'0f'.repeat(16)}`,
     '--help',
   ]),
   settings('flags-controller', (args, env) => readController(args, env, ABOUT), [
