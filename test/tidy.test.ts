@@ -1,7 +1,7 @@
 // Keeps the house rules: every rule over all files, and a small bad input that each rule refuses.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -30,6 +30,14 @@ function repository(): Source[] {
 }
 
 describe('the repository', () => {
+  test('what programs leave in it by default is no part of it', () => {
+    // `npm start`, and `npm run sim -- --show 42`: nobody may lint, format or copy these.
+    const left = ['data/dev.json', 'data/replica-1/identity.json', 'sim-42.html'];
+    const options = { cwd: root, input: left.join('\n'), encoding: 'utf8' } as const;
+    const { stdout } = spawnSync('git', ['check-ignore', '--stdin'], options);
+    assert.deepEqual(stdout.trimEnd().split('\n'), left);
+  });
+
   const sources = repository();
   for (const rule of rules) {
     test(rule.name, () => {

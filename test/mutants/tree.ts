@@ -3,11 +3,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Run } from './methods.ts';
 import { type Edit, edited } from './mutant.ts';
 
-const LEFT_OUT: ReadonlySet<string> = new Set(['node_modules', '.git', 'dist', '.tools', 'docs']);
+/** Of the folder itself: what is no source, `data` of a cluster that may run meanwhile included. */
+const LEFT_OUT = ['node_modules', '.git', 'dist', '.tools', 'docs', 'data', 'coverage'];
 const OUTPUT_MAX = 1_000_000;
 
 export interface Outcome {
@@ -24,7 +25,8 @@ export class Tree {
 
   constructor(from: string) {
     this.root = mkdtempSync(join(tmpdir(), 'journal-mutant-'));
-    const filter = (path: string): boolean => path === from || !LEFT_OUT.has(basename(path));
+    const out = new Set(LEFT_OUT.map((name) => join(from, name)));
+    const filter = (path: string): boolean => !out.has(path);
     cpSync(from, this.root, { recursive: true, filter });
     symlinkSync(join(from, 'node_modules'), join(this.root, 'node_modules'));
   }
