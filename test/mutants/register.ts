@@ -101,7 +101,7 @@ export const REGISTER: readonly Mutant[] = [
     {
       file: 'operator/controller/decide/succession.ts',
       search: '  if (floor === null || report.epoch > floor.epoch) return true;',
-      replace: '  if (floor !== undefined || report.epoch > 0) return true;',
+      replace: '  if (floor === null || report.epoch > -1) return true;',
     },
     quick,
   ),
