@@ -1,5 +1,5 @@
-// What a mutant makes of the code is code: it names what is there and calls it as it is called. One
-// whose surroundings have changed would be noticed by its crash, and not for the rule that it breaks.
+// What a mutant makes of the code is code: it names what is there and calls it as it is called.
+// One whose surroundings have changed would be noticed by its crash, not for the rule it breaks.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
