@@ -6,8 +6,8 @@
 //   node sim/main.ts --minimize 42               what of a failing run its failure needs
 //   node sim/main.ts --show 42                   the run as a page
 //
-// Exit code 0: all passed; 1: a seed failed, or nothing was shown; 2: wrong use, or a seed that is
-// to be minimized passes.
+// Exit code 0: all passed, or the run that was asked for was told or drawn, whatever its verdict;
+// 1: a seed failed, or nothing was shown; 2: wrong use, or a seed that is to be minimized passes.
 
 import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
