@@ -1,5 +1,5 @@
-// What every long-lived process of the house does around its own work: the Node.js that it needs,
-// its version, and how it ends when a rule was broken.
+// What every process of the house does around its own work: the Node.js that it needs, its version,
+// and how it ends when a rule was broken or nobody reads any more.
 
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
@@ -22,6 +22,14 @@ export function packageVersion(): string {
   const manifest: unknown = JSON.parse(text);
   const named = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
   return named && typeof manifest.version === 'string' ? manifest.version : 'unknown';
+}
+
+/** Who reads the output has left, as `head` does: there is nobody to tell more, nor a fault. */
+export function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(EXIT_FAILURE);
+  });
 }
 
 /** A broken rule or a lost promise ends the process: going on could write what is wrong. */

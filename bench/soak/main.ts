@@ -46,6 +46,8 @@ async function main(): Promise<number> {
       .catch(() => undefined)
       .finally(() => process.exit(1));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+  // Nobody reads any more.
+  process.stdout.on('error', stop);
   const cluster = await starting;
   try {
     const result = await new Soak(plan, cluster).run();

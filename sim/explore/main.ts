@@ -11,6 +11,7 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { getHeapStatistics } from 'node:v8';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { endWithReader } from '../../io/node-process.ts';
 import type { ChainScope } from './chain-parts.ts';
 import { leanRegisterScope } from './lean/register.ts';
 import { chainScope } from './lean/scope.ts';
@@ -263,6 +264,7 @@ async function searchAll(names: readonly string[], limits: Limits): Promise<numb
 }
 
 async function main(): Promise<void> {
+  endWithReader();
   const values = asked();
   const limits = {
     foundOnly: values.found,

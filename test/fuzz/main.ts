@@ -3,6 +3,7 @@
 // Exit code 0: all read or refused what they were given; 1: a fault; 2: wrong use.
 
 import { parseArgs } from 'node:util';
+import { endWithReader } from '../../io/node-process.ts';
 import { inputsOf, keep, readCorpus } from './corpus.ts';
 import { DECODERS } from './decoders.ts';
 import { fuzz } from './fuzz.ts';
@@ -46,6 +47,7 @@ const parseFlags = () =>
   });
 
 async function main(): Promise<number> {
+  endWithReader();
   const { values, positionals } = parsed();
   if (values.help) {
     process.stdout.write(USAGE);

@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { endWithReader } from '../../io/node-process.ts';
 import { type Effort, FULL, METHODS, QUICK, type Run } from './methods.ts';
 import { METHOD_NAMES, type MethodName, type Mutant } from './mutant.ts';
 import { MUTANTS } from './table.ts';
@@ -190,6 +191,7 @@ function plan(args: readonly string[]): Plan | null | undefined {
 }
 
 async function main(): Promise<number> {
+  endWithReader();
   let made: Plan | null | undefined;
   try {
     made = plan(process.argv.slice(2));
@@ -211,12 +213,8 @@ async function judgeAll(made: Plan): Promise<number> {
   const close = (): void => {
     for (const tree of trees) tree.close();
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      close();
-      process.exit(1);
-    });
-  }
+  process.once('exit', close);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const waiting = [...made.mutants];
   const caught: Caught = new Map();
   let good = 0;
