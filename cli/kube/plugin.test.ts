@@ -127,10 +127,10 @@ describe('a drain', () => {
 describe('a promotion', () => {
   const other = journal('o', member('r2', 'head'), member('r1', 'tail', { synced: false }));
 
-  test('moves the journals that the member serves and does not head', () => {
-    assert.deepEqual(promotable([whole, other], 'r2', undefined), ['w']);
+  test('is of all journals that the member serves, so that none is handed on again', () => {
+    assert.deepEqual(promotable([whole, other], 'r2', undefined), ['w', 'o']);
     assert.deepEqual(promotable([whole, other], 'r3', 'w'), ['w']);
-    assert.deepEqual(promotable([whole], 'r1', undefined), []);
+    assert.deepEqual(promotable([whole, other], 'r1', undefined), ['w']);
   });
 
   test('is refused for what cannot be, with what can', () => {

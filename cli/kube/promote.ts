@@ -66,9 +66,8 @@ export function promotable(
       `${member} does not serve ${what}, allowed is a member in step of ${[...all].join(', ')}`,
     );
   }
-  return serving
-    .filter(({ members }) => members.some(({ id, role }) => id === member && role !== 'head'))
-    .map(({ name }) => name);
+  // One that it heads already, too: as it was chosen, it stays so.
+  return serving.map(({ name }) => name);
 }
 
 const isServing = (role: string): boolean => ['head', 'middle', 'tail'].includes(role);
