@@ -11,7 +11,7 @@ import {
   type KubeObject,
   RESOURCES,
 } from '../../operator/kube/api.ts';
-import { httpKube } from '../../operator/kube/http.ts';
+import { httpKube, isConfigured } from '../../operator/kube/http.ts';
 import { getObject, listObjects } from '../../operator/kube/objects.ts';
 import { CLUSTER_LABEL } from '../../operator/manifests/common.ts';
 import { command, jsonOption } from '../options.ts';
@@ -62,7 +62,7 @@ export function placeOf({ namespace, context, kubeconfig }: PlaceFlags): Place {
     }
     config.setCurrentContext(context);
   }
-  if (config.getCurrentCluster() === null) {
+  if (!isConfigured(config)) {
     throw new UsageError('no Kubernetes is configured: set KUBECONFIG or give --kubeconfig');
   }
   const own = config.getContextObject(config.getCurrentContext())?.namespace;

@@ -11,6 +11,7 @@ import { describe, test } from 'node:test';
 import { KubeConfig } from '@kubernetes/client-node';
 import type { KubeApi, KubeObject } from '../../operator/kube/api.ts';
 import { at } from '../../operator/kube/fields.ts';
+import { loadKubeConfig } from '../../operator/kube/http.ts';
 import { epoch, journalId, lsn } from '../../protocol/types.ts';
 import type { ClusterStatus, JournalStatus, MemberStatus } from '../../transport/public.ts';
 import type { Output } from '../output.ts';
@@ -18,7 +19,7 @@ import { benchPod } from './bench.ts';
 import { drainVerdict } from './drain.ts';
 import { linesOf, prefixed, spoken } from './logs.ts';
 import { operatorText } from './operator.ts';
-import { clusterOf, sinceText } from './place.ts';
+import { clusterOf, placeOf, sinceText } from './place.ts';
 import { buildPlugin } from './program.ts';
 import { promotable } from './promote.ts';
 
@@ -195,6 +196,21 @@ test('the pod of a bench pulls its image as the pods of the cluster do', () => {
   const orders = { ...about, metadata: { name: 'orders' }, spec: { imagePullSecrets } };
   const flags = { size: 1, records: 1, outstanding: 1, seconds: 1 };
   assert.deepEqual(at(benchPod(orders, 'b', flags), 'spec', 'imagePullSecrets'), imagePullSecrets);
+});
+
+test('where no Kubernetes is configured that is said, and no address is made up', () => {
+  const { HOME, KUBECONFIG } = process.env;
+  const home = mkdtempSync(join(tmpdir(), 'journal-plugin-'));
+  try {
+    process.env.HOME = home;
+    delete process.env.KUBECONFIG;
+    assert.throws(() => placeOf({}), /^UsageError: no Kubernetes is configured: set KUBECONFIG/);
+    assert.throws(() => loadKubeConfig(), /^Error: no cluster is configured: set KUBECONFIG/);
+  } finally {
+    process.env.HOME = HOME;
+    if (KUBECONFIG !== undefined) process.env.KUBECONFIG = KUBECONFIG;
+    rmSync(home, { recursive: true, force: true });
+  }
 });
 
 test('a name that no cluster can have is asked for nowhere', async () => {

@@ -23,11 +23,17 @@ import { isObject, textAt } from './fields.ts';
 
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Where nothing is configured the client makes up an address that nobody gave. */
+export function isConfigured(config: KubeConfig): boolean {
+  const { name, server } = config.getCurrentCluster() ?? {};
+  return server !== undefined && !(name === 'cluster' && server === 'http://localhost:8080');
+}
+
 /** From KUBECONFIG, the home folder, or the service account of the pod; throws where none fits. */
 export function loadKubeConfig(): KubeConfig {
   const config = new KubeConfig();
   config.loadFromDefault();
-  if (config.getCurrentCluster() === null) {
+  if (!isConfigured(config)) {
     throw new Error('no cluster is configured: set KUBECONFIG, or run in a pod');
   }
   return config;
