@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { API_VERSION, KIND, PLURAL, SPEC_SHAPE, STATUS_SHAPE } from '../operator/crd.ts';
+import { at, textAt } from '../operator/kube/fields.ts';
 import { OUTPUTS, readDefinition, type Schema, schemaOf } from '../scripts/reference.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -52,6 +53,37 @@ test('every field says what it is', () => {
   visit('', schema.properties?.spec ?? {});
   visit('', schema.properties?.status ?? {});
   assert.deepEqual(silent, []);
+});
+
+/** The patterns of a value that is text, or of names and values where it is a map. */
+function patternsOf(path: string): readonly RegExp[] {
+  const file = join(root, 'charts/journal-operator/values.schema.json');
+  let found: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  for (const name of path.split('.')) found = at(found, 'properties', name);
+  const own = textAt(found, 'pattern');
+  const below = ['propertyNames', 'additionalProperties'].map((one) => at(found, one));
+  const all = own === undefined ? below.map((one) => textAt(one, 'pattern')) : [own];
+  return all.map((one) => new RegExp(one ?? ''));
+}
+
+test('the chart of the operator refuses names and labels that no object can have', () => {
+  for (const path of ['monitoring.labels', 'monitoring.dashboardLabels', 'podLabels']) {
+    const [name, value] = patternsOf(path);
+    for (const good of ['release', 'example.com/team', 'A_b.c']) assert.match(good, name ?? /-/);
+    for (const wrong of ['', 'a b', 'x/', '-a', 'x'.repeat(64)]) {
+      assert.doesNotMatch(wrong, name ?? /^/, path);
+    }
+    for (const good of ['', '1', 'kube-prometheus-stack']) assert.match(good, value ?? /-/);
+    for (const wrong of ['a b', 'a=b', 'a,b', 'x'.repeat(64)]) {
+      assert.doesNotMatch(wrong, value ?? /^/, path);
+    }
+  }
+  const [own = /^/] = patternsOf('nameOverride');
+  for (const good of ['', 'journal-team-b']) assert.match(good, own);
+  for (const wrong of ['Mine', '1st', 'a_b', 'a-']) assert.doesNotMatch(wrong, own);
+  const [account = /^/] = patternsOf('serviceAccount.name');
+  for (const good of ['', 'journal.operator']) assert.match(good, account);
+  for (const wrong of ['A', 'a b', 'a-']) assert.doesNotMatch(wrong, account);
 });
 
 test('the definition is far below what the API server takes', () => {
