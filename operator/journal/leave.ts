@@ -22,6 +22,7 @@ import {
   podsOf,
   podTrouble,
   processOf,
+  volumeTrouble,
   type World,
 } from './world.ts';
 
@@ -69,7 +70,8 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
   const needs = by === '' ? inside.find((journal) => isNeededIn(journal, settled, id)) : null;
   if (!entry.removing && needs) return needed(settled, id, needs);
   if (!entry.removing && inside.length > 0) {
-    const message = `${id} is still in ${inside.map(({ name }) => name).join(', ')}`;
+    const where = inside.map(({ name }) => name).join(', ');
+    const message = `${id} is still in ${where}${by === '' ? lostBeside(world, ledger) : ''}`;
     return { actions: [], progress: waiting('Leaving', message) };
   }
   if (entry.removing) {
@@ -78,6 +80,14 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
   }
   const replicas = ledger.replicas.map((one) => (one === entry ? { ...one, removing: true } : one));
   return out({ ...ledger, replicas }, id);
+}
+
+/** Who is lost meanwhile is replaced after that, and may be missed before: empty for nobody. */
+function lostBeside(world: World, { replicas }: Ledger): string {
+  const lost = replicas.find((one) => one.leaving === '' && volumeTrouble(world, one) !== '');
+  if (lost === undefined) return '';
+  const what = `${lost.id}: ${volumeTrouble(world, lost)}`;
+  return `, and ${what}: where too few would be left, ask for one replica more`;
 }
 
 /** The controllers let nobody go without whom a journal would take no appends. */
