@@ -1,6 +1,7 @@
 // A short run of the fuzzer over every decoder, from the kept corpus on, and what it must notice.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -130,3 +131,27 @@ for (const [what, decode, says] of [
     assert.match(fault ?? 'nothing', says);
   });
 }
+
+test('a decoder that has no end is told with its input, and the next one has its turn', () => {
+  // In the thread that fuzzes, of the text that the second decoder begins with.
+  const planted = `
+    import { isMainThread } from 'node:worker_threads';
+    const { parse } = JSON;
+    if (!isMainThread) JSON.parse = (text) => {
+      while (String(text).includes('"ownerUid"')) continue;
+      return parse(text);
+    };
+  `;
+  const preload = `data:text/javascript,${encodeURIComponent(planted)}`;
+  const main = join(import.meta.dirname, 'fuzz/main.ts');
+  const args = ['--import', preload, main, '--inputs', '50', 'contacts', 'ledger', 'policy'];
+  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  assert.match(stdout, /^contacts: 50 inputs/m);
+  assert.match(
+    stdout,
+    /^ledger: 0 inputs.*\n {2}FAULT no end after 5 s .*\(input 0 of seed 1: 7b22/m,
+  );
+  assert.match(stdout, /^policy: 50 inputs/m);
+  assert.match(stdout, /^2 passed, 1 failed$/m);
+  assert.equal(status, 1);
+});

@@ -72,6 +72,8 @@ export interface FuzzOptions {
   /** Inputs that an earlier run kept. */
   readonly kept: readonly Uint8Array[];
   readonly secondsMax: number;
+  /** Told of each input before it is decoded: of one that has no end nobody is told afterwards. */
+  readonly began?: ((number: number, input: Uint8Array) => void) | undefined;
 }
 
 export async function fuzz(decoder: Decoder, options: FuzzOptions): Promise<FuzzResult> {
@@ -88,7 +90,7 @@ export async function fuzz(decoder: Decoder, options: FuzzOptions): Promise<Fuzz
 }
 
 async function fed(decoder: Decoder, options: FuzzOptions, meter: Meter): Promise<FuzzResult> {
-  const { inputs, seed, kept, secondsMax } = options;
+  const { inputs, seed, kept, secondsMax, began: note } = options;
   const draw = drawer(seed);
   const seeds = decoder.seeds();
   const pool = [...seeds, ...kept];
@@ -101,10 +103,10 @@ async function fed(decoder: Decoder, options: FuzzOptions, meter: Meter): Promis
     if (done % 1_024 === 0 && seconds() > secondsMax) break;
     const input =
       done < pool.length ? (pool[done] ?? new Uint8Array(0)) : next(decoder, seeds, pool, draw);
+    note?.(done, input);
     const tried = await attempt(decoder, input, meter);
     if (tried.fault !== null) {
-      const hex = Buffer.from(input).toString('hex');
-      const fault = `${tried.fault} (input ${done} of seed ${seed}: ${hex})`;
+      const fault = `${tried.fault} (${named(done, seed, input)})`;
       return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault };
     }
     refused += Number(tried.threw);
@@ -117,6 +119,10 @@ async function fed(decoder: Decoder, options: FuzzOptions, meter: Meter): Promis
   }
   return { name: decoder.name, inputs: done, seconds: seconds(), refused, corpus, fault: null };
 }
+
+/** Which input it was, so that it can be given once more. */
+export const named = (number: number, seed: number, input: Uint8Array): string =>
+  `input ${number} of seed ${seed}: ${Buffer.from(input).toString('hex')}`;
 
 function next(
   decoder: Decoder,

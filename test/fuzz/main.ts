@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { endWithReader } from '../../io/node-process.ts';
 import { inputsOf, keep, readCorpus } from './corpus.ts';
 import { DECODERS } from './decoders.ts';
-import { fuzz } from './fuzz.ts';
+import { FuzzThread } from './thread.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -67,17 +67,19 @@ async function main(): Promise<number> {
   const corpus = readCorpus();
   const learned = new Map<string, ReadonlyMap<string, Uint8Array>>();
   let faults = 0;
-  for (const decoder of asked) {
-    const kept = inputsOf(corpus, decoder.name);
-    const result = await fuzz(decoder, { inputs, seed, kept, secondsMax });
-    learned.set(decoder.name, result.corpus);
+  const thread = new FuzzThread();
+  for (const { name } of asked) {
+    const kept = inputsOf(corpus, name);
+    const result = await thread.fuzz({ name, inputs, seed, kept, secondsMax });
+    learned.set(name, result.corpus);
     const rate = Math.round(result.inputs / result.seconds);
     const outcomes = `${result.refused} refused, ${result.corpus.size} outcomes`;
-    say(`${decoder.name}: ${result.inputs} inputs, ${rate} a second, ${outcomes}`);
+    say(`${name}: ${result.inputs} inputs, ${rate} a second, ${outcomes}`);
     if (result.fault === null) continue;
     faults += 1;
     say(`  FAULT ${result.fault}`);
   }
+  await thread.close();
   if (values.keep) keep(learned);
   say(`${asked.length - faults} passed, ${faults} failed`);
   return faults === 0 && asked.length > 0 ? 0 : 1;
