@@ -16,10 +16,11 @@ const LAG_RECORDS_MIN = 64;
 /** The next member, where the chain is shorter than it should be and nobody joins already. */
 export function grow(situation: Situation, headReport: ChainReport | null): Decision | null {
   const { configuration, missingFor } = situation;
-  const { serving, joining, settings } = configuration;
+  const { joining, settings } = configuration;
   const staying = standings(situation).filter(({ facts }) => facts?.leaving !== 'remove');
   if (joining !== null || staying.length > settings.replicationFactor) return null;
-  const urgent = serving.length < settings.minReplicas;
+  // Of members that leave none can go before enough others are there.
+  const urgent = staying.length < settings.minReplicas;
   const best = candidates(situation, urgent)[0];
   if (best === undefined) return null;
   if (staying.length === settings.replicationFactor) {
@@ -92,7 +93,7 @@ function candidates(situation: Situation, urgent: boolean): readonly MemberFacts
 
 /**
  * Whether the process can be named at all, and may come back now. While fewer than `minReplicas`
- * serve, neither damping nor quarantine holds a member back whose syncs are not slow now.
+ * stay, neither damping nor quarantine holds a member back whose syncs are not slow now.
  */
 function mayJoin(facts: MemberFacts, urgent: boolean): boolean {
   if (!facts.admissible || facts.verdict !== 'fine' || facts.incarnation === 0) return false;
