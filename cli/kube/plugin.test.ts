@@ -1,10 +1,9 @@
 // What the plugin decides by itself: whether a node may be drained, who may be promoted, the order
-// of logs; and that it is found, explained and refused as it should be. The rest needs a
-// Kubernetes: test/kubernetes/cases/seeing.ts.
+// of logs; and that it is explained and refused as it should be. How its program is found is in
+// test/processes/plugin.test.ts; the rest needs a Kubernetes: test/kubernetes/cases/seeing.ts.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -257,62 +256,6 @@ test('every command explains itself with an example', () => {
     one.outputHelp();
     assert.match(help, new RegExp(`Example:\n  kubectl journal ${one.name()} `));
   }
-});
-
-describe('the program that kubectl finds', () => {
-  const plugin = join(import.meta.dirname, '../../bin/kubectl-journal');
-  const run = (path: string, ...args: readonly string[]) =>
-    new Promise<{ readonly code: number; readonly stderr: string; readonly stdout: string }>(
-      (resolve) => {
-        execFile(path, [...args], (error, stdout, stderr) =>
-          resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
-        );
-      },
-    );
-
-  test('works through a link in a folder of the PATH', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'journal-plugin-'));
-    try {
-      symlinkSync(plugin, join(folder, 'kubectl-journal'));
-      const { code, stdout } = await run(join(folder, 'kubectl-journal'), '--help');
-      assert.equal(code, 0);
-      assert.match(stdout, /^Usage: kubectl journal /);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
-
-  test('says in one sentence why it cannot go on', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'journal-plugin-'));
-    try {
-      const config = join(folder, 'config');
-      const cluster = { name: 'c', cluster: { server: 'https://127.0.0.1:1' } };
-      const context = { name: 'x', context: { cluster: 'c', user: 'u' } };
-      const users = [{ name: 'u', user: {} }];
-      const text = JSON.stringify({
-        clusters: [cluster],
-        contexts: [context],
-        users,
-        'current-context': 'x',
-      });
-      writeFileSync(config, text);
-      const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
-        [['status', 'a', '--kubeconfig', join(folder, 'none')], 2, /kubeconfig cannot be read: /],
-        [['status', 'a', '--kubeconfig', config, '--context', 'y'], 2, /is "y", allowed is x\n/],
-        [['status', 'a', '--kubeconfig', config], 1, /API server cannot be reached: .*REFUSED/],
-        [['status'], 2, /missing required argument 'cluster'/],
-        [['logs', 'a', '--tail', 'x'], 2, /Allowed is a whole number from 1 to 100000/],
-      ];
-      for (const [args, code, says] of cases) {
-        const ended = await run(plugin, ...args);
-        assert.equal(ended.code, code, ended.stderr);
-        assert.match(ended.stderr, says);
-        assert.equal(ended.stderr.trimEnd().split('\n').length, 1, ended.stderr);
-      }
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
 });
 
 describe('whether an operator is at work', () => {

@@ -14,8 +14,8 @@ import { nodeClock } from '../../io/node.ts';
 import { tooOld } from '../../io/node-process.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import { journalMethods } from '../../transport/methods.ts';
-import { CALL, call, PATIENT } from './house.ts';
-import { eventually, Shepherd, until } from './shepherd.ts';
+import { CALL, call, PATIENT } from '../replica/house.ts';
+import { eventually, Shepherd, until } from '../replica/shepherd.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
