@@ -1,4 +1,4 @@
-// Which zones a number of them means, and what is said where they cannot be had.
+// What is decided once and stays: zones by their number, an image; and what cannot be had.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -51,4 +51,14 @@ test('zones whose names no process takes are left out, and named', () => {
   );
   const one = clusterOf({ zoneCount: 1 });
   assert.deepEqual(decide(one, undefined, defaults).zones, ['a']);
+});
+
+test('an image that there was none of is taken once there is one, and then stays', () => {
+  const cluster = clusterOf({ image: 'own:1' });
+  const defaults = defaultsOf('a');
+  const without = decide(cluster, undefined, { ...defaults, image: '' });
+  assert.equal(without.image, '');
+  const later = decide(cluster, without, defaults);
+  assert.equal(later.image, 'journal:1');
+  assert.equal(decide(cluster, later, { ...defaults, image: 'journal:2' }).image, 'journal:1');
 });

@@ -79,7 +79,8 @@ export function decide(
 ): Decided {
   const members = spec.members ?? spec.zones?.length ?? spec.zoneCount;
   return {
-    image: before?.image ?? defaults.image,
+    // An operator that had none to give may have one by now.
+    image: before?.image || defaults.image,
     zones: spec.zones ?? zonesFor(spec.zoneCount, before?.zones ?? [], defaults),
     members: before?.members ?? members ?? MEMBERS_DEFAULT,
     replicationFactor:

@@ -1,6 +1,8 @@
 // The charts: checked, refused where values are wrong, installed, tested by themselves, removed.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { attempt } from '../lab/commands.ts';
@@ -33,6 +35,18 @@ export function chartCases(theLab: () => Lab, theHelm: () => Helm): void {
       await assert.rejects(refusal, (error) => says.test(String(error)), lab.state.lab);
     });
   }
+
+  test('a part of the spec that is empty means its defaults', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'journal-values-'));
+    try {
+      const values = join(folder, 'values.yaml');
+      writeFileSync(values, 'spec:\n  zones: [a]\n  storage: { size: 1Gi }\n  tls:\n');
+      const rendered = await theHelm()(['template', 'x', CLUSTER, '--values', values]);
+      assert.match(rendered, /secretName: x-client/);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 
   test('the definition of JournalCluster outlives the chart', async () => {
     const rendered = await theHelm()([
