@@ -3,6 +3,7 @@
 import { randomFillSync } from 'node:crypto';
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { type Command, Option } from 'commander';
+import type { Journal } from '../client/index.ts';
 import { RECORD_BYTES_LIMIT } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
@@ -66,7 +67,15 @@ export interface BenchResult {
 
 const FAILURES_MAX = 1_000;
 
-async function measure(at: Connected, flags: BenchFlags): Promise<BenchResult> {
+/** What a measurement needs of a cluster. */
+interface Target extends Pick<Connected, 'signal'> {
+  readonly client: { journal(name: string): Pick<Journal, 'append' | 'tail'> };
+}
+
+export async function measure(
+  at: Target,
+  flags: Pick<BenchFlags, 'journal' | 'size' | 'records' | 'outstanding' | 'seconds'>,
+): Promise<BenchResult> {
   const journal = at.client.journal(flags.journal);
   await journal.tail({ signal: at.signal });
   const latency = createHistogram({ lowest: 1, highest: 3_600_000_000, figures: 3 });
@@ -108,7 +117,7 @@ function resultOf(
   appends: number,
   failed: number,
   seconds: number,
-  flags: BenchFlags,
+  flags: Pick<BenchFlags, 'size' | 'records'>,
 ): BenchResult {
   const records = appends * flags.records;
   const at = (percent: number): number => (appends === 0 ? 0 : latency.percentile(percent));
