@@ -4,8 +4,9 @@
 //
 // Acceptors are seen as they are in memory, and one that starts again as its disk left it: what it
 // had promised or accepted and never answered may be gone. A vote counts once it was answered, and
-// so does a promise. A register is left alone once its set of acceptors was replaced, or two
-// processes answer for one acceptor: no transcription is there for that.
+// so does a promise. A register is left alone once its set of acceptors was replaced: no
+// transcription is there for that. Of two processes on one disk the later one counts: what the
+// earlier one still takes in is on no disk, and nobody is answered by it.
 
 import type { AcceptorView } from '../../protocol/paxos/invariants.ts';
 import { EMPTY_REGISTER, type RegisterState } from '../../protocol/paxos/messages.ts';
@@ -28,6 +29,8 @@ interface Register {
   /** Acceptors in the order in which they were first seen, and the process that answers for each. */
   readonly names: string[];
   readonly processes: Map<string, object>;
+  /** Processes that another has followed. */
+  readonly past: Set<object>;
   readonly proposed: Set<string>;
   /** The newest ballots that answers of each acceptor told of: its disk must have them. */
   readonly answered: Map<string, Told>;
@@ -57,12 +60,15 @@ export class RegisterWatch {
     const register = this.#registers.get(key) ?? opened(set.seats.length);
     this.#registers.set(key, register);
     if (set.version > 1) register.left = true;
-    const at = register.left ? -1 : this.#indexOf(register, name, process);
+    const over = register.left || register.past.has(process);
+    const at = over ? -1 : this.#indexOf(register, name, process);
     if (at < 0) return;
     const now = version.registers.get(key) ?? EMPTY_REGISTER;
     const node = register.spec.acceptors[at];
     if (node === undefined) return;
-    if (register.processes.get(name) !== process) {
+    const before = register.processes.get(name);
+    if (before !== process) {
+      if (before !== undefined) register.past.add(before);
       register.processes.set(name, process);
       // Before this step it was what its disk held; nothing that it had answered may be missing.
       const told = register.answered.get(name) ?? NOTHING_TOLD;
@@ -164,6 +170,7 @@ function opened(seats: number): Register {
     spec: openRegisterSpec(seats, builds),
     names: [],
     processes: new Map(),
+    past: new Set(),
     proposed: new Set(),
     answered: new Map(),
     chosen: null,

@@ -222,6 +222,17 @@ test('an acceptor that forgets at a start what it accepted is refused', () => {
   doesNotThrow(() => acceptors.step('y', kept, {}));
 });
 
+test('of two processes on the disk of an acceptor the later one counts', () => {
+  const acceptors = new Acceptors().decided();
+  const later = {};
+  const kept = { promised: ballot(2), accepted: ballot(1), value: value(1) };
+  acceptors.step('x', kept, later);
+  acceptors.step('x', { ...kept, promised: ballot(3) }, later);
+  acceptors.tell('x', ballot(1), later);
+  doesNotThrow(() => acceptors.step('x', { promised: ballot(1) }));
+  throws(() => acceptors.step('x', { promised: ballot(3) }, {}), named('Crash'));
+});
+
 test('an acceptor that forgets at a start what it promised is refused', () => {
   const acceptors = new Acceptors();
   for (const name of ['x', 'y']) acceptors.promise(name, ballot(2));
