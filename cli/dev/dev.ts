@@ -41,7 +41,6 @@ import {
 } from './plan.ts';
 import { Supervised } from './supervise.ts';
 
-const READY_MILLIS_MAX = 600_000;
 const PORT_MAX = 65_000;
 
 /** The tool with this command alone. */
@@ -269,7 +268,8 @@ async function announce(plan: DevPlan, signal: AbortSignal): Promise<void> {
     note('journal dev: not ready after 15 s, see `journal status` and the logs');
   }, 15_000);
   try {
-    await readyStatus({ client, signal }, READY_MILLIS_MAX);
+    // For as long as it takes: what there is serves reads meanwhile, and ^C ends it.
+    await readyStatus({ client, signal }, Number.POSITIVE_INFINITY);
     process.stdout.write(`ready ${endpoints.join(',')}\n`);
     note(`console ${plan.console}`);
   } finally {
