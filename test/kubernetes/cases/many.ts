@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pause, until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
-import { OPERATOR_NAMESPACE } from '../lab/operator.ts';
+import { OPERATOR_NAMESPACE, operatorPods } from '../lab/operator.ts';
 import { journalCluster, makeNamespace } from './cluster.ts';
 import { small } from './stalls.ts';
 import { Subject } from './subject.ts';
@@ -26,7 +26,7 @@ interface Cost {
 
 /** Of all processes of the operator together. */
 async function costOf(lab: Lab): Promise<Cost> {
-  const pods = await lab.api.list(`/api/v1/namespaces/${OPERATOR_NAMESPACE}/pods`);
+  const pods = await operatorPods(lab);
   const texts = await Promise.all(
     pods.map(({ metadata }) =>
       lab.kubectl([

@@ -13,7 +13,7 @@ import { Prometheus, type Target } from '../../seeing/prometheus.ts';
 import { record } from '../lab/api.ts';
 import { attempt, type Ended, until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
-import { OPERATOR_NAMESPACE } from '../lab/operator.ts';
+import { operatorPods } from '../lab/operator.ts';
 import { clusterPath, journalCluster, makeNamespace, whole } from './cluster.ts';
 
 const NAMESPACE = 'seeing';
@@ -256,7 +256,7 @@ async function podTargets(lab: Lab): Promise<readonly Target[]> {
 }
 
 async function operatorTargets(lab: Lab): Promise<readonly Target[]> {
-  const pods = await lab.api.list(`/api/v1/namespaces/${OPERATOR_NAMESPACE}/pods`);
+  const pods = await operatorPods(lab);
   return pods.flatMap(({ metadata, status }) =>
     typeof status?.podIP === 'string'
       ? [{ address: `${status.podIP}:7480`, labels: { pod: metadata.name } }]

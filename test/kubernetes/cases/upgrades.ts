@@ -13,6 +13,7 @@ import {
   imageValues,
   OPERATOR,
   OPERATOR_NAMESPACE,
+  operatorPods,
   operatorReady,
 } from '../lab/operator.ts';
 import { podsOf } from './cluster.ts';
@@ -41,7 +42,7 @@ export function upgradeCases(theLab: () => Lab, theHelm: () => Helm): void {
       await theHelm()(['upgrade', OPERATOR, chart, ...where, '--reuse-values', ...values]);
       await operatorReady(lab);
       await until('only the newer operator runs', CHANGE_MILLIS_MAX, async () => {
-        const pods = await lab.api.list(`/api/v1/namespaces/${OPERATOR_NAMESPACE}/pods`);
+        const pods = await operatorPods(lab);
         const images = pods.map(({ spec: one }) => JSON.stringify(one?.containers));
         return images.every((text) => text.includes(`"${NEWER_IMAGE}"`)) ? true : undefined;
       });

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { textAt } from '../../../operator/kube/fields.ts';
+import type { KubeObject } from './api.ts';
 import { run, until } from './commands.ts';
 import { PROJECT_IMAGE, PUBLISHED_IMAGE, projectImage, type Say } from './images.ts';
 import type { Lab } from './lab.ts';
@@ -68,11 +69,15 @@ export async function scaleOperator(lab: Lab, replicas: number): Promise<void> {
   const scale = ['scale', `deployment/${OPERATOR}`, `--replicas=${replicas}`];
   await lab.kubectl(['--namespace', OPERATOR_NAMESPACE, ...scale]);
   if (replicas > 0) return operatorReady(lab);
-  await until('the operator has ended', READY_SECONDS_MAX * 1_000, async () => {
-    const pods = await lab.api.list(`/api/v1/namespaces/${OPERATOR_NAMESPACE}/pods`);
-    // The pod of `helm test` stays, and is over.
-    return pods.every((pod) => textAt(pod, 'status', 'phase') === 'Succeeded') ? true : undefined;
-  });
+  await until('the operator has ended', READY_SECONDS_MAX * 1_000, async () =>
+    (await operatorPods(lab)).length === 0 ? true : undefined,
+  );
+}
+
+/** Without the pod of `helm test`, which stays, and is over. */
+export async function operatorPods(lab: Lab): Promise<readonly KubeObject[]> {
+  const pods = await lab.api.list(`/api/v1/namespaces/${OPERATOR_NAMESPACE}/pods`);
+  return pods.filter((pod) => textAt(pod, 'status', 'phase') !== 'Succeeded');
 }
 
 export async function operatorReady(lab: Lab): Promise<void> {
