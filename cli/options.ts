@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { From } from '../client/index.ts';
+import { KEY_BYTES_LIMIT } from '../protocol/configuration.ts';
 import { type Lsn, lsn, type Micros, micros, NUMBER_MAX } from '../protocol/types.ts';
 import { type Format, UsageError } from './output.ts';
 
@@ -148,12 +149,14 @@ export function keyAt(text: string): KeyAt {
   return { key: keyOption(text.slice(0, at)), lsn: lsnOption(number) };
 }
 
-const KEY_BYTES_MAX = 1024;
-
 export function keyOption(text: string): string {
-  const bytes = Buffer.byteLength(text);
-  if (bytes < 1 || bytes > KEY_BYTES_MAX) refuse(`a key of 1 to ${KEY_BYTES_MAX} bytes`);
+  if (!isKey(text)) refuse(`a key of 1 to ${KEY_BYTES_LIMIT} bytes`);
   return text;
+}
+
+export function isKey(text: string): boolean {
+  const bytes = Buffer.byteLength(text);
+  return bytes >= 1 && bytes <= KEY_BYTES_LIMIT;
 }
 
 /** The one output format that the flags ask for. */

@@ -11,7 +11,7 @@ import {
   openTables,
   snapshotTables,
 } from '../protocol/chain/tables.ts';
-import { InvariantViolation, invariant, JournalError } from '../protocol/errors.ts';
+import { deleted, InvariantViolation, invariant, JournalError } from '../protocol/errors.ts';
 import {
   after,
   type Batch,
@@ -181,7 +181,7 @@ class MemoryLog implements JournalLog {
   }
 
   async read(from: Lsn, bytesMax: number): Promise<readonly Batch[]> {
-    if (this.dropped) throw new JournalError('NOT_FOUND', `journal ${this.journal} was deleted`);
+    if (this.dropped) throw deleted(this.journal);
     if (from > this.endLsn) return [];
     if (from <= this.#base.lsn) {
       const firstLsn = after(this.#base.lsn, 1);

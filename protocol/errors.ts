@@ -142,3 +142,7 @@ export class InvariantViolation extends Error {
 export function invariant(holds: boolean, rule: string, detail: () => string): asserts holds {
   if (!holds) throw new InvariantViolation(rule, detail());
 }
+
+/** Of a journal, by its name or its id, that is no more. */
+export const deleted = (journal: string): JournalError =>
+  new JournalError('NOT_FOUND', `journal ${journal} was deleted`);

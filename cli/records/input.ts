@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 import { KEY_BYTES_LIMIT, RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
 import type { NewRecord } from '../../transport/public.ts';
+import { isKey } from '../options.ts';
 import { UsageError } from '../output.ts';
 import { parseRecordJson, textOf, wrong } from './format.ts';
 
@@ -196,7 +197,6 @@ export class RecordInput {
 function keyed(record: NewRecord, place: string): NewRecord {
   const { key } = record;
   if (key === undefined) return record;
-  const bytes = Buffer.byteLength(key);
-  if (bytes >= 1 && bytes <= KEY_BYTES_LIMIT) return record;
+  if (isKey(key)) return record;
   throw wrong(place, 'key', key, `1 to ${KEY_BYTES_LIMIT} bytes of UTF-8`);
 }

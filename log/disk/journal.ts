@@ -4,7 +4,7 @@
 // a log other than by appending is in changes.ts.
 
 import type { EpochRun, LogShape, TablesSnapshot } from '../../protocol/chain/messages.ts';
-import { InvariantViolation, invariant, JournalError } from '../../protocol/errors.ts';
+import { deleted, InvariantViolation, invariant, JournalError } from '../../protocol/errors.ts';
 import type { Batch, Epoch, JournalId, Lsn, Micros } from '../../protocol/types.ts';
 import { after, lastLsn, lsn } from '../../protocol/types.ts';
 import { batchCrc, previousCrc } from '../batch.ts';
@@ -164,7 +164,7 @@ export class DiskLog implements JournalLog, LogInside {
   /** Who was reading while it was dropped: that no segment has it is no damage. */
   #refuseDropped(): void {
     if (!this.state.dropped) return;
-    throw new JournalError('NOT_FOUND', `journal ${this.journal} was deleted`);
+    throw deleted(this.journal);
   }
 
   #refuseTrimmed(from: Lsn): void {

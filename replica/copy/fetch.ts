@@ -6,7 +6,7 @@ import { type Handler, serverStream } from '../../io/network.ts';
 import { encodeBase } from '../../log/base.ts';
 import { endEpoch, epochAt, matchPoint } from '../../protocol/chain/shape.ts';
 import { KIB, MIB } from '../../protocol/configuration.ts';
-import { JournalError } from '../../protocol/errors.ts';
+import { deleted, JournalError } from '../../protocol/errors.ts';
 import {
   after,
   type Batch,
@@ -105,7 +105,7 @@ function orBase(error: unknown): null {
 }
 
 function check(host: Host, lineage: number): void {
-  if (host.closed) throw new JournalError('NOT_FOUND', `journal ${host.name} was deleted`);
+  if (host.closed) throw deleted(host.name);
   if (!host.readable) {
     throw new JournalError('UNAVAILABLE', `this replica does not serve journal ${host.name} now`);
   }

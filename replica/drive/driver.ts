@@ -20,7 +20,7 @@ import type {
 } from '../../protocol/chain/messages.ts';
 import { type ChainState, outstanding } from '../../protocol/chain/state.ts';
 import { type Member, MIB } from '../../protocol/configuration.ts';
-import { InvariantViolation, JournalError, type Refusal } from '../../protocol/errors.ts';
+import { deleted, InvariantViolation, JournalError, type Refusal } from '../../protocol/errors.ts';
 import {
   type Batch,
   type BatchHeader,
@@ -130,7 +130,7 @@ export class Driver {
     payload: EncodedBody | null,
     signal: AbortSignal,
   ): Promise<ChainReply> {
-    if (host.closed) throw new JournalError('NOT_FOUND', `journal ${host.name} was deleted`);
+    if (host.closed) throw deleted(host.name);
     if (this.#halted !== null) throw new JournalError('UNAVAILABLE', this.#halted);
     return this.#requests.take(host, body, payload, signal);
   }

@@ -3,7 +3,7 @@
 import type { Clock } from '../../io/clock.ts';
 import type { EncodedBody } from '../../log/log.ts';
 import type { ChainReply, ChainRequest } from '../../protocol/chain/messages.ts';
-import { JournalError, toError } from '../../protocol/errors.ts';
+import { deleted, JournalError, toError } from '../../protocol/errors.ts';
 import { type Lsn, type Micros, micros } from '../../protocol/types.ts';
 import type { Driver } from '../drive/driver.ts';
 import type { Host } from '../drive/host.ts';
@@ -62,7 +62,7 @@ export class Asker {
     const limit = deadline(this.#clock, REQUEST_MAX, signal);
     try {
       while (host.committedLsn < through) {
-        if (host.closed) throw new JournalError('NOT_FOUND', `journal ${host.name} was deleted`);
+        if (host.closed) throw deleted(host.name);
         if (limit.signal.aborted) {
           throw new JournalError(
             'DEADLINE_EXCEEDED',

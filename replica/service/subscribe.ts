@@ -6,7 +6,7 @@
 
 import type { Clock } from '../../io/clock.ts';
 import { KIB } from '../../protocol/configuration.ts';
-import { JournalError } from '../../protocol/errors.ts';
+import { deleted, JournalError } from '../../protocol/errors.ts';
 import { type Lsn, type Micros, micros } from '../../protocol/types.ts';
 import type { SubscribeAnswer, SubscribeRequest } from '../../transport/public.ts';
 import type { Host } from '../drive/host.ts';
@@ -123,7 +123,7 @@ export class Subscriptions {
   }
 
   #check(host: Host, lineage: number): void {
-    if (host.closed) throw new JournalError('NOT_FOUND', `journal ${host.name} was deleted`);
+    if (host.closed) throw deleted(host.name);
     if (this.#closing) throw new JournalError('UNAVAILABLE', 'this replica is stopping');
     refuseLineage(host, lineage);
     if (!host.readable) throw notServed(host);

@@ -5,6 +5,7 @@
 // One spot at a time is spoiled, and then the process starts anew: two copies of the last record
 // that are bad at once look like a save that never ended, and nobody can tell.
 
+import { misdirect } from './disks.ts';
 import type { Fault } from './scene.ts';
 
 /** A new disk, left empty or formatted once more as the old one was. */
@@ -55,13 +56,12 @@ export const rotController: Fault = (scene, victim) => {
 };
 
 export const misdirectController: Fault = (scene, victim, dice) => {
-  const before = victim.disk.counts.misdirected;
-  victim.disk.faults.misdirectChance = dice.odds(0.005, 0.2);
+  const end = misdirect(scene, victim, dice);
   return () => {
-    victim.disk.faults.misdirectChance = 0;
+    const came = end?.();
     victim.kill();
     victim.start();
     scene.operator.attend(victim);
-    return victim.disk.counts.misdirected > before;
+    return came;
   };
 };
