@@ -171,16 +171,18 @@ export const tiers: readonly Tier[] = [
   {
     name: 'processes',
     about: 'real replicas and controllers as processes on this machine, killed and paused',
-    installs: 'nothing',
+    installs: 'zsh and fish of Debian by apt-get, where they lack and root runs this',
     minutesMax: 25,
-    steps: () =>
-      [
+    steps: () => [
+      program('shells are made ready', process.execPath, 'test/processes/prepare.ts'),
+      ...[
         ...tests('processes: in time', `test/processes/@(${JUDGED}).test.ts`),
         ...tests('processes', `test/processes/!(steady|${JUDGED}).test.ts`).map((step) => ({
           ...step,
           filesAtOnce: 3,
         })),
       ].map((step) => ({ ...step, fileMinutesMax: 8 })),
+    ],
   },
   {
     name: 'steady',

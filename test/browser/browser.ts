@@ -1,14 +1,10 @@
 // The browser of the tests: Debian's headless Chromium, driven by playwright-core.
 
-import { statSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
-import { aptInstall } from '../apt.ts';
+import { installWhereAllowed, isFile } from '../apt.ts';
 
 const PACKAGE = 'chromium-headless-shell';
 const PATHS = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'];
-
-const isFile = (path: string): boolean =>
-  statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
 const found = (): string | undefined => PATHS.find(isFile);
 
@@ -20,12 +16,7 @@ export function obstacle(): string | undefined {
 
 /** Installs Chromium where it lacks and may be installed, and says so before. */
 export async function installBrowser(say: (line: string) => void): Promise<void> {
-  if (found() !== undefined) return;
-  if (process.getuid?.() !== 0 || !isFile('/usr/bin/apt-get')) {
-    say(`${PACKAGE} is not installed, and installing it needs root and apt-get`);
-    return;
-  }
-  await aptInstall([PACKAGE], say);
+  if (found() === undefined) await installWhereAllowed([PACKAGE], say);
 }
 
 export async function launch(): Promise<Browser> {

@@ -282,12 +282,12 @@ describe('status and bench', () => {
   });
 
   test('bench that is interrupted shows what it measured, and no failure', async () => {
-    await done('create cut');
+    await done('create short');
     const env = { JOURNAL_ENDPOINTS: cluster.endpoints.join(',') };
-    const words = 'bench append --journal cut --size 64 --outstanding 16 --seconds 60 --json';
+    const words = 'bench append --journal short --size 64 --outstanding 16 --seconds 60 --json';
     const child = startJournal(words.split(' '), env);
     const ended = output(child);
-    while ((await done('tail cut')) === '0\n') await pause(50);
+    while ((await done('tail short')) === '0\n') await pause(50);
     child.kill('SIGINT');
     const { code, stdout } = await ended;
     const [result] = json(stdout);
@@ -313,7 +313,7 @@ describe('status and bench', () => {
 
   for (const [shell, asks] of Object.entries(COMPLETIONS)) {
     const missing = spawnSync(shell, ['-c', 'exit 0']).error !== undefined;
-    const skip = missing ? `${shell} is not installed` : false;
+    const skip = missing && `${shell} is not installed: test/processes/prepare.ts installs it`;
     test(`${shell} takes its completion, and completes`, { skip }, async () => {
       const folder = mkdtempSync(join(tmpdir(), 'journal-completion-'));
       const file = join(folder, '_journal');

@@ -1,7 +1,6 @@
 // What the lab needs of the machine: root, Linux, and Debian packages, installed where they lack.
 
-import { statSync } from 'node:fs';
-import { aptInstall } from '../../apt.ts';
+import { aptInstall, isFile } from '../../apt.ts';
 
 /** Packages by a file that each brings. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -14,9 +13,6 @@ const PACKAGES: Readonly<Record<string, string>> = {
   buildah: '/usr/bin/buildah',
   debootstrap: '/usr/sbin/debootstrap',
 };
-
-const isFile = (path: string): boolean =>
-  statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
 /** Why no lab can be made here, or undefined where one can. */
 export function obstacle(): string | undefined {
