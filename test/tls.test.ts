@@ -1,12 +1,14 @@
 // TLS as processes use it: who is trusted, who is who, and certificates that change under way.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { silent } from '../io/logger.ts';
@@ -84,6 +86,32 @@ describe('TLS', () => {
     const stranger = await files('stranger', theirs);
     await assert.rejects(ask(network({ ca: stranger.ca }), address), unreachable);
     await assert.rejects(ask(network(undefined), address), JournalError);
+  });
+
+  test('a client without an authority trusts those of the machine, and shows its own', async () => {
+    const { address, seen } = await serve(await files('public', ours));
+    const { ca, cert, key } = await files('user', ours);
+    const script = `
+      import { connect } from ${JSON.stringify(join(import.meta.dirname, '../client/index.ts'))};
+      const [, endpoint, cert, key] = process.argv;
+      await using client = connect({ endpoints: [endpoint], tls: { cert, key } });
+      await client.journal('orders').tail({ timeoutMillis: 10_000 });
+    `;
+    const run = async (env: NodeJS.ProcessEnv) => {
+      const args = ['--input-type=module', '-e', script, address, cert, key];
+      const child = spawn(process.execPath, args, { env: { ...process.env, ...env } });
+      const [[code], stderr] = await Promise.all([once(child, 'exit'), text(child.stderr)]);
+      return { code, stderr };
+    };
+    for (const variable of ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS']) {
+      seen.names = [];
+      const { code, stderr } = await run({ [variable]: ca });
+      assert.equal(code, 0, stderr);
+      assert.ok(seen.names.includes('user'), variable);
+    }
+    const { code, stderr } = await run({});
+    assert.equal(code, 1);
+    assert.match(stderr, /UNAVAILABLE/);
   });
 
   test('mutual: names of the certificate are the identities; strangers are cut off', async () => {

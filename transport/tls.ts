@@ -2,7 +2,7 @@
 // do not restart and open connections stay.
 
 import { X509Certificate } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
+import { createSecureContext, getCACertificates } from 'node:tls';
 import {
   type ChannelCredentials,
   credentials,
@@ -19,7 +19,10 @@ type CertificateProvider = experimental.CertificateProvider;
 
 /** Paths of PEM files. */
 export interface TlsFiles {
-  /** Whom to trust: authorities of servers to a client, of clients to a server. */
+  /**
+   * Whom to trust: authorities of servers to a client, of clients to a server. Without it a client
+   * trusts those that Node ships, those of NODE_EXTRA_CA_CERTS and those of the machine.
+   */
   readonly ca?: string | undefined;
   /** The own certificate chain and its key: always both. */
   readonly cert?: string | undefined;
@@ -109,7 +112,12 @@ class Certificates implements CertificateProvider {
   }
 }
 
-const caOf = ({ ca }: Pems) => (ca === null ? null : { caCertificate: ca });
+const caOf = ({ ca }: Pems) => ({ caCertificate: ca ?? commonAuthorities() });
+
+function commonAuthorities(): Buffer {
+  const authorities = [...getCACertificates('default'), ...getCACertificates('system')];
+  return Buffer.from(authorities.join('\n'));
+}
 
 const identityOf = ({ cert, key }: Pems) =>
   cert === null || key === null ? null : { certificate: cert, privateKey: key };
@@ -156,8 +164,6 @@ export class Credentials {
   #makeChannel(): ChannelCredentials {
     const provider = this.#certificates;
     if (provider === undefined) return credentials.createInsecure();
-    // Without an authority of one's own those of the system count.
-    if (provider.pems.ca === null) return credentials.createSsl();
     const identity = provider.pems.cert === null ? null : provider;
     return experimental.createCertificateProviderChannelCredentials(provider, identity);
   }
