@@ -65,8 +65,7 @@ describe('the console', { skip: obstacle() ?? false }, () => {
     await cluster?.close();
   });
 
-  const urlOf = (replica: number): string =>
-    `http://127.0.0.1:${cluster.port + 5 + replica}/console`;
+  const urlOf = (replica: number): string => `${cluster.httpOf(`replica-${replica}`)}/console`;
   const journal = (name: string) => page.locator(`[data-journal="${name}"]`).first();
 
   test('`dev` says where it is, after the ready line', WAIT, () => {

@@ -262,6 +262,11 @@ export class Cluster {
     return member.startsWith('controller') ? this.members + number : number;
   }
 
+  /** Where a replica shows its console and its metrics. */
+  httpOf(member: string): string {
+    return `http://127.0.0.1:${this.port + this.members + this.controllers + this.indexOf(member)}`;
+  }
+
   /** No bytes between a member and anybody else, until `links.heal`. */
   cutOff(member: string): void {
     const self = this.indexOf(member);
