@@ -87,6 +87,7 @@ async function granted(
 ): Promise<string> {
   const { clock, random, logger, config, signal } = parts;
   const { member, zone, cluster } = config;
+  const options = { timeout: ATTEMPT, signal };
   let said = '';
   for (;;) {
     const reason = await attempt();
@@ -100,21 +101,27 @@ async function granted(
   async function attempt(): Promise<string | { readonly cluster: string }> {
     const change = { kind: 'format', store, member, zone } as const;
     try {
-      const answer = await controllers.ask(controllerMethods.change, change, {
-        timeout: ATTEMPT,
-        signal,
-      });
+      // Who they are comes first: a grant of another cluster would be used up.
+      if (cluster !== '') {
+        check((await controllers.ask(controllerMethods.status, {}, options)).cluster);
+      }
+      const answer = await controllers.ask(controllerMethods.change, change, options);
       if (answer.kind !== 'formatted') {
         return answer.kind === 'refused' ? answer.message : `a controller said ${answer.kind}`;
       }
-      if (cluster === '' || answer.cluster === cluster) return { cluster: answer.cluster };
+      check(answer.cluster);
+      return { cluster: answer.cluster };
     } catch (error) {
-      if (!(error instanceof JournalError)) throw error;
+      if (!(error instanceof JournalError) || error.code === 'INVALID_ARGUMENT') throw error;
       return error.message;
     }
+  }
+
+  function check(found: string): void {
+    if (cluster === '' || found === cluster) return;
     throw new JournalError(
       'INVALID_ARGUMENT',
-      `--controllers are of another cluster than --cluster ${cluster}`,
+      `--cluster is ${cluster}, and --controllers are of cluster ${found}`,
     );
   }
 }

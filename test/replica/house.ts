@@ -36,6 +36,8 @@ interface More {
   readonly access?: Access;
   readonly logger?: Logger;
   readonly clock?: Clock;
+  /** Which the controllers must be of. */
+  readonly cluster?: string;
 }
 
 export class House {
@@ -65,7 +67,7 @@ export class House {
     name: string,
     limits: Partial<ReplicaLimits> = {},
     disk: Disk = nodeDisk,
-    { access, logger = silent, clock = nodeClock }: More = {},
+    { access, logger = silent, clock = nodeClock, cluster = '' }: More = {},
   ): Promise<Housed> {
     const directory = join(this.directory, name);
     const network = grpcNetwork({ clock: nodeClock, logger: silent, limits: PATIENT });
@@ -83,7 +85,7 @@ export class House {
         listen: '127.0.0.1:0',
         advertise: '',
         controllers: this.#controllers,
-        cluster: '',
+        cluster,
         limits: {
           ...DEFAULT_LIMITS,
           segmentBytes: 256 * KIB,

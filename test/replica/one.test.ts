@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { nodeDisk } from '../../io/node.ts';
 import { NO_CONDITION } from '../../protocol/chain/messages.ts';
 import type { JournalSettings } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
@@ -9,7 +10,7 @@ import { journalId, micros, writerId } from '../../protocol/types.ts';
 import { journalMethods } from '../../transport/methods.ts';
 import type { AppendStreamAnswer, SubscribeAnswer } from '../../transport/public.ts';
 import { CALL, call, House, type Housed, position, texts } from './house.ts';
-import { eventually, until } from './shepherd.ts';
+import { CLUSTER, eventually, until } from './shepherd.ts';
 
 const refused = (code: string, says: RegExp) => (error: unknown) =>
   error instanceof JournalError && error.code === code && says.test(error.message);
@@ -249,6 +250,15 @@ describe('one replica alone', () => {
     const other = { journalId: journalId('0'.repeat(32)) };
     await assert.rejects(house.append(a, name, ['y'], other), refused('NOT_FOUND', /made anew/));
     assert.deepEqual(texts(await house.read(a, name, 1)), ['x']);
+  });
+
+  test('a replica of another cluster takes no grant of this one', async () => {
+    const more = { cluster: 'elsewhere' };
+    const words = /--cluster is elsewhere, and --controllers are of cluster c0/;
+    await assert.rejects(house.start('b', {}, nodeDisk, more), refused('INVALID_ARGUMENT', words));
+    assert.ok(!house.shepherd.granted.includes('b'));
+    await house.stop(await house.start('b', {}, nodeDisk, { cluster: CLUSTER }));
+    assert.ok(house.shepherd.granted.includes('b'));
   });
 
   test('a journal is made, listed and deleted through any replica', async () => {

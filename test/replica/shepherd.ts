@@ -40,6 +40,8 @@ export class Shepherd {
   readonly #starts = new Map<StoreId, { incarnation: number; startId: string }>();
   readonly configurations = new Map<JournalId, Configuration>();
   readonly flock = new Map<string, Sheep>();
+  /** Members that asked for their grant. */
+  readonly granted: string[] = [];
   /** Journals that no member with the whole log is left of, as the controllers would say. */
   lost: readonly LostJournal[] = [];
   #listener: Listener | undefined;
@@ -58,6 +60,14 @@ export class Shepherd {
         ),
         lost: this.lost,
       })),
+      unary(controllerMethods.status, async () => ({
+        cluster: CLUSTER,
+        featureLevel: 1,
+        ready: true,
+        partial: false,
+        processes: [],
+        journals: [],
+      })),
     ]);
     return this.#listener.address;
   }
@@ -65,6 +75,7 @@ export class Shepherd {
   #change(change: RegisterChange): RegisterAnswer {
     switch (change.kind) {
       case 'format':
+        this.granted.push(change.member);
         return { kind: 'formatted', cluster: CLUSTER };
       case 'start': {
         const incarnation = (this.#starts.get(change.store)?.incarnation ?? 0) + 1;
