@@ -39,3 +39,16 @@ test('what was under way when a measurement is interrupted has not failed', asyn
   const { appends, records, failed } = await measure(at, FLAGS);
   assert.deepEqual({ appends, records, failed }, { appends: 10, records: 20, failed: 0 });
 });
+
+test('what is refused for good is tried once by each that is outstanding', async () => {
+  let tried = 0;
+  const refusal = new JournalError('INVALID_ARGUMENT', 'record 0 of data is 2 B, allowed is 1 B');
+  const append = (): Promise<Appended> => {
+    tried += 1;
+    return Promise.reject(refusal);
+  };
+  const at = target(new AbortController().signal, () => undefined);
+  const client = { journal: () => ({ ...at.client.journal(), append }) };
+  await assert.rejects(measure({ ...at, client }, FLAGS), refusal);
+  assert.equal(tried, FLAGS.outstanding);
+});

@@ -96,6 +96,8 @@ export async function measure(
       } catch (error) {
         if (!(error instanceof JournalError)) throw error;
         if (at.signal.aborted) return;
+        // What is refused once and for all is refused the next time, too.
+        if (appends === 0 && !error.retryable) throw error;
         failed += 1;
         lastFailure = error;
       }
@@ -105,9 +107,12 @@ export async function measure(
     const seconds = Math.round((performance.now() - begun) / 1_000);
     progress(`${seconds} s, ${appends * flags.records} records acknowledged`);
   }, 1_000);
-  await Promise.all(Array.from({ length: flags.outstanding }, worker));
-  clearInterval(ticker);
-  progress('');
+  try {
+    await Promise.all(Array.from({ length: flags.outstanding }, worker));
+  } finally {
+    clearInterval(ticker);
+    progress('');
+  }
   if (appends === 0 && lastFailure !== null) throw lastFailure;
   return resultOf(latency, appends, failed, (performance.now() - begun) / 1_000, flags);
 }
