@@ -11,15 +11,16 @@
 
 import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { endWithReader } from '../io/node-process.ts';
 import { closeTheWorld } from './closed.ts';
 import { type Many, type Plan, parsePlan, USAGE, WrongUse } from './plan.ts';
 import { minimize, told } from './report/minimize.ts';
 import { page } from './report/page.ts';
+import { obstacleAt } from './report/place.ts';
 import { story, verdict } from './report/story.ts';
 import { type Report, Totals } from './report/totals.ts';
 import { type RunOptions, type RunResult, run } from './run.ts';
@@ -211,16 +212,6 @@ async function traced(options: RunOptions): Promise<{ result: RunResult; turns: 
   return { result, turns };
 }
 
-/** A page is written after a run, or after minutes of them: that it can be is found out before. */
-function checkPlace(out: string): void {
-  const isFolder = (path: string): boolean =>
-    statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  const file = resolve(out);
-  const wrong = isFolder(file) ? `${file} is a folder` : `${dirname(file)} is no folder`;
-  if (!isFolder(file) && isFolder(dirname(file))) return;
-  throw new WrongUse(`--out is "${out}", allowed is a file in a folder that is there: ${wrong}`);
-}
-
 function draw(result: RunResult, turns: readonly Turn[], out: string): void {
   const read = (name: string): string =>
     readFileSync(join(import.meta.dirname, 'report', name), 'utf8');
@@ -290,7 +281,9 @@ async function main(): Promise<number> {
     say(USAGE);
     return 0;
   }
-  if ('out' in plan && plan.out !== null) checkPlace(plan.out);
+  const out = 'out' in plan ? plan.out : null;
+  const obstacle = out === null ? null : obstacleAt(out);
+  if (obstacle !== null) throw new WrongUse(`--out is "${out}", ${obstacle}`);
   say(`commit ${commit()}, ${plan.about}`);
   if (plan.kind === 'show') return await showOne(plan);
   if (plan.kind === 'minimize') return await minimizeOne(plan);

@@ -1,9 +1,9 @@
 // What a soak is asked to do: its flags, checked before anything is started.
 
-import { accessSync, constants, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { obstacleAt } from '../../sim/report/place.ts';
 import { type Fault, linkFaults, processFaults } from '../../test/processes/faults.ts';
 
 const FAULTS: readonly Fault[] = [...processFaults, ...linkFaults];
@@ -57,26 +57,6 @@ function whole(flag: string, text: string, least: number): number {
   throw new WrongUse(`--${flag} is "${text}", allowed is a whole number from ${least}`);
 }
 
-/** The page is written at the end, after all minutes: that it can be is found out before. */
-function reportAt(path: string): string {
-  const file = resolve(path);
-  const folder = dirname(file);
-  const wrong = (why: string): WrongUse =>
-    new WrongUse(`--report is "${path}", allowed is a file in a folder that is there: ${why}`);
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw wrong(`${file} is a folder`);
-  }
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw wrong(`${folder} is no folder`);
-  }
-  try {
-    accessSync(folder, constants.W_OK);
-  } catch {
-    throw wrong(`${folder} cannot be written to`);
-  }
-  return file;
-}
-
 /** Throws a WrongUse. */
 export function planOf(args: readonly string[]): Plan {
   const options = {
@@ -109,6 +89,8 @@ export function planOf(args: readonly string[]): Plan {
     const all = FAULTS.map(({ name }) => name).join(', ');
     throw new WrongUse(`--only is "${only}", which is in none of: ${all}`);
   }
+  const obstacle = obstacleAt(report);
+  if (obstacle !== null) throw new WrongUse(`--report is "${report}", ${obstacle}`);
   return {
     faults,
     minutes: minutes === undefined ? null : number('minutes', minutes, 0.1),
@@ -117,7 +99,7 @@ export function planOf(args: readonly string[]): Plan {
     writers: whole('writers', given.writers ?? '8', 1),
     subscribers: whole('subscribers', given.subscribers ?? '3', 0),
     seed: whole('seed', seed, 0),
-    report: reportAt(report),
+    report: resolve(report),
     proxies: given.proxies === true,
     command: commandOf({ ...given, seed }),
   };
