@@ -99,6 +99,9 @@ function noteRefused(action: Apply, error: unknown, { ungrown, nowMillis }: Hand
   const why =
     `${error instanceof Error ? error.message : String(error)}; where its class does not expand, ` +
     `another one with a larger volume takes its place: annotate with ${ASK.replace}=${id}`;
+  for (const [growth, { atMillis }] of ungrown) {
+    if (nowMillis - atMillis >= GROW_AGAIN_MILLIS) ungrown.delete(growth);
+  }
   ungrown.set(growthOf(action), { atMillis: nowMillis, why });
   return why;
 }
