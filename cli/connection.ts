@@ -2,6 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { type Client, type ConnectOptions, connect } from '../client/index.ts';
+import { TIMEOUT_MILLIS_MAX } from '../client/input.ts';
 import { interruptible } from './line.ts';
 import { duration, jsonOption, readNamedFile } from './options.ts';
 import { Output, UsageError } from './output.ts';
@@ -9,7 +10,6 @@ import { Output, UsageError } from './output.ts';
 export const DEFAULT_ENDPOINTS = '127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403';
 export const TIMEOUT_MILLIS = 10_000;
 /** A day. */
-const TIMEOUT_MILLIS_MAX = 86_400_000;
 
 export interface ConnectionFlags {
   readonly endpoints: readonly string[];

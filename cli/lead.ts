@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { Leadership } from '../client/index.ts';
+import { LEASE_MILLIS_MAX, LEASE_MILLIS_MIN } from '../client/input.ts';
 import { type ConnectionFlags, connected, withClient } from './connection.ts';
 import { command, duration, keyOption } from './options.ts';
 import { EXIT, Interrupted, note, UsageError } from './output.ts';
@@ -19,8 +20,6 @@ interface LeadFlags extends ConnectionFlags {
 }
 
 const LEASE_MILLIS_DEFAULT = 5_000;
-const LEASE_MILLIS_MIN = 500;
-const LEASE_MILLIS_MAX = 3_600_000;
 /** Nobody may have said for so long who leads: as long as `subscribe` goes on without an answer. */
 const TIMEOUT_MILLIS = 60_000;
 /** Of the lease: SIGTERM comes when this much is left, SIGKILL when that much is. */

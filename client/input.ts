@@ -82,7 +82,11 @@ export type From =
   | ResumeToken
   | StartPosition;
 
+/** For which a call may go on. */
 export const TIMEOUT_MILLIS_MAX = 86_400_000;
+/** Of a lease that is led under. */
+export const LEASE_MILLIS_MIN = 500;
+export const LEASE_MILLIS_MAX = 3_600_000;
 const CHOSEN_KEY_LENGTH_MAX = 1_024;
 const KEY_OPERATIONS: readonly KeyOperation[] = ['tag', 'claim', 'renew', 'release'];
 

@@ -18,6 +18,8 @@ import {
   checkFrom,
   checkTimeout,
   type From,
+  LEASE_MILLIS_MAX,
+  LEASE_MILLIS_MIN,
   type RecordInput,
   TIMEOUT_MILLIS_MAX,
   whole,
@@ -87,8 +89,6 @@ export interface Defaults {
 
 const READ_LIMIT = 1_000;
 const LEASE_MILLIS = 10_000;
-const LEASE_MILLIS_MIN = 500;
-const LEASE_MILLIS_MAX = 3_600_000;
 const NODE_LENGTH_MAX = 256;
 
 /** All handles of one name share a session: their appends are placed in the order of the calls. */

@@ -3,7 +3,7 @@
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { obstacleAt } from '../../sim/report/place.ts';
+import { obstacleAt } from '../../io/node-place.ts';
 import { type Fault, linkFaults, processFaults } from '../../test/processes/faults.ts';
 
 const FAULTS: readonly Fault[] = [...processFaults, ...linkFaults];
