@@ -140,3 +140,25 @@ test('a member that was to leave for its lost volume holds no adoption up', asyn
   await pass(2);
   assert.equal(condition('Progressing'), 'True ControllersUnreachable');
 });
+
+test('a member that is given up for its lost volume holds no adoption up', async () => {
+  const left = (await formatted({})).filter(([path, { metadata }]) => {
+    return metadata.ownerReferences === undefined && !path.endsWith('/orders-replica-2-data');
+  });
+  const { api, pass, get, condition, events } = await beginWith(left, {});
+  await pass(2);
+  assert.equal(condition('Stalled'), 'True AdoptionIncomplete');
+  assert.match(
+    events().join(),
+    /orders-replica-2-data is missing: .*; to give it up, annotate with journal.dev\/replace=replica-2/,
+  );
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(cluster !== undefined);
+  const annotations = { 'journal.dev/replace': 'replica-2' };
+  api.put(CLUSTER, { ...cluster, metadata: { ...cluster.metadata, annotations } });
+  await pass(3);
+  assert.equal(condition('Stalled'), 'False NotStalled');
+  assert.equal(condition('Progressing'), 'True ControllersUnreachable');
+  // Another one takes its place once the controllers answer: none comes under its name.
+  assert.equal(get('PersistentVolumeClaim', 'orders-replica-2-data'), undefined);
+});

@@ -9,7 +9,7 @@ import type { KubeObject } from '../kube/api.ts';
 import { namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import { decide, zonesMissing } from './settle.ts';
-import { claimState, find, isBound, type World } from './world.ts';
+import { askedFor, claimState, find, giveUp, isBound, type World } from './world.ts';
 
 /** Nothing may be made yet; what is `waiting` ends by itself. */
 export interface NotMade {
@@ -60,14 +60,19 @@ function begun(world: World, uid: string, id: string, decided: Ledger['decided']
 
 function adoption(world: World, present: Ledger): Found {
   const names = namesOf(world.cluster.metadata.name);
-  // Who was to leave already, such as for a volume that was lost, is not missed.
-  const missing = [...present.replicas, ...present.controllers]
+  // Who was to leave already, such as for a volume that was lost, is not missed; nor is one that
+  // is given up: its place is taken as if it had lost its volume while the cluster was there.
+  const lost = [...present.replicas, ...present.controllers]
     .filter((entry) => entry.leaving === '' && claimState(world, entry) === 'lost')
-    .map(({ id }) => names.claim(id));
+    .map(({ id }) => id)
+    .filter((id) => !askedFor(world, id));
+  const missing = lost.map(names.claim);
   const tls = world.cluster.spec.tls?.mode !== 'Disabled';
   if (tls && find(world, 'Secret', names.authority) === undefined) missing.push(names.authority);
   if (missing.length > 0) {
-    return stalled('AdoptionIncomplete', incomplete(leftovers(world.objects), missing));
+    const wayOut = lost.length > 0 ? `; ${giveUp(lost.join(','))}` : '';
+    const message = `${incomplete(leftovers(world.objects), missing)}${wayOut}`;
+    return stalled('AdoptionIncomplete', message);
   }
   const why = `adopted the volumes, controllers and authority of an older ${names.service}`;
   const ledger = { ...present, ownerUid: world.cluster.metadata.uid };

@@ -20,11 +20,14 @@ export interface Outcome {
 
 export class Tree {
   readonly root: string;
+  /** What does not change from one mutant to the next is compiled once; it goes with the copy. */
+  readonly #compiled: string;
   readonly #before = new Map<string, string>();
   #running: ChildProcess | null = null;
 
   constructor(from: string) {
     this.root = mkdtempSync(join(tmpdir(), 'journal-mutant-'));
+    this.#compiled = join(this.root, '.compiled');
     const out = new Set(LEFT_OUT.map((name) => join(from, name)));
     const filter = (path: string): boolean => !out.has(path);
     cpSync(from, this.root, { recursive: true, filter });
@@ -52,7 +55,7 @@ export class Tree {
     const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
     const child = spawn(process.execPath, args, {
       cwd: this.root,
-      env: { ...inherited, ...env, FORCE_COLOR: '0' },
+      env: { ...inherited, ...env, FORCE_COLOR: '0', NODE_COMPILE_CACHE: this.#compiled },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
