@@ -7,9 +7,10 @@ import type { KubeObject } from '../lab/api.ts';
 import { pause, until } from '../lab/commands.ts';
 import type { Lab } from '../lab/lab.ts';
 import { chart, type Helm, imageValues, scaleOperator } from '../lab/operator.ts';
-import { podsOf } from './cluster.ts';
+import { podsOf, type Spec } from './cluster.ts';
 import { small } from './stalls.ts';
 import { CHANGE_MILLIS_MAX, refusedAppends, Subject } from './subject.ts';
+import { podName } from './user.ts';
 
 const NAMESPACE = 'endings';
 const TIMEOUT = { timeout: 600_000 };
@@ -53,6 +54,8 @@ const endsWith = (subject: Subject, left: readonly string[]): Promise<boolean> =
 export function endingCases(theLab: () => Lab, theHelm: () => Helm): void {
   deletions(theLab);
   adoptionCases(theLab);
+  losses(theLab);
+  againAtOnce(theLab);
   backups(theLab);
   strandings(theLab);
   doubles(theLab, theHelm);
@@ -104,6 +107,55 @@ export function adoptionCases(theLab: () => Lab): void {
     assert.equal(await subject.tool(['read', 'kept', '--raw']), 'one\ntwo\n');
     await subject.remove();
   });
+}
+
+function losses(theLab: () => Lab): void {
+  test(
+    'of volumes that were kept a lost one is given up, the others adopted',
+    TIMEOUT,
+    async () => {
+      const subject = new Subject(theLab(), NAMESPACE, 'bereft');
+      const spec: Spec = { zones: ['a', 'b', 'c'], storage: { size: '256Mi' } };
+      await subject.make(spec);
+      await subject.wholeWith(3);
+      await subject.tool(['create', 'kept']);
+      await subject.tool(['append', 'kept'], 'one\ntwo\n');
+      await subject.remove();
+      await subject.kubectl('delete', 'persistentvolumeclaim', 'bereft-replica-2-data');
+      await subject.make(spec);
+      const missing = /AdoptionIncomplete: .*bereft-replica-2-data is missing.*replace=replica-2/;
+      await subject.says('Stalled', 'True', missing);
+      await subject.annotate('replace', 'replica-2');
+      await subject.wholeWith(3);
+      assert.equal(await subject.tool(['read', 'kept', '--raw']), 'one\ntwo\n');
+      await subject.remove();
+    },
+  );
+}
+
+function againAtOnce(theLab: () => Lab): void {
+  test(
+    'what is made again at once under Delete takes nothing of the older up',
+    TIMEOUT,
+    async () => {
+      const subject = new Subject(theLab(), NAMESPACE, 'again');
+      const spec: Spec = { ...small, deletionPolicy: 'Delete' };
+      await subject.make(spec);
+      await subject.wholeWith(1);
+      await subject.tool(['create', 'older']);
+      const before = (await subject.found()).metadata.uid;
+      await subject.kubectl('delete', 'journalcluster', 'again', '--wait=false');
+      await until('it is gone', CHANGE_MILLIS_MAX, async () => {
+        await subject.make(spec);
+        return (await subject.found()).metadata.uid !== before;
+      });
+      await subject.wholeWith(1);
+      // It has the Secret of the older one.
+      await subject.kubectl('delete', 'pod', podName('again', 'client'), '--now');
+      assert.equal(await subject.tool(['list']), '');
+      await subject.remove();
+    },
+  );
 }
 
 function backups(theLab: () => Lab): void {

@@ -29,7 +29,7 @@ export interface User {
   readonly role: Role;
 }
 
-const podName = (cluster: string, role: Role): string => `${role}-of-${cluster}`;
+export const podName = (cluster: string, role: Role): string => `${role}-of-${cluster}`;
 
 /** A pod with the tool and the client Secret of a cluster, which does nothing by itself. */
 const userPod = (namespace: string, cluster: string, role: Role): unknown => ({
