@@ -10,7 +10,7 @@ import { Load, lookedAt } from './load.ts';
 
 export const ROUNDS = Number(process.env.FAULT_ROUNDS ?? 10);
 const PAUSE_MILLIS_MAX = Number(process.env.FAULT_PAUSE_MILLIS ?? 5_000);
-const LOAD = { writers: 8, subscribers: 3, pauseMillis: 10, others: 'few' } as const;
+const LOAD = { writers: 8, subscribers: 3, pauseMillis: 40, others: 'few' } as const;
 
 export interface Fault {
   readonly name: string;
