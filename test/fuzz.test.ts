@@ -155,3 +155,12 @@ test('a decoder that has no end is told with its input, and the next one has its
   assert.match(stdout, /^2 passed, 1 failed$/m);
   assert.equal(status, 1);
 });
+
+test('one decoder is tried after another', () => {
+  const main = join(import.meta.dirname, 'fuzz/main.ts');
+  const args = [main, '--inputs', '20', 'contacts', 'ledger', 'policy'];
+  const options = { encoding: 'utf8', timeout: 60_000 } as const;
+  const { status, stdout } = spawnSync(process.execPath, args, options);
+  assert.match(stdout, /^contacts: 20 .*\nledger: 20 .*\npolicy: 20 .*\n3 passed, 0 failed$/m);
+  assert.equal(status, 0);
+});

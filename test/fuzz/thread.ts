@@ -1,5 +1,6 @@
 // The thread that fuzzes, and who watches it: an input that has no end is told by the watcher.
 
+import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { DECODERS } from './decoders.ts';
 import { type FuzzOptions, type FuzzResult, fuzz, named } from './fuzz.ts';
@@ -47,17 +48,23 @@ export class FuzzThread {
   async fuzz(asked: Asked): Promise<FuzzResult> {
     this.#worker ??= new Worker(import.meta.filename, { workerData: this.#shared.memory });
     const worker = this.#worker;
-    const answer = new Promise<FuzzResult>((resolve, reject) => {
-      worker.once('message', resolve);
-      worker.once('error', reject);
-    });
+    const heard = new AbortController();
+    const { signal } = heard;
+    const answer = Promise.race([
+      once(worker, 'message', { signal }).then(([result]): FuzzResult => result),
+      // A thread that ends without an answer would be waited for without an end.
+      once(worker, 'exit', { signal }).then((): FuzzResult => {
+        throw new Error(`the thread that fuzzes ${asked.name} has ended`);
+      }),
+    ]);
     worker.postMessage(asked);
     const looking = this.#look(worker);
     try {
       const result = await Promise.race([answer, looking.endless]);
       return result ?? (await this.#endless(asked));
     } finally {
-      worker.removeAllListeners();
+      // All listeners of a Worker are more than ours: without its own it is never heard again.
+      heard.abort();
       looking.stop();
     }
   }
