@@ -77,11 +77,9 @@ const ackedLsn = (state: SpecState, e: number, n: string): number =>
 function syncEvidence(state: SpecState, j: string): boolean {
   const e = latest(state);
   const start = state.start.get(e);
-  const node = nodeOf(state, j);
-  if (start === undefined) return false;
-  return state.ackd.has(key(e, j)) && ackedLsn(state, e, j) >= start
-    ? start > 0 || node.ep >= e
-    : false;
+  if (start === undefined || !state.ackd.has(key(e, j))) return false;
+  const lsn = ackedLsn(state, e, j);
+  return lsn >= start && (lsn > 0 || nodeOf(state, j).ep >= e);
 }
 
 function aboveFloor(state: SpecState, n: string): boolean {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { epoch } from '../../protocol/types.ts';
 import { generator, openWalk, walk } from '../explore/chain-walk.ts';
 import { latest } from '../explore/chain-world.ts';
-import { CHAIN_ACTIONS, SpecViolation } from './chain.ts';
+import { CHAIN_ACTIONS, type SpecState, SpecViolation } from './chain.ts';
 import { ExploredReplay } from './chain-explored.ts';
 import { REGISTER_ACTIONS } from './register.ts';
 import { walkRegister } from './register-replay.ts';
@@ -66,6 +66,33 @@ test('a configuration of strangers is refused by the name of the action', () => 
       }),
     names('Reconfig'),
   );
+});
+
+test('what a joiner acknowledged is evidence for it, whatever befell its disk since', () => {
+  const inc = new Map([
+    ['a', 1],
+    ['b', 1],
+  ]);
+  const decided = (lsn: number) => {
+    const lost = { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0, inc: 2 };
+    const head = { ...lost, ep: 1, live: true, synced: true, inc: 1 };
+    const state: SpecState = {
+      cfgs: [{ order: ['a', 'b'], serving: ['a'], inc }],
+      nodes: new Map([
+        ['a', head],
+        ['b', lost],
+      ]),
+      start: new Map([[1, 0]]),
+      hist: new Map(),
+      ackd: new Map([['1 b', { lsn, epoch: 1 }]]),
+      committed: new Map(),
+      got: new Map(),
+    };
+    CHAIN_ACTIONS.Reconfig(state, { order: ['b'], serving: ['b'], inc });
+  };
+  decided(1);
+  // The model cannot tell a message of 0 from none, but by what its sender is in now.
+  throws(() => decided(0), names('Reconfig'));
 });
 
 test('a batch that appears on a disk out of nowhere is refused', () => {
