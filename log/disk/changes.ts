@@ -294,16 +294,22 @@ export async function repairLog(log: LogInside, batches: readonly Batch[]): Prom
   await log.writer.alone(async () => {
     await checkChain(log, batches, firstLsn, end);
     await log.writer.rewrite(log, batches);
-    log.damaged = log.damaged.flatMap((damage) => {
+  });
+  const left = () =>
+    log.damaged.flatMap((damage) => {
       const { firstLsn: from, lastLsn: to } = damage;
       if (from === null || to === null || to < firstLsn || from > end) return [damage];
       const before = from < firstLsn ? [{ ...damage, lastLsn: after(firstLsn, -1) }] : [];
       const behind = to > end ? [{ ...damage, firstLsn: after(end, 1) }] : [];
       return [...before, ...behind];
     });
-  });
-  if (log.tables === null && log.damaged.length === 0 && log.pending.length === 0) {
-    log.tables = await tablesUpTo(log, log.endLsn);
+  try {
+    // Whoever opens the journal meanwhile finds either its damage or its tables.
+    if (log.tables === null && left().length === 0 && log.pending.length === 0) {
+      log.tables = await tablesUpTo(log, log.endLsn);
+    }
+  } finally {
+    log.damaged = left();
   }
 }
 
