@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { checkers } from './all.ts';
 import { append, final, led, read, record, refused, subscribe, tail } from './byhand.ts';
 import type { FinalLog, History, Operation } from './history.ts';
+import { linear } from './linear.ts';
 
 /** Names of the checkers that complain. */
 function complaints(operations: readonly Operation[], finals: readonly FinalLog[] = []): string[] {
@@ -39,6 +40,16 @@ test('a right history passes all', () => {
     const { checked } = check({ operations: RIGHT, finals: [final('x', [a, b, c])] });
     assert.ok(checked > 0, `${name} looked at nothing`);
   }
+});
+
+test('a batch without an answer whose first record was trimmed unseen is in the order', () => {
+  const batch = append('lost', [0, 5], refused('UNAVAILABLE', { outcome: 'unknown' }));
+  const operations = [
+    { ...batch, records: ['gone', 'seen'].map((data) => ({ data })) },
+    append('after', [6, 9], 3),
+    subscribe(2, [record(2, 'seen'), record(3, 'after')]),
+  ];
+  assert.deepEqual(linear.check({ operations, finals: [] }).wrong, []);
 });
 
 /** A wrong history, and the checkers that must find it; others may as well. */

@@ -142,13 +142,16 @@ function timedOf(operation: Operation, truth: Truth): TimedOperation<LogInput> |
   if (operation.kind !== 'append') return null;
   const { answer } = operation;
   const first = firstOf(operation, truth);
-  const found = truth.byData.get(operation.records[0]?.data ?? '');
+  // Of a batch without an answer the first records may have been trimmed before anybody saw them.
+  const seenFrom = operation.records.findIndex(({ data }) => truth.byData.has(data));
+  const found = truth.byData.get(operation.records[seenFrom]?.data ?? '');
   if (answer.kind === 'refused' && found === undefined) return refusedOf(operation, truth);
   // Of all calls under one chosen key one has done it, and nobody knows which.
   if (first.teller !== operation) return null;
-  const firstLsn = answer.kind === 'appended' ? answer.firstLsn : (found?.lsn ?? 0);
-  const ended = answer.kind === 'appended' ? returned : null;
-  return { called: first.called, returned: ended, input: inputOf(operation, firstLsn, truth) };
+  const told = answer.kind === 'appended';
+  const firstLsn = told ? answer.firstLsn : (found?.lsn ?? 0);
+  const input = inputOf(operation, firstLsn, truth, told ? 0 : seenFrom);
+  return { called: first.called, returned: told ? returned : null, input };
 }
 
 /** When the append may have begun, and the call whose answer came first, or the first call. */
@@ -169,10 +172,11 @@ function firstOf(
 const rank = ({ answer, returned, called }: AppendOperation): number =>
   answer.kind === 'appended' ? (returned ?? 0) : Number.MAX_SAFE_INTEGER / 2 + called;
 
-function inputOf(append: AppendOperation, firstLsn: number, truth: Truth): LogInput {
+/** What came at `firstLsn`: the records of an append from that place in it on. */
+function inputOf(append: AppendOperation, firstLsn: number, truth: Truth, from: number): LogInput {
   const { records, keyOperation } = append;
   const { expectTail, expectKey, fence } = append.condition;
-  const keys = records.map(({ key }) => key);
+  const keys = records.slice(from).map(({ key }) => key);
   // The model cannot know of a key whose record nobody saw.
   const condition = {
     expectTail,
