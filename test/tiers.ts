@@ -109,7 +109,8 @@ export const tiers: readonly Tier[] = [
       // Many of them wait more than they work: four at a time keep two processors busy.
       ...tests(
         'unit tests',
-        'test/{,chain/,client/,replica/}*.test.ts',
+        // A short share of the fuzzing is for the tier methods.
+        'test/{,chain/,client/,replica/}!(fuzz).test.ts',
         `{${rooms.replaceAll(' ', ',')}}/**/*.test.ts`,
         'sim/explore/*.test.ts',
       ).map((step) => ({ ...step, filesAtOnce: 4 })),
@@ -154,6 +155,7 @@ export const tiers: readonly Tier[] = [
       ...tests(
         'methods',
         'test/{explore,sim,mutants}/*.test.ts',
+        'test/fuzz.test.ts',
         'sim/*.test.ts',
         'sim/!(explore)/**/*.test.ts',
       ).map((step) => ({ ...step, filesAtOnce: 1 })),
