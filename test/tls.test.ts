@@ -93,12 +93,12 @@ describe('TLS', () => {
     const { ca, cert, key } = await files('user', ours);
     const script = `
       import { connect } from ${JSON.stringify(join(import.meta.dirname, '../client/index.ts'))};
-      const [, endpoint, cert, key] = process.argv;
+      const [, endpoint, cert, key, timeout] = process.argv;
       await using client = connect({ endpoints: [endpoint], tls: { cert, key } });
-      await client.journal('orders').tail({ timeoutMillis: 10_000 });
+      await client.journal('orders').tail({ timeoutMillis: Number(timeout) });
     `;
-    const run = async (env: NodeJS.ProcessEnv) => {
-      const args = ['--input-type=module', '-e', script, address, cert, key];
+    const run = async (env: NodeJS.ProcessEnv, timeoutMillis = 10_000) => {
+      const args = ['--input-type=module', '-e', script, address, cert, key, `${timeoutMillis}`];
       const child = spawn(process.execPath, args, { env: { ...process.env, ...env } });
       const [[code], stderr] = await Promise.all([once(child, 'exit'), text(child.stderr)]);
       return { code, stderr };
@@ -109,7 +109,7 @@ describe('TLS', () => {
       assert.equal(code, 0, stderr);
       assert.ok(seen.names.includes('user'), variable);
     }
-    const { code, stderr } = await run({});
+    const { code, stderr } = await run({}, 1_000);
     assert.equal(code, 1);
     assert.match(stderr, /UNAVAILABLE/);
   });

@@ -2,7 +2,7 @@
 // do not restart and open connections stay.
 
 import { X509Certificate } from 'node:crypto';
-import { createSecureContext, getCACertificates } from 'node:tls';
+import * as tls from 'node:tls';
 import {
   type ChannelCredentials,
   credentials,
@@ -115,7 +115,10 @@ class Certificates implements CertificateProvider {
 const caOf = ({ ca }: Pems) => ({ caCertificate: ca ?? commonAuthorities() });
 
 function commonAuthorities(): Buffer {
-  const authorities = [...getCACertificates('default'), ...getCACertificates('system')];
+  // Node.js 22 has it from 22.15 on; before that the authorities that it ships are all there are.
+  const read: typeof tls.getCACertificates | undefined = tls.getCACertificates;
+  const authorities =
+    read === undefined ? tls.rootCertificates : [...read('default'), ...read('system')];
   return Buffer.from(authorities.join('\n'));
 }
 
@@ -126,7 +129,7 @@ const identityOf = ({ cert, key }: Pems) =>
 function fitting(pems: Pems): Pems {
   const { ca, cert, key } = pems;
   if (ca !== null) checkAuthority(ca);
-  createSecureContext({
+  tls.createSecureContext({
     ...(ca === null ? {} : { ca }),
     ...(cert === null ? {} : { cert }),
     ...(key === null ? {} : { key }),
