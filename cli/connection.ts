@@ -9,7 +9,6 @@ import { Output, UsageError } from './output.ts';
 
 export const DEFAULT_ENDPOINTS = '127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403';
 export const TIMEOUT_MILLIS = 10_000;
-/** A day. */
 
 export interface ConnectionFlags {
   readonly endpoints: readonly string[];

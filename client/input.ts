@@ -82,9 +82,9 @@ export type From =
   | ResumeToken
   | StartPosition;
 
-/** For which a call may go on. */
+/** For which a call may go on: a day. */
 export const TIMEOUT_MILLIS_MAX = 86_400_000;
-/** Of a lease that is led under. */
+/** Of a lease that is led under: half a second to an hour. */
 export const LEASE_MILLIS_MIN = 500;
 export const LEASE_MILLIS_MAX = 3_600_000;
 const CHOSEN_KEY_LENGTH_MAX = 1_024;

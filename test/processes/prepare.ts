@@ -1,6 +1,7 @@
 // Makes the shells ready that completion is tried in: `node test/processes/prepare.ts`.
 
-import { installWhereAllowed, isFile } from '../apt.ts';
+import { installWhereAllowed } from '../apt.ts';
+import { isThere, SHELLS } from './shells.ts';
 
-const absent = ['bash', 'zsh', 'fish'].filter((shell) => !isFile(`/usr/bin/${shell}`));
+const absent = SHELLS.filter((shell) => !isThere(shell));
 await installWhereAllowed(absent, (line) => void process.stderr.write(`${line}\n`));

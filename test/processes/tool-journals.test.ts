@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Cluster, isAlive, journal, kill, output, pause, startJournal } from './cluster.ts';
+import { isThere, SHELLS } from './shells.ts';
 import { json, lines, toolOf } from './tool.ts';
 
 /** What each shell is asked, in its own words: what can follow `journal admin`. */
@@ -305,15 +306,15 @@ describe('status and bench', () => {
   });
 
   test('completion is made for three shells', async () => {
-    for (const shell of ['bash', 'zsh', 'fish']) {
+    for (const shell of SHELLS) {
       assert.match(await done(`completion ${shell}`), /recover-controllers/);
     }
     await fails('completion tcsh', 2, /bash, zsh, fish/);
   });
 
   for (const [shell, asks] of Object.entries(COMPLETIONS)) {
-    const missing = spawnSync(shell, ['-c', 'exit 0']).error !== undefined;
-    const skip = missing && `${shell} is not installed: test/processes/prepare.ts installs it`;
+    const skip =
+      !isThere(shell) && `${shell} is not installed: test/processes/prepare.ts installs it`;
     test(`${shell} takes its completion, and completes`, { skip }, async () => {
       const folder = mkdtempSync(join(tmpdir(), 'journal-completion-'));
       const file = join(folder, '_journal');
