@@ -186,6 +186,45 @@ test('a damaged log gives no tables until it is repaired', async () => {
   });
 });
 
+/** Spoils the places in the index of a closed segment, whose summary stays good. */
+function spoilPlaces(machine: StoppingDisk): void {
+  for (const [path, file] of machine.image.files()) {
+    if (path.endsWith('.index')) assert.ok(file.rot(file.size - 1, 0));
+  }
+}
+
+test('bad places that one after the other come to light are mended one after the other', async () => {
+  await onDisk(async (disk, machine) => {
+    const first = await open(disk);
+    const batches = await fill(first);
+    const { endLsn } = found(first, ONE);
+    await first.close();
+    // The index counts them, and without its places only a scan finds that their headers are bad.
+    const victims = [batches[6], batches[7], batches[21]].map((victim) => {
+      assert.ok(victim);
+      return victim;
+    });
+    for (const victim of victims) await flip(machine, victim, 'header');
+    spoilPlaces(machine);
+    for (const name of await disk.list(`${DIRECTORY}/tables`)) {
+      await disk.remove(`${DIRECTORY}/tables/${name}`);
+    }
+    const volume = await open(disk);
+    const log = found(volume, ONE);
+    const ranges = (): unknown =>
+      log.damages().map((damage) => [damage.firstLsn, damage.lastLsn, damage.what]);
+    const what = 'no segment holds the position';
+    assert.deepEqual(ranges(), [[31, 40, what]]);
+    await log.repair(victims.slice(0, 2));
+    assert.deepEqual(ranges(), [[106, 110, what]]);
+    assert.throws(() => log.recoveredTables(), JournalError);
+    await log.repair(victims.slice(2));
+    assert.deepEqual([ranges(), log.recoveredTables().lsn], [[], endLsn]);
+    assert.equal((await readAll(log)).length, 40);
+    await volume.close();
+  });
+});
+
 test('a bit flipped in a header of a segment is mended by its copy', async () => {
   for (const at of [0, 9, 17, 33]) {
     await onDisk(async (disk, machine) => {
@@ -264,6 +303,8 @@ test('the scrub finds what no read has met', async () => {
 interface Faults {
   write: string | null;
   sync: string | null;
+  /** A header of a segment is not read; where it is null, one byte of it at a time. */
+  header?: string | null;
 }
 
 /** The same disk, whose segments fail by these codes. */
@@ -275,7 +316,11 @@ function faulty(disk: Disk, faults: Faults): Disk {
     };
     return {
       path: file.path,
-      read: (position, length) => file.read(position, length),
+      read: async (position, length) => {
+        if (position > 0 || faults.header === undefined) return file.read(position, length);
+        fail(faults.header);
+        return file.read(position, 1);
+      },
       write: async (position, chunks) => {
         // A part of it reaches the disk.
         if (faults.write !== null) await file.write(position, chunks.slice(0, -1));
@@ -333,6 +378,22 @@ test('what a failed sync left is not trusted by the next process', async () => {
     const last = await open(disk);
     assert.equal(found(last, ONE).endLsn, 203);
     await last.close();
+  });
+});
+
+test('a segment whose header is not read now is no segment that was being made', async () => {
+  await onDisk(async (disk, machine) => {
+    const written = await open(disk);
+    append(written.create(ONE), 3);
+    append(written.create(TWO), 2);
+    await written.sync();
+    machine.crash('after', 'none');
+    const faults: Faults = { write: null, sync: null, header: 'EIO' };
+    await assert.rejects(open(faulty(disk, faults)), DiskError);
+    faults.header = null;
+    const volume = await open(faulty(disk, faults));
+    assert.deepEqual([found(volume, ONE).endLsn, found(volume, TWO).endLsn], [3, 2]);
+    await volume.close();
   });
 });
 

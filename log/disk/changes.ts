@@ -303,14 +303,18 @@ export async function repairLog(log: LogInside, batches: readonly Batch[]): Prom
       const behind = to > end ? [{ ...damage, firstLsn: after(end, 1) }] : [];
       return [...before, ...behind];
     });
-  try {
-    // Whoever opens the journal meanwhile finds either its damage or its tables.
-    if (log.tables === null && left().length === 0 && log.pending.length === 0) {
+  // Whoever opens the journal meanwhile finds either its damage or its tables.
+  if (log.tables === null && left().length === 0 && log.pending.length === 0) {
+    try {
       log.tables = await tablesUpTo(log, log.endLsn);
+    } catch (error) {
+      // One bad place is mended, and behind it lies another: until then nobody opens the log.
+      const next = damageOf(error);
+      if (next === null) throw error;
+      log.note(next);
     }
-  } finally {
-    log.damaged = left();
   }
+  log.damaged = left();
 }
 
 /** The batches are chained to one another and to what is good on both sides of them. */

@@ -29,7 +29,7 @@ export const FOLD_BYTES = 1024 * 1024;
 export async function readPlaced(log: LogInside, from: Lsn, bytesMax: number): Promise<Batch[]> {
   const { store } = log.writer;
   const run = runAt(log.runs, from);
-  if (run === undefined) throw missing(log, from);
+  if (run === undefined) throw missing(log, from, from);
   const places = await store.places(run.segment, log.journal);
   const wanted: Place[] = [];
   let bytes = 0;
@@ -44,15 +44,18 @@ export async function readPlaced(log: LogInside, from: Lsn, bytesMax: number): P
     bytes += place.length;
   }
   const segment = store.segments.get(run.segment);
-  if (wanted.length === 0 || segment === undefined) throw missing(log, from);
+  if (wanted.length === 0 || segment === undefined) {
+    const next = places.above(from);
+    throw missing(log, from, next === undefined ? run.lastLsn : after(next.firstLsn, -1));
+  }
   return readPlaces(log, segment, wanted);
 }
 
-function missing(log: LogInside, from: Lsn): JournalError {
+function missing(log: LogInside, from: Lsn, to: Lsn): JournalError {
   const known = log.damaged.find(
     ({ firstLsn, lastLsn }) => firstLsn !== null && firstLsn <= from && from <= (lastLsn ?? from),
   );
-  return damagedError(known ?? damageAt(log, '', 0, from, from, 'no segment holds the position'));
+  return damagedError(known ?? damageAt(log, '', 0, from, to, 'no segment holds the position'));
 }
 
 function damagedError(damage: Damage): JournalError {

@@ -82,6 +82,11 @@ export class Places {
     return place !== undefined && place.lastLsn >= position ? above - 1 : -1;
   }
 
+  /** The first place that begins above `position`. */
+  above(position: Lsn): Place | undefined {
+    return this.at(this.#firstAtOrAbove(position + 0.5));
+  }
+
   #firstAtOrAbove(position: number): number {
     let low = 0;
     let high = this.count;

@@ -6,7 +6,7 @@
 // was being made when the process ended.
 
 import type { Disk } from '../../io/disk.ts';
-import { hasCode, listOrNone, readFully } from '../files.ts';
+import { listOrNone, readFully } from '../files.ts';
 import { indexName, segmentNumber } from '../layout.ts';
 import { SegmentIndex } from './entries.ts';
 import { ENVELOPE_BYTES, envelopeAt, type OutgoingFrame } from './envelope.ts';
@@ -62,11 +62,9 @@ export async function recoverSegments(
 async function readHeader(disk: Disk, path: string, number: number): Promise<SegmentHeader | null> {
   const file = await disk.open(path);
   try {
-    const header = decodeHeader(Buffer.from(await file.read(0, HEADER_BYTES)));
+    // What the disk does not give now is no bad header: it may hold all that was promised.
+    const header = decodeHeader(await readFully(file, 0, HEADER_BYTES));
     return header?.number === number ? header : null;
-  } catch (error) {
-    if (hasCode(error, 'EIO')) return null;
-    throw error;
   } finally {
     await file.close();
   }
