@@ -110,8 +110,8 @@ export class ChainReplay {
     const n = name(store);
     if (this.#state.nodes.has(n)) return;
     const inc = Math.min(1, incarnation);
-    const node: SpecNode = { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0, inc };
-    this.#state.nodes.set(n, node);
+    const empty = { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0, starts: [] };
+    this.#state.nodes.set(n, { ...empty, inc });
   }
 
   /** A process that never had the journal takes no turn of it, however often it began. */

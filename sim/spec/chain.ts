@@ -15,6 +15,14 @@ export interface SpecConfiguration {
   readonly inc: ReadonlyMap<string, number>;
 }
 
+/** What a start finds, and the incarnation that it has. */
+export interface SpecVolume {
+  readonly inc: number;
+  readonly ep: number;
+  readonly mark: number;
+  readonly disk: Log;
+}
+
 export interface SpecNode {
   ep: number;
   live: boolean;
@@ -23,6 +31,8 @@ export interface SpecNode {
   disk: Log;
   mark: number;
   inc: number;
+  /** Earlier starts: a decision about one may be heard of only after the next. */
+  readonly starts: SpecVolume[];
 }
 
 export interface SpecState {
@@ -82,8 +92,7 @@ function syncEvidence(state: SpecState, j: string): boolean {
   return lsn >= start && (lsn > 0 || nodeOf(state, j).ep >= e);
 }
 
-function aboveFloor(state: SpecState, n: string): boolean {
-  const { disk, ep, mark } = nodeOf(state, n);
+function aboveFloor(state: SpecState, n: string, { disk, ep, mark }: SpecVolume): boolean {
   if (len(disk) < mark) return false;
   for (let e = 1; e <= latest(state); e += 1) {
     const floor = state.ackd.get(key(e, n));
@@ -106,12 +115,14 @@ function reconfig(state: SpecState, next: SpecConfiguration): void {
     return cur.order.includes(n) && same && syncEvidence(state, n);
   });
   const [only = ''] = next.serving;
+  const node = nodeOf(state, only);
+  const volume = [...node.starts, node].find(({ inc }) => inc === next.inc.get(only));
   const cold =
     next.serving.length === 1 &&
     cur.serving.includes(only) &&
-    next.inc.get(only) === nodeOf(state, only).inc &&
-    nodeOf(state, only).inc > (cur.inc.get(only) ?? 0) &&
-    aboveFloor(state, only);
+    volume !== undefined &&
+    volume.inc > (cur.inc.get(only) ?? 0) &&
+    aboveFloor(state, only, volume);
   guard(
     kept || cold,
     'Reconfig',
@@ -226,13 +237,11 @@ function crash(state: SpecState, n: string): void {
 }
 
 /** It starts again from its volume. */
-function restart(
-  state: SpecState,
-  n: string,
-  volume: { readonly inc: number; readonly ep: number; readonly mark: number; readonly disk: Log },
-): void {
+function restart(state: SpecState, n: string, volume: SpecVolume): void {
   const node = nodeOf(state, n);
   guard(volume.inc > node.inc, `Crash(${n})`, 'a start has an incarnation of its own');
+  const { inc, ep, mark, disk } = node;
+  node.starts.push({ inc, ep, mark, disk });
   Object.assign(node, { ...volume, log: volume.disk, live: false, synced: false });
 }
 

@@ -5,8 +5,15 @@ import { test } from 'node:test';
 import { epoch } from '../../protocol/types.ts';
 import { generator, openWalk, walk } from '../explore/chain-walk.ts';
 import { latest } from '../explore/chain-world.ts';
-import { CHAIN_ACTIONS, type SpecState, SpecViolation } from './chain.ts';
+import {
+  CHAIN_ACTIONS,
+  type SpecConfiguration,
+  type SpecNode,
+  type SpecState,
+  SpecViolation,
+} from './chain.ts';
 import { ExploredReplay } from './chain-explored.ts';
+import type { Log } from './chain-log.ts';
 import { REGISTER_ACTIONS } from './register.ts';
 import { walkRegister } from './register-replay.ts';
 
@@ -68,26 +75,54 @@ test('a configuration of strangers is refused by the name of the action', () => 
   );
 });
 
+const EMPTY = { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0 };
+
+function stateOf(
+  cfg: SpecConfiguration,
+  nodes: Readonly<Record<string, SpecNode>>,
+  ackd: Readonly<Record<string, { lsn: number; epoch: number }>>,
+): SpecState {
+  return {
+    cfgs: [cfg],
+    nodes: new Map(Object.entries(nodes)),
+    start: new Map([[1, 0]]),
+    hist: new Map(),
+    ackd: new Map(Object.entries(ackd)),
+    committed: new Map(),
+    got: new Map(),
+  };
+}
+
+test('a start may be decided for that was the newest once, by what its volume held then', () => {
+  const of = (inc: number): SpecConfiguration => ({
+    order: ['a'],
+    serving: ['a'],
+    inc: new Map([['a', inc]]),
+  });
+  const disk = [{ lsn: 1, epoch: 1, id: 'one', print: { high: 0, low: 0 } }];
+  const decided = (before: Log, named: number) => {
+    const state = stateOf(of(1), { a: { ...EMPTY, inc: 1, starts: [] } }, {});
+    state.ackd.set('1 a', { lsn: 1, epoch: 1 });
+    CHAIN_ACTIONS.Crash.restart(state, 'a', { inc: 2, ep: 1, mark: 0, disk: before });
+    CHAIN_ACTIONS.Crash.restart(state, 'a', { inc: 3, ep: 1, mark: 0, disk });
+    CHAIN_ACTIONS.Reconfig(state, of(named));
+  };
+  decided(disk, 2);
+  decided([], 3);
+  throws(() => decided([], 2), names('Reconfig'));
+  throws(() => decided(disk, 4), names('Reconfig'));
+});
+
 test('what a joiner acknowledged is evidence for it, whatever befell its disk since', () => {
   const inc = new Map([
     ['a', 1],
     ['b', 1],
   ]);
   const decided = (lsn: number) => {
-    const lost = { ep: 0, live: false, synced: false, log: [], disk: [], mark: 0, inc: 2 };
-    const head = { ...lost, ep: 1, live: true, synced: true, inc: 1 };
-    const state: SpecState = {
-      cfgs: [{ order: ['a', 'b'], serving: ['a'], inc }],
-      nodes: new Map([
-        ['a', head],
-        ['b', lost],
-      ]),
-      start: new Map([[1, 0]]),
-      hist: new Map(),
-      ackd: new Map([['1 b', { lsn, epoch: 1 }]]),
-      committed: new Map(),
-      got: new Map(),
-    };
+    const lost: SpecNode = { ...EMPTY, inc: 2, starts: [] };
+    const head: SpecNode = { ...EMPTY, ep: 1, live: true, synced: true, inc: 1, starts: [] };
+    const cfg = { order: ['a', 'b'], serving: ['a'], inc };
+    const state = stateOf(cfg, { a: head, b: lost }, { '1 b': { lsn, epoch: 1 } });
     CHAIN_ACTIONS.Reconfig(state, { order: ['b'], serving: ['b'], inc });
   };
   decided(1);
