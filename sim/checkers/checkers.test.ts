@@ -52,6 +52,23 @@ test('a batch without an answer whose first record was trimmed unseen is in the 
   assert.deepEqual(linear.check({ operations, finals: [] }).wrong, []);
 });
 
+test('a claim that was answered to nobody is known by the refusal that names it', () => {
+  const fenced = (tokenLsn: number) => {
+    const fence = { key: 'k', token: 1 };
+    const answer = refused('FENCED', { tokenLsn });
+    const operations = [
+      append('first', [0, 1], 1, { key: 'k', keyOperation: 'claim' }),
+      append('stale', [4, 5], answer, { condition: { fence } }),
+      subscribe(1, [record(1, 'first', 'k'), record(2, 'lease@2', 'k'), record(3, 'plain')]),
+      append('plain', [2, 3], 3),
+    ];
+    return linear.check({ operations, finals: [] }).wrong.length;
+  };
+  assert.equal(fenced(2), 0);
+  // A token that no record of that key has is still wrong.
+  assert.ok(fenced(3) > 0);
+});
+
 /** A wrong history, and the checkers that must find it; others may as well. */
 type Wrong = readonly [
   what: string,

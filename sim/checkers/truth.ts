@@ -29,7 +29,7 @@ export interface Truth {
   readonly twins: readonly string[];
   /** How many sightings went in. */
   readonly sightings: number;
-  /** Positions of the claims that only a disk or a leader told of. */
+  /** Positions of the claims that a disk told of, or a refusal where none did. */
   readonly claims: ReadonlySet<number>;
   /** Up to here everything may have been dropped unseen. */
   readonly trimmedLsn: number;
@@ -182,8 +182,14 @@ function chosenOf(appends: readonly AppendOperation[]): Map<string, AppendOperat
 
 function claimsOf(history: History, journal: string): Set<number> {
   const claims = new Set<number>();
-  for (const final of history.finals) {
-    if (final.journal !== journal) continue;
+  const finals = history.finals.filter((final) => final.journal === journal);
+  // Where no disk told, a refusal that names a token says of it that it is a claim.
+  for (const operation of finals.length > 0 ? [] : history.operations) {
+    if (operation.kind !== 'append' || operation.journal !== journal) continue;
+    const { answer } = operation;
+    if (answer.kind === 'refused' && answer.tokenLsn !== undefined) claims.add(answer.tokenLsn);
+  }
+  for (const final of finals) {
     for (const { keyOperation, records } of final.batches) {
       if (keyOperation === 'claim') for (const { lsn } of records) claims.add(lsn);
     }
