@@ -4,7 +4,7 @@
 import { type Configuration, sameMember } from '../configuration.ts';
 import { invariant } from '../errors.ts';
 import type { Lsn } from '../types.ts';
-import { lower } from '../types.ts';
+import { lower, NO_LSN } from '../types.ts';
 import type { LogShape } from './messages.ts';
 import { epochAt } from './shape.ts';
 import type { ChainState } from './state.ts';
@@ -81,10 +81,12 @@ function borders(one: ChainState, other: ChainState, through: Lsn): readonly Lsn
 
 /** Every committed entry is on the disk of every serving member of the newest epoch (I2). */
 function checkDurable({ members, latest }: ChainWorld): void {
-  const committed = members.reduce<ChainState | undefined>(
-    (most, state) => (most === undefined || state.committedLsn > most.committedLsn ? state : most),
-    undefined,
-  );
+  const committed = members.reduce<ChainState | undefined>((most, state) => {
+    // What a log of a lineage that was given up has dropped, that lineage had committed.
+    const elder = state.record !== null && state.record.elderLsn > NO_LSN;
+    if (elder && state.committedLsn <= state.shape.baseLsn) return most;
+    return most === undefined || state.committedLsn > most.committedLsn ? state : most;
+  }, undefined);
   if (committed === undefined) return;
   for (const member of latest.serving) {
     const state = members.find(({ me }) => sameMember(me, member));

@@ -92,6 +92,22 @@ test('a serving member without what is committed, until it is dead', () => {
   together.turned(one, member('a', 5, 1));
 });
 
+test('a log of a lineage that was given up, with a base above the log that goes on', () => {
+  const together = new Together();
+  const [, one, other] = two();
+  const elder = member('c', 5, 1);
+  const { shape, record } = elder;
+  assert.ok(record);
+  elder.shape = { ...shape, baseLsn: lsn(5), baseEpoch: epoch(1), runs: [] };
+  elder.durableLsn = lsn(5);
+  elder.record = { ...record, retired: true, elderLsn: lsn(5) };
+  together.turned(one, elder);
+  together.turned(other, member('a', 3, 1));
+  // What it goes on to commit is of the lineage that it is in.
+  elder.committedLsn = lsn(6);
+  assert.throws(() => together.turned(one, elder), /what is committed is on every serving member/);
+});
+
 test('two acceptors with two values of one ballot', () => {
   const together = new Together();
   const [, one, other] = two();
