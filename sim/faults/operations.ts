@@ -28,24 +28,42 @@ export const moveHead: Fault = (scene, victim) => {
   return nothing;
 };
 
+/** A copy that is older than this is known for one, by all controllers that lived meanwhile. */
+export const FLOOR_MICROS = 1_500_000;
+
+/** Long enough for a floor above the copy to be known. */
+export const OLD_COPY_MICROS: readonly [number, number] = [FLOOR_MICROS, 3 * FLOOR_MICROS];
+
+/**
+ * Of a copy that is taken now: whether floors above it are known. They are told once a second, and
+ * a controller that starts anew may have lost those that it had not saved.
+ */
+function floorsAbove({ world, controllers }: Scene): () => boolean {
+  const taken = world.now;
+  const lives = new Set(controllers.map(({ actor }) => actor));
+  return () =>
+    // All faults may end before one has lasted.
+    world.now - taken >= FLOOR_MICROS &&
+    controllers.every(({ actor, up, paused }) => up && !paused && lives.has(actor));
+}
+
 /**
  * A copy of the volume is taken now and put back later, as from a backup; not while the copy might
- * be the last one left, which is the one gap that the docs name.
+ * be the last one left and younger than its floor, which is the one gap that the docs name.
  */
 export const oldCopy: Fault = (scene, victim) => {
   const copy = victim.disk.image.copy();
+  const isKnown = floorsAbove(scene);
   return () => {
     const others = scene.replicas.filter((machine) => machine !== victim);
     if (!scene.answers() || others.some(({ up, paused }) => !up || paused)) return false;
+    if (!isKnown()) return false;
     victim.powerOff('none');
     victim.disk.image.restore(copy);
     victim.start();
     return true;
   };
 };
-
-/** A copy that is older than this is known for one: floors are saved by then. */
-export const FLOOR_MICROS = 1_500_000;
 
 /**
  * Every copy is lost but an old one of this member, or is taken for lost and comes back afterwards;
@@ -56,11 +74,10 @@ export const forceLoss: Fault = (scene, victim, dice) => {
   const { operator } = scene;
   if (!scene.serves(victim) || operator.losses.length > 0) return null;
   const copy = victim.disk.image.copy();
-  const { world } = scene;
-  const taken = world.now;
+  const isKnown = floorsAbove(scene);
   const comeBack = dice.chance(0.5);
   return () => {
-    if (world.now - taken < FLOOR_MICROS) return false;
+    if (!isKnown()) return false;
     if (operator.busy || operator.losses.length > 0 || !scene.serves(victim)) return false;
     const others = scene.replicas.filter((machine) => machine !== victim);
     for (const machine of [victim, ...others]) machine.powerOff('none');
