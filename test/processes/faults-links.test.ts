@@ -2,4 +2,4 @@
 
 import { linkFaults, testFaults } from './faults.ts';
 
-testFaults('faults of a link', linkFaults);
+testFaults('faults of a link', linkFaults, { links: true });

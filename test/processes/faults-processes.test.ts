@@ -3,4 +3,4 @@
 
 import { processFaults, testFaults } from './faults.ts';
 
-testFaults('faults of a process', processFaults);
+testFaults('faults of a process', processFaults, { faults: true });

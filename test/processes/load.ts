@@ -41,6 +41,7 @@ const LOOPS = [...FEW, compareTailLoop, compareKeyLoop, onceLoop, leadLoop, read
 /** Of a whole chain: who waits for a lease or an answer has it long before. */
 const END_MILLIS_MAX = 60_000;
 const CAUGHT_UP_MILLIS_MAX = 30_000;
+const REACHED_MICROS_MAX = 60_000_000;
 
 /** All that clients did on one journal until `end`, everything they saw written down. */
 export class Load implements AsyncDisposable {
@@ -89,6 +90,12 @@ export class Load implements AsyncDisposable {
   /** Plain appends that were acknowledged. */
   get appended(): number {
     return this.#appended;
+  }
+
+  /** Waits until there are so many, or so long that there will not be. */
+  async reaches(appended: number): Promise<void> {
+    const until = nodeClock.now() + REACHED_MICROS_MAX;
+    while (this.#appended < appended && nodeClock.now() < until) await pause(100);
   }
 
   /** Forgets the gaps so far: from here on counts. */
