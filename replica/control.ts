@@ -192,15 +192,16 @@ export class Control {
 
   #answer(observer: Observer, directives: readonly Directive[], greeting = false): void {
     const { journals } = this.#parts;
-    const hosts = journals.all();
-    const reports = hosts.flatMap((host) => {
-      const told = observer.told.get(host.journal);
-      if (told !== undefined && told.version === host.version) return [];
-      const said = this.#say(host);
-      observer.told.set(host.journal, said);
-      return told?.text === said.text ? [] : [said.report];
+    const unopened = new Map(journals.unopened().map((one) => [one.journal, saidOf(-1, one)]));
+    const said = [...journals.all().map((host) => this.#say(host)), ...unopened.values()];
+    const reports = said.flatMap((now) => {
+      const told = observer.told.get(now.report.journal);
+      observer.told.set(now.report.journal, now);
+      return told?.text === now.text ? [] : [now.report];
     });
-    const gone = [...observer.told.keys()].filter((id) => journals.find(id) === undefined);
+    const gone = [...observer.told.keys()].filter(
+      (id) => journals.find(id) === undefined && !unopened.has(id),
+    );
     for (const journal of gone) observer.told.delete(journal);
     const hello = this.#parts.hello();
     const news = greeting || hello.incarnation !== observer.incarnation;
@@ -221,8 +222,7 @@ export class Control {
   #say(host: Host): Said {
     const before = this.#said.get(host);
     if (before !== undefined && before.version === host.version) return before;
-    const now = report(host.state);
-    const said = { version: host.version, report: now, text: JSON.stringify(now) };
+    const said = saidOf(host.version, report(host.state));
     this.#said.set(host, said);
     return said;
   }
@@ -330,3 +330,9 @@ export class Control {
     }
   }
 }
+
+const saidOf = (version: number, now: ChainReport): Said => ({
+  version,
+  report: now,
+  text: JSON.stringify(now),
+});

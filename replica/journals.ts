@@ -7,7 +7,8 @@
 import type { Logger } from '../io/logger.ts';
 import type { Base, JournalLog, Volume } from '../log/log.ts';
 import type { Metadata } from '../log/metadata.ts';
-import type { ChainRecord } from '../protocol/chain/messages.ts';
+import type { ChainRecord, ChainReport } from '../protocol/chain/messages.ts';
+import { reportUnopened } from '../protocol/chain/state.ts';
 import { snapshotTables, tablesFrom } from '../protocol/chain/tables.ts';
 import {
   type Configuration,
@@ -196,6 +197,13 @@ export class Journals {
 
   byName(name: string): Host | undefined {
     return this.#names.get(name);
+  }
+
+  /** What the controllers are told of journals that wait for their logs to be mended. */
+  unopened(): readonly ChainReport[] {
+    return [...this.#damaged.values()].map(({ log, record }) =>
+      reportUnopened(log.journal, record, log.shape()),
+    );
   }
 
   /** Newest configuration of each journal that this volume has heard of, tombstones too. */

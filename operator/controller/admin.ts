@@ -3,6 +3,7 @@
 
 import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
+import { isUnopened } from '../../protocol/chain/state.ts';
 import { type Configuration, compareConfigurations, order } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import type { AcceptorSet, Seat } from '../../protocol/paxos/messages.ts';
@@ -308,7 +309,8 @@ function holderOf(members: readonly MemberFacts[], member: string): MemberFacts 
     ({ id, verdict, incarnation }) => id === member && verdict === 'fine' && incarnation > 0,
   );
   const holder = found.find(({ report }) => report !== null);
-  if (holder !== undefined) return holder;
-  const why = found.length > 0 ? 'has nothing of the journal' : 'does not answer';
+  if (holder !== undefined && !(holder.report !== null && isUnopened(holder.report))) return holder;
+  const has = holder === undefined ? 'nothing of the journal' : 'a log that is damaged';
+  const why = found.length > 0 ? `has ${has}` : 'does not answer';
   throw new JournalError('UNAVAILABLE', `${member} ${why}`);
 }

@@ -228,6 +228,7 @@ class World {
       unsynced: () => report({ synced: false }),
       tooOld: () => report({ tooOld: yes }),
       damaged: () => report({ damaged: yes }),
+      unopened: () => report({ damaged: true, tooOld: true, role: 'none', live: false }),
       learner: () => report({ role: 'learner', live: false, epoch: epoch(0) }),
       retired: () => report({ role: 'retired', live: false, epoch: epoch(number) }),
     };

@@ -325,6 +325,40 @@ export function report(state: ChainState): ChainReport {
   };
 }
 
+/**
+ * Of a log whose bytes are too bad to open it: there is something of the journal, whatever it is
+ * worth. It goes on from there once a peer has mended it, or else learns all anew.
+ */
+export function reportUnopened(
+  journal: JournalId,
+  record: ChainRecord | null,
+  shape: LogShape,
+): ChainReport {
+  return {
+    journal,
+    lineage: record?.configuration.lineage ?? 0,
+    epoch: record?.epoch ?? NO_EPOCH,
+    role: 'none',
+    live: false,
+    synced: false,
+    wedged: false,
+    damaged: true,
+    tooOld: true,
+    endLsn: shape.endLsn,
+    endEpoch: endEpoch(shape),
+    durableLsn: shape.endLsn,
+    committedLsn: shape.baseLsn,
+    baseLsn: shape.baseLsn,
+    startLsn: null,
+    waitingMicros: micros(0),
+    acked: [],
+    floor: null,
+  };
+}
+
+/** Whether it is such a report: a log that lost its end has a role. */
+export const isUnopened = ({ role, damaged }: ChainReport): boolean => damaged && role === 'none';
+
 /** Notes what this disk has now acknowledged: no older copy of it may count as a survivor. */
 export function raiseFloor(state: ChainState, acknowledged: Lsn): void {
   const entryEpoch = epochAt(state.shape, acknowledged);

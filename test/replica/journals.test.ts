@@ -62,6 +62,11 @@ test('a log that is mended while it is given up is not opened before it is aside
     b,
   );
   await journals.open();
+  // The controllers are told that there is a log, and that nobody can go on with it.
+  assert.deepEqual(
+    journals.unopened().map((one) => [one.journal, one.role, one.damaged, one.tooOld, one.live]),
+    [[journal, 'none', true, true, false]],
+  );
   for (let count = 1; count <= 3; count += 1) {
     tries.shift()?.();
     while (tries.length === 0) await settled();
@@ -76,4 +81,5 @@ test('a log that is mended while it is given up is not opened before it is aside
   await learning;
   for (let round = 0; round < 5; round += 1) await settled();
   assert.equal(added.length, 1, 'it is opened once');
+  assert.deepEqual(journals.unopened(), []);
 });

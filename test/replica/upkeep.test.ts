@@ -35,7 +35,8 @@ describe('upkeep', () => {
     // Without the tables that a clean end leaves, a start reads the log.
     await rm(join(directory, 'volume', 'tables'), { recursive: true });
     one = await house.start('damaged');
-    assert.equal(one.sheep.reports.has(made.journal), false);
+    const { role, damaged } = one.sheep.reports.get(made.journal) ?? {};
+    assert.deepEqual([role, damaged], ['none', true], 'it is there, and not open');
     const held = async (): Promise<number> => {
       const parts = { disk: nodeDisk, clock: nodeClock, directory };
       return (await inspectVolume(parts)).journals.length;

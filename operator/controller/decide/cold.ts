@@ -1,6 +1,7 @@
 // The cold rule: nobody goes on from the incarnations that the configuration names, so that one
 // member that restarted goes on alone, if its volume is no older than what its disk has said.
 
+import { isUnopened } from '../../../protocol/chain/state.ts';
 import type { Member } from '../../../protocol/configuration.ts';
 import { TIMING } from '../config.ts';
 import { following } from './chains.ts';
@@ -64,6 +65,7 @@ export function goOnCold(situation: Situation, lost: string): Decision {
 function whyNotAble({ report, floor }: MemberFacts, fresh: boolean): string | null {
   // A disk without the journal: right where nobody has acknowledged anything yet.
   if (report === null) return fresh ? null : 'has nothing of the journal';
+  if (isUnopened(report)) return 'has a log that is damaged';
   if (report.damaged) return 'lost the end of its log';
   return isAboveFloor(report, floor) ? null : 'has an older log than it once acknowledged';
 }
