@@ -1,57 +1,16 @@
-// Bad bytes are found, named and mended, nothing after them is dropped; failures are final.
+// Bad bytes are found, named and mended, and nothing after them is dropped.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Disk, DiskFile } from '../io/disk.ts';
-import { DiskError } from '../io/disk.ts';
-import { silent } from '../io/logger.ts';
 import { nodeRandom } from '../io/node.ts';
 import { epochAt, filled } from '../protocol/chain/shape.ts';
 import { JournalError } from '../protocol/errors.ts';
-import { type Batch, type JournalId, journalId, lastLsn, lsn } from '../protocol/types.ts';
+import { type Batch, lastLsn, lsn } from '../protocol/types.ts';
 import { append, readAll } from '../test/log/batches.ts';
-import { DIRECTORY, stillClock } from '../test/log/life.ts';
-import { StoppingDisk } from '../test/log/stopping-disk.ts';
-import type { JournalLog, Volume } from './log.ts';
-import { openVolume, type VolumeOptions } from './volume.ts';
-
-const ONE: JournalId = journalId('1'.repeat(32));
-const TWO: JournalId = journalId('2'.repeat(32));
-
-const open = (disk: Disk, options: VolumeOptions = {}): Promise<Volume> =>
-  openVolume({
-    disk,
-    directory: DIRECTORY,
-    clock: stillClock,
-    logger: silent,
-    random: nodeRandom('damage'),
-    options: { segmentBytes: 65_536, reserveBytes: 0, cacheBytes: 0, placeBytes: 0, ...options },
-  });
-
-/** Runs on a disk that never stops. */
-async function onDisk(body: (disk: Disk, machine: StoppingDisk) => Promise<void>): Promise<void> {
-  const machine = new StoppingDisk();
-  await machine.live(Number.POSITIVE_INFINITY, (disk) => body(disk, machine));
-}
-
-/** Two journals in turn, 40 batches each, a sync every fourth; the batches of the first. */
-async function fill(volume: Volume): Promise<Batch[]> {
-  const one = volume.create(ONE);
-  const two = volume.create(TWO);
-  const batches: Batch[] = [];
-  for (let round = 1; round <= 40; round += 1) {
-    batches.push(append(one, 5, { recordBytes: 300 }));
-    append(two, 2);
-    if (round % 4 === 0) await volume.sync();
-  }
-  return batches;
-}
-
-function found(volume: Volume, journal: JournalId): JournalLog {
-  const log = volume.find(journal);
-  assert.ok(log);
-  return log;
-}
+import { fill, found, ONE, onDisk, open, TWO } from '../test/log/filled.ts';
+import { DIRECTORY } from '../test/log/life.ts';
+import type { StoppingDisk } from '../test/log/stopping-disk.ts';
+import type { JournalLog } from './log.ts';
 
 async function damagedRead(log: JournalLog, at: number): Promise<void> {
   await assert.rejects(
@@ -193,7 +152,7 @@ function spoilPlaces(machine: StoppingDisk): void {
   }
 }
 
-test('bad places that one after the other come to light are mended one after the other', async () => {
+test('bad places that come to light one by one are mended one by one', async () => {
   await onDisk(async (disk, machine) => {
     const first = await open(disk);
     const batches = await fill(first);
@@ -295,166 +254,5 @@ test('the scrub finds what no read has met', async () => {
     assert.deepEqual(seen, [[ONE, 36, 40]]);
     assert.equal(volume.damages().length, 1);
     await volume.close();
-  });
-});
-
-// ── Failures ──────────────────────────────────────────────────────────────────────────────────
-
-interface Faults {
-  write: string | null;
-  sync: string | null;
-  /** A header of a segment is not read; where it is null, one byte of it at a time. */
-  header?: string | null;
-}
-
-/** The same disk, whose segments fail by these codes. */
-function faulty(disk: Disk, faults: Faults): Disk {
-  const wrap = (file: DiskFile): DiskFile => {
-    if (!file.path.endsWith('.segment')) return file;
-    const fail = (code: string | null): void => {
-      if (code !== null) throw new DiskError(code, file.path);
-    };
-    return {
-      path: file.path,
-      read: async (position, length) => {
-        if (position > 0 || faults.header === undefined) return file.read(position, length);
-        fail(faults.header);
-        return file.read(position, 1);
-      },
-      write: async (position, chunks) => {
-        // A part of it reaches the disk.
-        if (faults.write !== null) await file.write(position, chunks.slice(0, -1));
-        fail(faults.write);
-        return file.write(position, chunks);
-      },
-      size: () => file.size(),
-      truncate: (size) => file.truncate(size),
-      sync: async () => {
-        fail(faults.sync);
-        return file.sync();
-      },
-      close: () => file.close(),
-    };
-  };
-  return {
-    ...disk,
-    create: async (path) => wrap(await disk.create(path)),
-    open: async (path) => wrap(await disk.open(path)),
-  };
-}
-
-test('a failed sync ends all writing at once, reads go on', async () => {
-  await onDisk(async (disk) => {
-    const faults: Faults = { write: null, sync: null };
-    const volume = await open(faulty(disk, faults));
-    await fill(volume);
-    const log = found(volume, ONE);
-    append(log, 3);
-    faults.sync = 'EIO';
-    await assert.rejects(volume.sync(), JournalError);
-    faults.sync = null;
-    assert.ok(volume.failed);
-    await assert.rejects(volume.sync(), JournalError);
-    assert.throws(() => append(log, 1), JournalError);
-    await assert.rejects(log.cut(lsn(0)), JournalError);
-    assert.equal(log.durableLsn, 200);
-    assert.equal((await log.read(lsn(100), 1)).length, 1);
-    await volume.close();
-  });
-});
-
-test('what a failed sync left is not trusted by the next process', async () => {
-  await onDisk(async (disk, machine) => {
-    const faults: Faults = { write: null, sync: null };
-    const volume = await open(faulty(disk, faults));
-    await fill(volume);
-    append(found(volume, ONE), 3);
-    faults.sync = 'EIO';
-    await assert.rejects(volume.sync(), JournalError);
-    // It is read back from memory that the system holds for clean, and is copied and synced anew.
-    const again = await open(disk);
-    assert.equal(found(again, ONE).endLsn, 203);
-    machine.crash('after', 'none');
-    const last = await open(disk);
-    assert.equal(found(last, ONE).endLsn, 203);
-    await last.close();
-  });
-});
-
-test('a segment whose header is not read now is no segment that was being made', async () => {
-  await onDisk(async (disk, machine) => {
-    const written = await open(disk);
-    append(written.create(ONE), 3);
-    append(written.create(TWO), 2);
-    await written.sync();
-    machine.crash('after', 'none');
-    const faults: Faults = { write: null, sync: null, header: 'EIO' };
-    await assert.rejects(open(faulty(disk, faults)), DiskError);
-    faults.header = null;
-    const volume = await open(faulty(disk, faults));
-    assert.deepEqual([found(volume, ONE).endLsn, found(volume, TWO).endLsn], [3, 2]);
-    await volume.close();
-  });
-});
-
-test('a full disk refuses and loses nothing, and goes on when there is room', async () => {
-  await onDisk(async (disk) => {
-    const faults: Faults = { write: null, sync: null };
-    const volume = await open(faulty(disk, faults));
-    await fill(volume);
-    const log = found(volume, ONE);
-    append(log, 3);
-    append(log, 4);
-    faults.write = 'ENOSPC';
-    const full = (error: unknown): boolean =>
-      error instanceof JournalError && error.code === 'DISK_FULL';
-    await assert.rejects(volume.sync(), full);
-    await assert.rejects(volume.sync(), full);
-    assert.equal(volume.failed, null);
-    assert.equal(log.durableLsn, 200);
-    await log.cut(lsn(203));
-    faults.write = null;
-    await volume.sync();
-    assert.equal(log.durableLsn, 203);
-    const again = await open(disk);
-    assert.equal(found(again, ONE).endLsn, 203);
-    await again.close();
-  });
-});
-
-test('the reserve is kept from records of users', async () => {
-  const machine = new StoppingDisk(1_000_000);
-  await machine.live(Number.POSITIVE_INFINITY, async (disk) => {
-    const volume = await open(disk, { reserveBytes: 300_000 });
-    assert.equal(volume.admit(100_000), null);
-    assert.equal(volume.admit(800_000)?.code, 'DISK_FULL');
-    await volume.close();
-  });
-});
-
-test('a segment that is mostly dead is copied free', async () => {
-  await onDisk(async (disk) => {
-    const volume = await open(disk, { copyBytesPerSecond: 1e9 });
-    const one = volume.create(ONE);
-    const two = volume.create(TWO);
-    append(two, 1);
-    for (let round = 0; round < 400; round += 1) {
-      append(one, 5, { recordBytes: 300 });
-      if (round % 10 === 0) await volume.sync();
-    }
-    await volume.sync();
-    assert.ok(volume.stats.segments >= 8);
-    await one.trim(lsn(1990));
-    append(one, 1);
-    await volume.sync();
-    for (let wait = 0; wait < 200 && volume.stats.segments > 3; wait += 1) {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    assert.ok(volume.stats.segments <= 3, `${volume.stats.segments} segments are left`);
-    assert.equal((await readAll(two)).length, 1);
-    await volume.close();
-    const again = await open(disk);
-    assert.equal((await readAll(found(again, TWO))).length, 1);
-    await again.close();
   });
 });
