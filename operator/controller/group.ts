@@ -165,32 +165,49 @@ export class Group {
       const others = this.register.set.seats.filter(({ id }) => id !== home.id);
       const peer = others[attempt % others.length];
       if (peer === undefined) continue;
-      const answer = await this.ask(peer, { kind: 'hello' }, TIMING.acceptor).catch(() => null);
-      if (answer?.kind !== 'hello' || answer.set === null || this.#closed) continue;
-      this.register.learn(answer.set);
-      const named = answer.set.seats.some(({ id }) => id === home.id);
-      if (!named && answer.set.version >= this.register.set.version) onReplaced(answer.set);
+      const set = await this.#setOf(peer);
+      if (set === null || this.#closed) continue;
+      this.register.learn(set);
+      const named = set.seats.some(({ id }) => id === home.id);
+      if (!named && set.version >= this.register.set.version) onReplaced(set);
     }
   }
 
-  /** Formatted to join: finds the set that it is to be let into, and waits. */
+  /**
+   * Formatted to join: finds the set that it is to be let into, and waits. It may be let in before
+   * anybody has answered it, and whom it asks may be gone since.
+   */
   async #joinLater(): Promise<void> {
-    const { clock, home } = this.#parts;
+    const { clock } = this.#parts;
     this.#acceptor.open();
-    const others = this.register.set.seats.filter(({ id }) => id !== home.id);
+    const asked = this.register.set.seats.filter(({ id }) => id !== this.#parts.home.id);
     for (let attempt = 0; !this.#closed; attempt += 1) {
-      const peer = others[attempt % others.length];
+      const peer = asked[attempt % asked.length];
       if (peer === undefined) return;
-      const answer = await this.ask(peer, { kind: 'hello' }, TIMING.acceptor).catch(() => null);
-      if (answer?.kind === 'hello' && answer.set !== null) {
-        this.register.reset(answer.set);
-        this.#parts.onOpen();
+      const told = await this.#setOf(peer);
+      const set = this.#acceptor.newest ?? told;
+      if (set !== null) {
+        this.#join(set);
         return;
       }
       await new Promise<void>((resolve) => {
         clock.after(TIMING.acceptor, resolve);
       });
     }
+  }
+
+  /** The set that a peer serves; null where it has none, or does not answer. */
+  async #setOf(peer: Seat): Promise<AcceptorSet | null> {
+    const answer = await this.ask(peer, { kind: 'hello' }, TIMING.acceptor).catch(() => null);
+    return answer?.kind === 'hello' ? answer.set : null;
+  }
+
+  #join(set: AcceptorSet): void {
+    const { home, onOpen } = this.#parts;
+    this.register.reset(set);
+    onOpen();
+    // In already: nobody tells it of the set once more.
+    if (set.seats.some(({ id, store }) => id === home.id && store === home.store)) this.#adopt(set);
   }
 
   /** The store that a peer was first seen with; empty before. */
