@@ -186,7 +186,7 @@ export class Group {
       if (peer === undefined) return;
       const told = await this.#setOf(peer);
       const set = this.#acceptor.newest ?? told;
-      if (set !== null) {
+      if (set !== null && !this.#closed) {
         this.#join(set);
         return;
       }
