@@ -240,13 +240,21 @@ export class Admin {
   async #replaceController(request: AdminOf<'controllerReplace'>): Promise<AdminAnswer> {
     const { register, storeOf, logger } = this.#parts;
     const { set } = register;
-    const removed = listOf(request.remove);
-    const stranger = removed.find((id) => !set.seats.some((seat) => seat.id === id));
+    const [removed, added] = [listOf(request.remove), listOf(request.add)];
+    const stranger = removed.find((id) => !register.needed.some((seat) => seat.id === id));
     if (stranger !== undefined) {
-      const allowed = set.seats.map((seat) => seat.id).join(', ');
+      const allowed = register.needed.map((seat) => seat.id).join(', ');
       throw invalid(`remove is ${stranger}, allowed is one of ${allowed}`);
     }
-    const newcomers = await Promise.all(listOf(request.add).map((one) => this.#newcomer(one)));
+    const isSo =
+      removed.every((id) => !set.seats.some((seat) => seat.id === id)) &&
+      added.every((one) => set.seats.some(({ id, address }) => one === `${id}=${address}`));
+    if (isSo && removed.length + added.length > 0) {
+      // Asked for again, since the answer was lost or the new ones have not got the registers yet.
+      await register.settle();
+      return { done: [`controllers are so already, set version ${set.version}`] };
+    }
+    const newcomers = await Promise.all(added.map((one) => this.#newcomer(one)));
     const staying = set.seats
       .filter(({ id }) => !removed.includes(id))
       .map((seat) => ({ ...seat, store: seat.store === '' ? storeOf(seat.id) : seat.store }));

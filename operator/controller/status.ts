@@ -129,7 +129,8 @@ function noteOf(
 
 function controllers(parts: StatusParts): readonly ProcessStatus[] {
   const { register, gossip, id, about } = parts;
-  return register.set.seats.map((seat) => {
+  const { seats } = register.set;
+  return register.needed.map((seat) => {
     const heard = seat.id === id ? { about: about(), alive: true } : gossip.about(seat.id);
     const known = heard?.about;
     return {
@@ -143,9 +144,14 @@ function controllers(parts: StatusParts): readonly ProcessStatus[] {
       dataDirectory: known?.dataDirectory ?? '',
       version: known?.version ?? '',
       reachable: heard?.alive ?? false,
-      note: heard === null ? 'not heard of' : heard.alive ? (known?.note ?? '') : 'does not answer',
+      note: seats.includes(seat) ? controllerNote(heard) : 'hands its registers over',
     };
   });
+}
+
+function controllerNote(heard: ReturnType<Gossiper['about']>): string {
+  if (heard === null) return 'not heard of';
+  return heard.alive ? heard.about.note : 'does not answer';
 }
 
 function journalStatus(parts: StatusParts, configuration: Configuration): JournalStatus {

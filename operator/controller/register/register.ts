@@ -83,6 +83,8 @@ export class Register {
   readonly #queues = new Map<string, Queued[]>();
   readonly #sets = new Map<number, AcceptorSet>();
   #set: AcceptorSet;
+  /** The newest version of which a majority is known to have the registers. */
+  #served = 0;
   #round = 0;
   #replacing: Promise<void> | null = null;
   #closed = false;
@@ -95,6 +97,17 @@ export class Register {
 
   get set(): AcceptorSet {
     return this.#set;
+  }
+
+  /**
+   * Seats that are needed: those of the set and, until a majority of it has the registers, those of
+   * the one before, which has them all.
+   */
+  get needed(): readonly Seat[] {
+    const { seats, version } = this.#set;
+    const before = this.#served < version ? this.#sets.get(version - 1) : undefined;
+    const left = before?.seats.filter(({ id }) => seats.every((seat) => seat.id !== id)) ?? [];
+    return [...seats, ...left];
   }
 
   close(): void {
@@ -186,6 +199,7 @@ export class Register {
             if (answer !== null) this.#stale(answer);
             answers.set(seat.id, answer);
             const now = judgeRead(set, answers);
+            if (now.kind === 'value') this.#serves(set);
             if (now.kind !== 'wait') resolve(now);
           });
       }
@@ -214,7 +228,12 @@ export class Register {
       ),
     );
     const found = (await enough(asked, majorityOf(set.seats.length))).flat();
+    this.#serves(set);
     return [...new Set(found)].sort();
+  }
+
+  #serves({ version }: AcceptorSet): void {
+    this.#served = Math.max(this.#served, version);
   }
 
   #stale(answer: AcceptorAnswer): null {
@@ -237,6 +256,11 @@ export class Register {
     if (decided.version === from.version + 1) await this.#replaceSet(from, decided);
     this.learn(decided);
     return decided;
+  }
+
+  /** Resolves once a majority of the set has the registers; UNAVAILABLE where that takes too long. */
+  async settle(): Promise<void> {
+    await this.change(ACCEPTORS_KEY, (value) => value);
   }
 
   /** The set is decided but not served by a majority: runs its installation again. */
@@ -263,15 +287,18 @@ export class Register {
       return await this.#ask(seat, body);
     };
     const over = await this.#run((event) => stepReplacement(state, event), send);
-    if (over.outcome.kind === 'replaced') return;
+    if (over.outcome.kind === 'replaced') return this.#serves(to);
     throw new JournalError('UNAVAILABLE', over.outcome.reasons.join(', '), {}, 'unknown');
   }
 
   async #attempt(key: string, update: Update): Promise<ChangeOutcome> {
     const ballot = { round: this.#round, proposer: this.#parts.proposer };
-    const state = openChange(key, this.#set, ballot, update);
+    const set = this.#set;
+    const state = openChange(key, set, ballot, update);
     const send = (seat: Seat, body: AcceptorRequest) => this.#ask(seat, body);
-    return (await this.#run((event) => stepChange(state, event), send)).outcome;
+    const { outcome } = await this.#run((event) => stepChange(state, event), send);
+    if (outcome.kind === 'chosen') this.#serves(set);
+    return outcome;
   }
 
   /** Drives a machine of this room to its end: every request is answered or lost in time. */
