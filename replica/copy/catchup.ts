@@ -12,7 +12,7 @@ import { decodeBase } from '../../log/base.ts';
 import { decodeBatch } from '../../log/batch.ts';
 import { type Member, MIB, sameMember } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { type Lsn, lastLsn, micros, NO_LSN } from '../../protocol/types.ts';
+import { type Lsn, lastLsn, micros, NO_LSN, type StoreId } from '../../protocol/types.ts';
 import type { FetchAnswer } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
 import type { Driver } from '../drive/driver.ts';
@@ -35,6 +35,8 @@ export interface CatchupParts {
 }
 
 interface Copy {
+  /** As the controllers named it. */
+  readonly named: Member;
   readonly source: Member;
   readonly abort: AbortController;
 }
@@ -42,6 +44,8 @@ interface Copy {
 export class Catchup {
   readonly #parts: CatchupParts;
   readonly #copies = new Map<Host, Copy>();
+  /** Whose log turned out damaged where the last copy of a journal was. */
+  readonly #damaged = new WeakMap<Host, StoreId>();
 
   constructor(parts: CatchupParts) {
     this.#parts = parts;
@@ -51,13 +55,24 @@ export class Catchup {
   follow(host: Host, source: Member): void {
     const present = this.#copies.get(host);
     if (present !== undefined) {
-      const same = sameMember(present.source, source);
-      if (!same || present.source.address !== source.address) present.abort.abort();
+      const same = sameMember(present.named, source);
+      if (!same || present.named.address !== source.address) present.abort.abort();
       return;
     }
-    const copy = { source, abort: new AbortController() };
+    const from = this.#whole(host, source);
+    const copy = { named: source, source: from, abort: new AbortController() };
     this.#copies.set(host, copy);
     void this.#run(host, copy);
+  }
+
+  /**
+   * Another serving member where the one that is named has bad bytes: what all others have trimmed
+   * nobody can mend there, and they have a base.
+   */
+  #whole(host: Host, named: Member): Member {
+    if (this.#damaged.get(host) !== named.store) return named;
+    const others = host.known?.serving.filter(({ store }) => store !== named.store) ?? [];
+    return others[this.#parts.random.below(Math.max(1, others.length))] ?? named;
   }
 
   close(): void {
@@ -71,6 +86,9 @@ export class Catchup {
     try {
       await this.#copy(host, source, abort);
     } catch (error) {
+      if (error instanceof JournalError && error.code === 'DAMAGED') {
+        this.#damaged.set(host, source.store);
+      }
       if (!abort.signal.aborted) {
         logger.warn({ journal, source: source.id, error: String(error) }, 'catching up broke off');
       }
