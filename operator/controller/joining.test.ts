@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -11,6 +10,7 @@ import type { Network } from '../../io/network.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { memberId, micros, storeId, zone } from '../../protocol/types.ts';
+import { freePorts } from '../../test/processes/ports.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import { controllerMethods } from '../../transport/methods.ts';
 import { type Controller, startController } from './controller.ts';
@@ -19,15 +19,6 @@ import { formatController } from './format.ts';
 const CLUSTER = 'c'.repeat(32);
 const PATIENCE = { timeout: micros(5_000_000) };
 const ATTEMPTS = 40;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
 
 /** What it is given does not arrive, as long as `lost` says so. */
 function lossyNetwork(lost: (request: string) => boolean): Network {
@@ -66,7 +57,9 @@ class House implements AsyncDisposable {
 
   static async build(...ids: readonly string[]): Promise<House> {
     return new House(
-      await Promise.all(ids.map(async (id) => ({ id, address: `127.0.0.1:${await freePort()}` }))),
+      await Promise.all(
+        ids.map(async (id) => ({ id, address: `127.0.0.1:${await freePorts(1)}` })),
+      ),
     );
   }
 

@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,6 +11,7 @@ import type { Network } from '../../io/network.ts';
 import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { memberId, micros, storeId, zone } from '../../protocol/types.ts';
+import { freePorts } from '../../test/processes/ports.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import { controllerMethods } from '../../transport/methods.ts';
 import { TIMING } from './config.ts';
@@ -22,15 +22,6 @@ const CLUSTER = 'c'.repeat(32);
 
 const sleep = (delay: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, delay / 1_000));
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
 
 /** What controllers say to each other takes `late.micros`, or as long as the caller waits. */
 function lateNetwork(late: { readonly micros: number }): Network {
@@ -62,7 +53,7 @@ test('controllers whose answers are late find each other', { timeout: 120_000 },
   const network = lateNetwork(late);
   const ids = ['c1', 'c2', 'c3'];
   const set = await Promise.all(
-    ids.map(async (id) => ({ id, address: `127.0.0.1:${await freePort()}` })),
+    ids.map(async (id) => ({ id, address: `127.0.0.1:${await freePorts(1)}` })),
   );
   const grants = [{ member: 'a', zone: 'x' }];
   const controllers = await Promise.all(
