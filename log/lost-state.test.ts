@@ -5,15 +5,13 @@ import { test } from 'node:test';
 import type { Disk } from '../io/disk.ts';
 import { silent } from '../io/logger.ts';
 import { nodeRandom } from '../io/node.ts';
-import { type Batch, type JournalId, journalId, lsn } from '../protocol/types.ts';
+import { type JournalId, lsn } from '../protocol/types.ts';
 import { append, readAll } from '../test/log/batches.ts';
+import { fill, found, ONE, TWO } from '../test/log/filled.ts';
 import { DIRECTORY, stillClock } from '../test/log/life.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
-import type { JournalLog, Volume } from './log.ts';
+import type { Volume } from './log.ts';
 import { openVolume } from './volume.ts';
-
-const ONE: JournalId = journalId('1'.repeat(32));
-const TWO: JournalId = journalId('2'.repeat(32));
 
 const open = (disk: Disk): Promise<Volume> =>
   openVolume({
@@ -24,25 +22,6 @@ const open = (disk: Disk): Promise<Volume> =>
     random: nodeRandom('lost state'),
     options: { segmentBytes: 65_536, reserveBytes: 0 },
   });
-
-function found(volume: Volume, journal: JournalId): JournalLog {
-  const log = volume.find(journal);
-  assert.ok(log);
-  return log;
-}
-
-/** Two journals in turn, 40 batches each; the batches of the first. */
-async function fill(volume: Volume): Promise<Batch[]> {
-  const one = volume.create(ONE);
-  const two = volume.create(TWO);
-  const batches: Batch[] = [];
-  for (let round = 1; round <= 40; round += 1) {
-    batches.push(append(one, 5, { recordBytes: 300 }));
-    append(two, 2);
-    if (round % 4 === 0) await volume.sync();
-  }
-  return batches;
-}
 
 /** Flips a bit of every copy of the newest state of a journal. */
 function loseState(machine: StoppingDisk, journal: JournalId): void {
