@@ -196,6 +196,7 @@ export class Control {
     const said = [...journals.all().map((host) => this.#say(host)), ...unopened.values()];
     const reports = said.flatMap((now) => {
       const told = observer.told.get(now.report.journal);
+      if (told === now) return [];
       observer.told.set(now.report.journal, now);
       return told?.text === now.text ? [] : [now.report];
     });

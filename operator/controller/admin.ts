@@ -239,15 +239,16 @@ export class Admin {
    */
   async #replaceController(request: AdminOf<'controllerReplace'>): Promise<AdminAnswer> {
     const { register, storeOf, logger } = this.#parts;
-    const { set } = register;
+    const { set, needed } = register;
+    const isIn = (id: string): boolean => set.seats.some((seat) => seat.id === id);
     const [removed, added] = [listOf(request.remove), listOf(request.add)];
-    const stranger = removed.find((id) => !register.needed.some((seat) => seat.id === id));
+    const stranger = removed.find((id) => !needed.some((seat) => seat.id === id));
     if (stranger !== undefined) {
-      const allowed = register.needed.map((seat) => seat.id).join(', ');
+      const allowed = needed.map((seat) => seat.id).join(', ');
       throw invalid(`remove is ${stranger}, allowed is one of ${allowed}`);
     }
     const isSo =
-      removed.every((id) => !set.seats.some((seat) => seat.id === id)) &&
+      !removed.some(isIn) &&
       added.every((one) => set.seats.some(({ id, address }) => one === `${id}=${address}`));
     if (isSo && removed.length + added.length > 0) {
       // Asked for again, since the answer was lost or the new ones have not got the registers yet.
@@ -317,7 +318,7 @@ function holderOf(members: readonly MemberFacts[], member: string): MemberFacts 
     ({ id, verdict, incarnation }) => id === member && verdict === 'fine' && incarnation > 0,
   );
   const holder = found.find(({ report }) => report !== null);
-  if (holder !== undefined && !(holder.report !== null && isUnopened(holder.report))) return holder;
+  if (holder?.report && !isUnopened(holder.report)) return holder;
   const has = holder === undefined ? 'nothing of the journal' : 'a log that is damaged';
   const why = found.length > 0 ? `has ${has}` : 'does not answer';
   throw new JournalError('UNAVAILABLE', `${member} ${why}`);

@@ -29,10 +29,10 @@ export const moveHead: Fault = (scene, victim) => {
 };
 
 /** A copy that is older than this is known for one, by all controllers that lived meanwhile. */
-export const FLOOR_MICROS = 1_500_000;
+const FLOOR_MICROS = 1_500_000;
 
 /** Long enough for a floor above the copy to be known. */
-export const OLD_COPY_MICROS: readonly [number, number] = [FLOOR_MICROS, 3 * FLOOR_MICROS];
+export const COPY_AGE_MICROS: readonly [number, number] = [FLOOR_MICROS, 3 * FLOOR_MICROS];
 
 /**
  * Of a copy that is taken now: whether floors above it are known. They are told once a second, and
