@@ -6,7 +6,7 @@ import { nodeRandom } from '../io/node.ts';
 import { epochAt, filled } from '../protocol/chain/shape.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type Batch, lastLsn, lsn } from '../protocol/types.ts';
-import { append, readAll } from '../test/log/batches.ts';
+import { append, baseOfPeer, readAll } from '../test/log/batches.ts';
 import { fill, found, ONE, onDisk, open, TWO } from '../test/log/filled.ts';
 import { DIRECTORY } from '../test/log/life.ts';
 import type { StoppingDisk } from '../test/log/stopping-disk.ts';
@@ -141,6 +141,33 @@ test('a damaged log gives no tables until it is repaired', async () => {
     await repair;
     assert.ok(asked > 1);
     assert.equal((await log.trim(log.endLsn)).lsn, 200);
+    await volume.close();
+  });
+});
+
+test('bad bytes that a base of a peer covers stand in the way of nothing any more', async () => {
+  await onDisk(async (disk, machine) => {
+    const first = await open(disk);
+    const batches = await fill(first);
+    const base = await baseOfPeer(found(first, ONE), 120);
+    for (const victim of [batches[20], batches[23]]) {
+      assert.ok(victim);
+      await flip(machine, victim, 'body');
+    }
+    let volume = await open(disk);
+    const log = found(volume, ONE);
+    const ranges = () => log.damages().map((one) => [one.firstLsn, one.lastLsn]);
+    const bad = [101, 105, 116, 120];
+    assert.deepEqual(ranges().flat(), bad);
+    await assert.rejects(log.trim(lsn(120)), JournalError);
+    await log.rebase(base);
+    assert.deepEqual([ranges(), log.shape().baseLsn], [[], 120]);
+    assert.equal(log.recoveredTables().lsn, 200);
+    assert.equal((await log.trim(lsn(150))).lsn, 150);
+    await volume.close();
+    volume = await open(disk);
+    assert.deepEqual(found(volume, ONE).damages(), []);
+    assert.equal((await readAll(found(volume, ONE))).length, 10);
     await volume.close();
   });
 });

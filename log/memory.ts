@@ -238,6 +238,19 @@ class MemoryLog implements JournalLog {
     return this.#base;
   }
 
+  async rebase(base: Base): Promise<void> {
+    if (base.lsn < this.#base.lsn || base.lsn > this.durableLsn) {
+      throw new JournalError('OUT_OF_RANGE', `a base at ${base.lsn}`);
+    }
+    const last = this.#batches.find(({ header }) => lastLsn(header) === base.lsn);
+    const crc = last === undefined ? this.#base.crc : batchCrc(last);
+    if (base.journal !== this.journal || crc !== base.crc) {
+      throw new JournalError('INVALID_ARGUMENT', 'a base must be of this log');
+    }
+    this.#base = base;
+    this.#batches = this.#batches.filter(({ header }) => header.firstLsn > base.lsn);
+  }
+
   async base(): Promise<Base> {
     return this.#base;
   }

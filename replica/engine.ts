@@ -99,6 +99,7 @@ export class Engine {
       outbox: (host, to) => this.#outbox(host, to),
       moved: () => this.control.changed(),
       inquire: (host) => void this.#inquire(host),
+      mend: (error) => this.#repair.mend(error),
       crash: parts.crash,
     });
     const { driver } = this;

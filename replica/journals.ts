@@ -24,6 +24,7 @@ import {
   type Epoch,
   type JournalId,
   journalId,
+  type Lsn,
   NO_EPOCH,
   NO_LSN,
 } from '../protocol/types.ts';
@@ -58,6 +59,8 @@ const MEND_ATTEMPTS = 3;
 export interface RepairTarget {
   readonly log: JournalLog;
   readonly configuration: Configuration | null;
+  /** What may be trimmed: a log that is not open yet goes by what its peers did. */
+  readonly committedLsn: Lsn;
 }
 
 export class Journals {
@@ -181,10 +184,13 @@ export class Journals {
   repairable(journal: JournalId): RepairTarget | undefined {
     const host = this.#hosts.get(journal);
     if (host !== undefined) {
-      return { log: host.log, configuration: host.state.record?.configuration ?? host.known };
+      const { log, state, known, committedLsn } = host;
+      return { log, configuration: state.record?.configuration ?? known, committedLsn };
     }
     const opening = this.#damaged.get(journal);
-    return opening && { log: opening.log, configuration: opening.known };
+    if (opening === undefined) return undefined;
+    const { log, known } = opening;
+    return { log, configuration: known, committedLsn: log.durableLsn };
   }
 
   all(): readonly Host[] {

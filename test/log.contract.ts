@@ -8,7 +8,7 @@ import { openTables, snapshotTables, tablesFrom } from '../protocol/chain/tables
 import { DEFAULT_SETTINGS } from '../protocol/configuration.ts';
 import { InvariantViolation, JournalError } from '../protocol/errors.ts';
 import { epoch, type JournalId, journalId, lastLsn, lsn, micros } from '../protocol/types.ts';
-import { append, batchAfter, readAll } from './log/batches.ts';
+import { append, baseOfPeer, batchAfter, readAll } from './log/batches.ts';
 
 export interface VolumeUnderTest {
   readonly name: string;
@@ -40,6 +40,7 @@ export function testVolume(under: VolumeUnderTest): void {
   testChanges(check);
   testBases(check);
   testInstall(check, under.durable);
+  testRebase(check, under.durable);
   if (under.durable) testReopen(check);
 }
 
@@ -265,6 +266,34 @@ function testInstall(check: Check, durable: boolean): void {
     const found = again.find(TWO);
     assert.deepEqual(await found?.base(), base);
     assert.deepEqual([found?.shape().baseLsn, found?.endLsn], [120, 122]);
+    await again.close();
+  });
+}
+
+function testRebase(check: Check, durable: boolean): void {
+  check('a log begins where a peer does, by the base of that peer alone', async (open) => {
+    const { volume, log } = await grown(open);
+    const base = await baseOfPeer(log, 95);
+    const later = await baseOfPeer(log, 300);
+    await refusedWith('INVALID_ARGUMENT', log.rebase({ ...base, crc: base.crc ^ 1 }));
+    await refusedWith('INVALID_ARGUMENT', log.rebase({ ...base, journal: TWO }));
+    await refusedWith('OUT_OF_RANGE', log.rebase({ ...base, lsn: lsn(310) }));
+    assert.equal(log.shape().baseLsn, 0);
+    await log.rebase(base);
+    assert.deepEqual([await log.base(), log.shape().baseLsn, log.endLsn], [base, 90, 300]);
+    await refusedWith('TRIMMED', log.read(lsn(90), 1));
+    await refusedWith('OUT_OF_RANGE', log.rebase({ ...base, lsn: lsn(80) }));
+    assert.equal((await readAll(log)).length, 21);
+    assert.equal((await log.trim(lsn(200))).lsn, 200);
+    append(log, 10);
+    await volume.sync();
+    await volume.close();
+    if (!durable) return;
+    const again = await open();
+    const found = again.find(ONE);
+    assert.deepEqual([found?.shape().baseLsn, found?.endLsn], [200, 310]);
+    await found?.rebase(later);
+    assert.deepEqual(found?.shape().baseLsn, 300);
     await again.close();
   });
 }

@@ -4,6 +4,7 @@
 // in memory and drops what lies on the disk. After a cut the volume goes on in a new segment, so
 // that one segment never holds two batches of the same position of which one does not count.
 
+import type { TablesSnapshot } from '../../protocol/chain/messages.ts';
 import { emptyTables, openTables, snapshotTables } from '../../protocol/chain/tables.ts';
 import { invariant, JournalError } from '../../protocol/errors.ts';
 import {
@@ -23,7 +24,7 @@ import { asideName, baseName, tablesName } from '../layout.ts';
 import type { Base } from '../log.ts';
 import { type Cut, runBytes, within } from '../segments/runs.ts';
 import type { LogInside } from './inside.ts';
-import { crcAt, FOLD_BYTES, placeOf, readBase, tablesUpTo } from './reader.ts';
+import { crcAt, FOLD_BYTES, foldFrom, placeOf, readBase, tablesUpTo } from './reader.ts';
 import { BASE_INLINE_BYTES, type BaseReference, type LogState } from './state.ts';
 import { damageOf } from './upkeep.ts';
 
@@ -78,10 +79,12 @@ function forgetPending(log: LogInside, endLsn: Lsn): void {
 function clipRuns(log: LogInside, baseLsn: Lsn, endLsn: Lsn): void {
   log.runs = within(log.runs, after(baseLsn, 1), endLsn);
   log.bytes = log.runs.reduce((sum, run) => sum + runBytes(run), 0);
-  log.damaged = log.damaged.filter(
-    ({ firstLsn, lastLsn: last }) =>
-      firstLsn === null || (firstLsn <= endLsn && (last ?? firstLsn) > baseLsn),
-  );
+  log.damaged = log.damaged.flatMap((damage) => {
+    const { firstLsn, lastLsn: last } = damage;
+    if (firstLsn === null) return [damage];
+    if (firstLsn > endLsn || (last ?? firstLsn) <= baseLsn) return [];
+    return [firstLsn > baseLsn ? damage : { ...damage, firstLsn: after(baseLsn, 1) }];
+  });
 }
 
 /** The next state: cuts that can no longer matter are left out. */
@@ -109,6 +112,30 @@ export async function trimLog(log: LogInside, through: Lsn): Promise<Base> {
   if (target <= old.trimmedLsn) return old;
   if (target > log.durableLsn) await log.writer.sync();
   const base = await baseAt(log, old, target);
+  await beginAt(log, base);
+  return base;
+}
+
+export async function rebaseLog(log: LogInside, base: Base): Promise<void> {
+  const { baseLsn, durableLsn } = log;
+  if (base.lsn < baseLsn || base.lsn > durableLsn) {
+    const what = `a base at ${base.lsn}, allowed are ${baseLsn} to ${durableLsn}`;
+    throw new JournalError('OUT_OF_RANGE', what);
+  }
+  // Checksums are chained: the same one means the same log up to there.
+  const crc = await crcBehind(log, base.lsn);
+  if (base.journal !== log.journal || crc !== base.crc) {
+    const what = `the batch at ${base.lsn} is another one, or nothing good is beside it`;
+    throw new JournalError('INVALID_ARGUMENT', `a base must be of this log: ${what}`);
+  }
+  const bad = log.damaged.some(({ lastLsn: last }) => (last ?? ALL) > base.lsn);
+  const tables = bad ? null : await foldAgain(log, base.tables);
+  await beginAt(log, base);
+  log.tables ??= tables;
+}
+
+/** Makes the base durable, and then drops what it covers. */
+async function beginAt(log: LogInside, base: Base): Promise<void> {
   await log.writer.alone(async () => {
     invariant(base.lsn <= log.durableLsn, 'only what is committed is trimmed', () => log.journal);
     const state = nextState(log, { base: await saveBase(log, base) });
@@ -118,7 +145,6 @@ export async function trimLog(log: LogInside, through: Lsn): Promise<Base> {
     await log.writer.collect();
     await removeBase(log, previous);
   });
-  return base;
 }
 
 /** The base of a trim through `target`: at the last border at or below it. */
@@ -304,17 +330,26 @@ export async function repairLog(log: LogInside, batches: readonly Batch[]): Prom
       return [...before, ...behind];
     });
   // Whoever opens the journal meanwhile finds either its damage or its tables.
-  if (log.tables === null && left().length === 0 && log.pending.length === 0) {
-    try {
-      log.tables = await tablesUpTo(log, log.endLsn);
-    } catch (error) {
-      // One bad place is mended, and behind it lies another: until then nobody opens the log.
-      const next = damageOf(error);
-      if (next === null) throw error;
-      log.note(next);
-    }
-  }
+  if (left().length === 0) log.tables ??= await foldAgain(log, null);
   log.damaged = left();
+}
+
+/** Tables of a log that gave none, from its base or from `start`; null where none are wanted. */
+async function foldAgain(
+  log: LogInside,
+  start: TablesSnapshot | null,
+): Promise<TablesSnapshot | null> {
+  if (log.tables !== null || log.pending.length > 0) return null;
+  try {
+    if (start === null) return await tablesUpTo(log, log.endLsn);
+    return await foldFrom(log, start, log.endLsn);
+  } catch (error) {
+    // One bad place is mended, and behind it lies another: until then nobody opens the log.
+    const next = damageOf(error);
+    if (next === null) throw error;
+    log.note(next);
+    return null;
+  }
 }
 
 /** The batches are chained to one another and to what is good on both sides of them. */

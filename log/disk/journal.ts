@@ -10,7 +10,7 @@ import { after, lastLsn, lsn } from '../../protocol/types.ts';
 import { batchCrc, previousCrc } from '../batch.ts';
 import type { Base, Damage, JournalLog } from '../log.ts';
 import { type Run, runBytes } from '../segments/runs.ts';
-import { cutLog, installBase, repairLog, setLogAside, trimLog } from './changes.ts';
+import { cutLog, installBase, rebaseLog, repairLog, setLogAside, trimLog } from './changes.ts';
 import type { LogInside, Writer } from './inside.ts';
 import { readBase, readPlaced, tablesUpTo } from './reader.ts';
 import type { LogState } from './state.ts';
@@ -198,7 +198,11 @@ export class DiskLog implements JournalLog, LogInside {
   }
 
   trim(through: Lsn): Promise<Base> {
-    return this.#rebase(() => trimLog(this, through));
+    return this.#behind(() => trimLog(this, through));
+  }
+
+  rebase(base: Base): Promise<void> {
+    return this.#behind(() => rebaseLog(this, base));
   }
 
   base(): Promise<Base> {
@@ -206,15 +210,15 @@ export class DiskLog implements JournalLog, LogInside {
   }
 
   async install(base: Base): Promise<void> {
-    await this.#changed(() => this.#rebase(() => installBase(this, base)));
+    await this.#changed(() => this.#behind(() => installBase(this, base)));
   }
 
   async setAside(): Promise<void> {
-    await this.#changed(() => this.#rebase(() => setLogAside(this)));
+    await this.#changed(() => this.#behind(() => setLogAside(this)));
   }
 
   /** A trim reads for long before it writes: nothing replaces meanwhile what it began with. */
-  #rebase<Result>(change: () => Promise<Result>): Promise<Result> {
+  #behind<Result>(change: () => Promise<Result>): Promise<Result> {
     const done = this.#bases.then(change);
     this.#bases = done.catch(() => undefined);
     return done;

@@ -181,7 +181,15 @@ export async function readBase(log: LogInside): Promise<Base> {
 /** Tables folded up to `at`, a border: from the newest checkpoint that fits, or from the base. */
 export async function tablesUpTo(log: LogInside, at: Lsn): Promise<TablesSnapshot> {
   const checkpoint = await readCheckpoint(log, at);
-  const start = checkpoint ?? (await readBase(log)).tables;
+  return foldFrom(log, checkpoint ?? (await readBase(log)).tables, at);
+}
+
+/** Tables folded from `start` up to `at`, both borders. */
+export async function foldFrom(
+  log: LogInside,
+  start: TablesSnapshot,
+  at: Lsn,
+): Promise<TablesSnapshot> {
   const tables = openTables(start);
   let next = after(start.lsn, 1);
   while (next <= at) {

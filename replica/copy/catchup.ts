@@ -8,8 +8,8 @@ import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
 import type { Random } from '../../io/random.ts';
-import { decodeBase } from '../../log/base.ts';
 import { decodeBatch } from '../../log/batch.ts';
+import type { Base } from '../../log/log.ts';
 import { type Member, MIB, sameMember } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { type Lsn, lastLsn, micros, NO_LSN, type StoreId } from '../../protocol/types.ts';
@@ -18,11 +18,11 @@ import { peerMethods } from '../../transport/methods.ts';
 import type { Driver } from '../drive/driver.ts';
 import type { Host } from '../drive/host.ts';
 import { pause } from '../wait.ts';
+import { Pieces } from './pieces.ts';
 
 const FIRST_ANSWER = micros(5_000_000);
 /** The source says something every second. */
 const SILENCE = micros(4_000_000);
-const BASE_BYTES_MAX = 1024 * MIB;
 /** Learned bytes that may wait for the disk. */
 const UNSYNCED_BYTES_MAX = 8 * MIB;
 
@@ -112,7 +112,7 @@ export class Catchup {
     };
     const options = { timeout: FIRST_ANSWER, signal: abort.signal };
     let silence = clock.after(FIRST_ANSWER, () => abort.abort());
-    const pieces: Uint8Array[] = [];
+    const pieces = new Pieces();
     let unsynced = 0;
     try {
       for await (const answer of network.stream(
@@ -124,7 +124,7 @@ export class Catchup {
         silence();
         silence = clock.after(SILENCE, () => abort.abort());
         if (abort.signal.aborted || host.state.standing !== 'learner' || host.closed) return;
-        if (answer.kind === 'base') await this.#takeBase(host, answer, pieces);
+        if (answer.kind === 'base') await this.#takeBase(host, pieces.add(answer));
         else unsynced = await this.#takeBatches(host, answer, unsynced);
       }
     } finally {
@@ -132,18 +132,8 @@ export class Catchup {
     }
   }
 
-  async #takeBase(
-    host: Host,
-    { piece, last }: Extract<FetchAnswer, { kind: 'base' }>,
-    pieces: Uint8Array[],
-  ): Promise<void> {
-    pieces.push(piece);
-    const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
-    if (bytes > BASE_BYTES_MAX) {
-      throw new JournalError('DAMAGED', `a base of over ${BASE_BYTES_MAX} bytes came`);
-    }
-    if (!last) return;
-    const base = decodeBase(join(pieces.splice(0), bytes));
+  async #takeBase(host: Host, base: Base | null): Promise<void> {
+    if (base === null) return;
     const { driver, logger } = this.#parts;
     await driver.behind(host, async () => {
       // Membership may have come first: then the sync rule of the chain decides, not this copy.
@@ -188,14 +178,4 @@ export class Catchup {
       await driver.syncBell.wait(clock, micros(1_000_000));
     }
   }
-}
-
-function join(pieces: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

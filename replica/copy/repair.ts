@@ -1,18 +1,21 @@
 // Mends a range of the log whose bytes are bad with the same range of a peer. Batches are identical
 // on all members and chained by checksum, so what fits between its neighbours is the right one.
+// What the peers have trimmed is not mended but dropped: the log begins where theirs do.
 
 import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
 import { decodeBatch } from '../../log/batch.ts';
-import type { Damage } from '../../log/log.ts';
-import { type Member, MIB, order } from '../../protocol/configuration.ts';
+import type { Base, Damage } from '../../log/log.ts';
+import { EMPTY_SHAPE } from '../../protocol/chain/shape.ts';
+import { type Configuration, type Member, MIB, order } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { type Batch, type JournalId, micros } from '../../protocol/types.ts';
-import type { FetchRequest } from '../../transport/control.ts';
+import { type Batch, type JournalId, micros, NO_LSN } from '../../protocol/types.ts';
+import type { FetchAnswer, FetchRequest } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
 import type { RepairTarget } from '../journals.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
+import { Pieces } from './pieces.ts';
 
 const FIRST_ANSWER = micros(2_000_000);
 const WHOLE = micros(30_000_000);
@@ -70,22 +73,40 @@ export class Repair {
     const target = this.#parts.find(journal);
     if (target === undefined || target.configuration === null) return false;
     const { log, configuration } = target;
-    const range = {
-      journal,
-      lineage: configuration.lineage,
-      shape: log.shape(),
-      repairFirstLsn: firstLsn,
-      repairLastLsn: lastLsn,
-    };
-    for (const member of order(configuration)) {
-      if (member.store === this.#parts.store) continue;
+    const { lineage } = configuration;
+    const range = { journal, lineage, shape: log.shape() };
+    const wanted = { ...range, repairFirstLsn: firstLsn, repairLastLsn: lastLsn };
+    const mended = await this.#byPeer(configuration, async (peer) => {
+      await log.repair(await this.#fetchRange(peer, wanted));
+    });
+    if (mended) return true;
+    const whole = { ...range, shape: EMPTY_SHAPE, repairFirstLsn: NO_LSN, repairLastLsn: NO_LSN };
+    return await this.#byPeer(configuration, async (peer) => {
+      const base = await this.#fetchBase(peer, whole);
+      const allowed = target.committedLsn;
+      if (base.lsn < lastLsn || base.lsn > allowed) {
+        const what = `its base is at ${base.lsn}, allowed are ${lastLsn} to ${allowed}`;
+        throw new JournalError('OUT_OF_RANGE', what);
+      }
+      await log.rebase(base);
+    });
+  }
+
+  /** Whether one of the peers mended it. */
+  async #byPeer(
+    configuration: Configuration,
+    mend: (peer: Member) => Promise<void>,
+  ): Promise<boolean> {
+    const { journal } = configuration;
+    for (const peer of order(configuration)) {
+      if (peer.store === this.#parts.store) continue;
       try {
-        await log.repair(await this.#fetch(member, range));
+        await mend(peer);
         this.#parts.mended(journal);
         return true;
       } catch (error) {
         this.#parts.logger.warn(
-          { journal, peer: member.id, error: String(error) },
+          { journal, peer: peer.id, error: String(error) },
           'a peer could not repair a damaged range',
         );
       }
@@ -93,29 +114,45 @@ export class Repair {
     return false;
   }
 
-  async #fetch({ address }: Member, request: FetchRequest): Promise<readonly Batch[]> {
+  async #fetchRange(peer: Member, request: FetchRequest): Promise<readonly Batch[]> {
+    const batches: Batch[] = [];
+    let bytes = 0;
+    for await (const answer of this.#fetch(peer, request)) {
+      if (answer.kind !== 'batches') continue;
+      for (const one of answer.batches) {
+        bytes += one.length;
+        batches.push(decodeBatch(one));
+      }
+      if (bytes > RANGE_BYTES_MAX) {
+        throw new JournalError('LIMIT_EXCEEDED', `over ${RANGE_BYTES_MAX} bytes came`);
+      }
+    }
+    if (batches.length === 0) throw new JournalError('NOT_FOUND', 'the peer has not got the range');
+    return batches;
+  }
+
+  /** What a learner that has nothing would start from. */
+  async #fetchBase(peer: Member, request: FetchRequest): Promise<Base> {
+    const pieces = new Pieces();
+    for await (const answer of this.#fetch(peer, request)) {
+      if (answer.kind !== 'base') break;
+      const base = pieces.add(answer);
+      if (base !== null) return base;
+    }
+    throw new JournalError('NOT_FOUND', 'the peer has trimmed nothing');
+  }
+
+  async *#fetch({ address }: Member, request: FetchRequest): AsyncIterable<FetchAnswer> {
     const { network, clock } = this.#parts;
     const abort = new AbortController();
     const cancel = clock.after(WHOLE, () => abort.abort());
     const options = { timeout: FIRST_ANSWER, signal: abort.signal };
-    const batches: Batch[] = [];
-    let bytes = 0;
     try {
-      for await (const answer of network.stream(address, peerMethods.fetch, request, options)) {
-        if (answer.kind !== 'batches') continue;
-        for (const one of answer.batches) {
-          bytes += one.length;
-          batches.push(decodeBatch(one));
-        }
-        if (bytes > RANGE_BYTES_MAX) {
-          throw new JournalError('LIMIT_EXCEEDED', `over ${RANGE_BYTES_MAX} bytes came`);
-        }
-      }
+      yield* network.stream(address, peerMethods.fetch, request, options);
     } finally {
       cancel();
+      abort.abort();
     }
-    if (batches.length === 0) throw new JournalError('NOT_FOUND', 'the peer has not got the range');
-    return batches;
   }
 }
 

@@ -17,6 +17,8 @@ export type DiskEffect = Extract<ChainEffect, { kind: 'save' | 'truncate' | 'set
 
 /** How long a full disk is left alone. */
 const ROOM_AGAIN = micros(200_000);
+/** Bad places that one trim mends. */
+const REPAIRS_MAX = 3;
 
 export interface DurableParts {
   readonly clock: Clock;
@@ -26,6 +28,8 @@ export interface DurableParts {
   readonly meter: SyncMeter;
   readonly metrics: ReplicaMetrics;
   post(host: Host, input: ChainInput): void;
+  /** Called with what a read met; true once the damage is mended. */
+  mend(error: JournalError): Promise<boolean>;
   /** Whether nothing may be written any more. */
   halted(): boolean;
   /** Called with what a task threw: the disk or the code is broken. */
@@ -126,9 +130,7 @@ export class Durable {
       while (host.trimDue !== NO_LSN && !host.closed && !halted()) {
         const through = host.trimDue;
         host.trimDue = NO_LSN;
-        await this.whenRoom(async () => {
-          await host.log.trim(through);
-        });
+        await this.whenRoom(() => this.#trimTo(host, through));
         post(host, { kind: 'based', shape: host.log.shape(), tables: null });
       }
     } catch (error) {
@@ -137,6 +139,20 @@ export class Durable {
       if (volume.failed !== null) broken(error);
     } finally {
       host.trimming = false;
+    }
+  }
+
+  /** A trim reads what it drops, and may be the first to find bad bytes there. */
+  async #trimTo(host: Host, through: Lsn): Promise<void> {
+    for (let repairs = 0; ; repairs += 1) {
+      try {
+        await host.log.trim(through);
+        return;
+      } catch (error) {
+        const damaged = error instanceof JournalError && error.code === 'DAMAGED';
+        if (!damaged || repairs >= REPAIRS_MAX) throw error;
+        if (!(await this.#parts.mend(error))) throw error;
+      }
     }
   }
 }

@@ -1,7 +1,8 @@
 // Batches for tests of the log: the next one of a log, and what a log holds.
 
 import { encodeBatch, encodeBody } from '../../log/batch.ts';
-import type { JournalLog } from '../../log/log.ts';
+import type { Base, JournalLog } from '../../log/log.ts';
+import { memoryVolume } from '../../log/memory.ts';
 import {
   after,
   type Batch,
@@ -10,6 +11,7 @@ import {
   type JournalId,
   type Lsn,
   lastLsn,
+  lsn,
   micros,
 } from '../../protocol/types.ts';
 
@@ -28,6 +30,16 @@ export interface End {
   readonly endLsn: Lsn;
   readonly endCrc: number;
   readonly endEpoch?: number;
+}
+
+/** The base that a peer with the same batches has after a trim. */
+export async function baseOfPeer(log: JournalLog, through: number): Promise<Base> {
+  const base = await log.base();
+  const peer = memoryVolume().create(log.journal, base);
+  while (peer.endLsn < log.endLsn) {
+    for (const batch of await log.read(after(peer.endLsn, 1), 1_000_000)) peer.append(batch);
+  }
+  return await peer.trim(lsn(through));
 }
 
 /** A batch of `count` records for the end of a log; its content follows from its place. */

@@ -27,7 +27,7 @@ import {
   lsn,
   micros,
 } from '../../protocol/types.ts';
-import { batchAfter } from './batches.ts';
+import { baseOfPeer, batchAfter } from './batches.ts';
 
 /** What a log may be: these batches above the base, or fewer at the end, down to `endMin`. */
 export interface Allowed {
@@ -142,14 +142,24 @@ export class Life {
     await this.#step(journal, next, () => this.log(journal).cut(lsn(endLsn)));
   }
 
-  async trim(journal: JournalId, through: number): Promise<void> {
+  trim(journal: JournalId, through: number): Promise<void> {
+    return this.#begin(journal, through, () => this.log(journal).trim(lsn(through)));
+  }
+
+  /** Trims by the base of a peer. */
+  async rebase(journal: JournalId, through: number): Promise<void> {
+    const base = await baseOfPeer(this.log(journal), through);
+    await this.#begin(journal, through, () => this.log(journal).rebase(base));
+  }
+
+  async #begin(journal: JournalId, through: number, step: () => Promise<unknown>): Promise<void> {
     const now = this.#now(journal);
     const below = now.batches.filter(({ header }) => lastLsn(header) <= through);
     const last = below.at(-1);
     const baseLsn = last === undefined ? now.baseLsn : lastLsn(last.header);
     const batches = now.batches.slice(below.length);
     const next = { baseLsn, batches, endMin: Math.max(now.endMin, baseLsn) };
-    await this.#step(journal, next, () => this.log(journal).trim(lsn(through)));
+    await this.#step(journal, next, step);
   }
 
   async drop(journal: JournalId): Promise<void> {
@@ -232,6 +242,7 @@ export async function wholeLife(life: Life, reopen: () => Promise<Volume>): Prom
     if (round % 10 === 9) await life.sync();
   }
   await life.trim(one, 170);
+  await life.rebase(one, 190);
   life.create(two);
   life.append(two, 3, 1);
   await life.sync();

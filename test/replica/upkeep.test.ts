@@ -77,6 +77,31 @@ describe('upkeep', () => {
     a.sheep.directives = [];
   });
 
+  // Its own trim met the bad bytes, and failed again and again: the disk filled up.
+  test('a member whose bad bytes all peers have trimmed begins where they do', async () => {
+    const b = await house.start('good');
+    let a = await house.start('bad');
+    const { journal } = house.shepherd.create('trims', [b.sheep, a.sheep]);
+    const report = () => a.sheep.reports.get(journal);
+    const alone = () => b.sheep.reports.get(journal);
+    await until('both serve', () => report()?.synced === true && alone()?.live === true);
+    const mark = 'what will be bad in one place';
+    for (const text of [mark, 'two', 'three', 'four']) await house.append(b, 'trims', [text]);
+    await house.stop(a);
+    house.shepherd.change('trims', [b.sheep]);
+    await until('it goes on alone', () => alone()?.epoch === 2 && alone()?.live === true);
+    const trim = { journal: 'trims', through: position(2), force: false };
+    await house.network.call(b.replica.address, journalMethods.trim, trim, CALL);
+    await until('it is cut', () => alone()?.baseLsn === 2);
+    await flip(join(a.directory, 'volume', 'segments'), mark);
+    a = await house.start('bad');
+    house.shepherd.change('trims', [b.sheep], a.sheep);
+    await until('its log begins there too', () => report()?.baseLsn === 2);
+    await until('it serves again', () => report()?.synced === true);
+    assert.equal(report()?.damaged, false);
+    assert.deepEqual(texts(await house.read(a, 'trims', 3, true)), ['three', 'four']);
+  });
+
   test('old records go, an idle journal then writes nothing, a clock makes none old', async () => {
     const hour = 3_600_000;
     let set = 0;
