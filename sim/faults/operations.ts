@@ -73,6 +73,8 @@ export const oldCopy: Fault = (scene, victim) => {
 export const forceLoss: Fault = (scene, victim, dice) => {
   const { operator } = scene;
   if (!scene.serves(victim) || operator.losses.length > 0) return null;
+  // One that is alone may start anew right afterwards, before it has saved the last floors.
+  if (scene.controllers.length < 3) return null;
   const copy = victim.disk.image.copy();
   const isKnown = floorsAbove(scene);
   const comeBack = dice.chance(0.5);
