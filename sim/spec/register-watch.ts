@@ -18,6 +18,12 @@ const NOTHING = '[]';
 const NONE: Vote = { round: 0, proposer: '' };
 const NOTHING_TOLD: Told = { promised: NONE, accepted: NONE };
 
+/** A process that runs an acceptor. */
+interface Process {
+  /** Rises with the time of its start. */
+  readonly number: number;
+}
+
 /** What an acceptor let others know of. */
 interface Told {
   readonly promised: Vote;
@@ -28,9 +34,7 @@ interface Register {
   readonly spec: RegisterSpec;
   /** Acceptors in the order in which they were first seen, and the process that answers for each. */
   readonly names: string[];
-  readonly processes: Map<string, object>;
-  /** Processes that another has followed. */
-  readonly past: Set<object>;
+  readonly processes: Map<string, Process>;
   readonly proposed: Set<string>;
   /** The newest ballots that answers of each acceptor told of: its disk must have them. */
   readonly answered: Map<string, Told>;
@@ -53,22 +57,22 @@ export class RegisterWatch {
   }
 
   /** An acceptor, run by this process, has answered for `key`. Throws a SpecViolation. */
-  stepped(name: string, process: object, key: string, { versions }: AcceptorView): void {
+  stepped(name: string, process: Process, key: string, { versions }: AcceptorView): void {
     const version = versions.at(-1);
     if (version === undefined || !key.startsWith(PREFIX)) return;
     const { set } = version.record;
     const register = this.#registers.get(key) ?? opened(set.seats.length);
     this.#registers.set(key, register);
     if (set.version > 1) register.left = true;
-    const over = register.left || register.past.has(process);
-    const at = over ? -1 : this.#indexOf(register, name, process);
+    const before = register.processes.get(name);
+    // The earlier of two may be the last to be asked.
+    const isPast = before !== undefined && before.number > process.number;
+    const at = register.left || isPast ? -1 : this.#indexOf(register, name, process);
     if (at < 0) return;
     const now = version.registers.get(key) ?? EMPTY_REGISTER;
     const node = register.spec.acceptors[at];
     if (node === undefined) return;
-    const before = register.processes.get(name);
     if (before !== process) {
-      if (before !== undefined) register.past.add(before);
       register.processes.set(name, process);
       // Before this step it was what its disk held; nothing that it had answered may be missing.
       const told = register.answered.get(name) ?? NOTHING_TOLD;
@@ -83,7 +87,7 @@ export class RegisterWatch {
   }
 
   /** An acceptor, run by this process, has told of its promise and vote, or of older ones. */
-  answered(name: string, process: object, key: string, told: Told): void {
+  answered(name: string, process: Process, key: string, told: Told): void {
     if (this.#lost.has(name)) {
       throw new SpecViolation(`Crash(${name})`, 'it votes, and has forgotten its promises');
     }
@@ -99,7 +103,7 @@ export class RegisterWatch {
     if (compare(accepted, before.accepted) > 0) this.#choose(register, accepted);
   }
 
-  #indexOf(register: Register, name: string, process: object): number {
+  #indexOf(register: Register, name: string, process: Process): number {
     const known = register.names.indexOf(name);
     if (known < 0) {
       register.names.push(name);
@@ -170,7 +174,6 @@ function opened(seats: number): Register {
     spec: openRegisterSpec(seats, builds),
     names: [],
     processes: new Map(),
-    past: new Set(),
     proposed: new Set(),
     answered: new Map(),
     chosen: null,

@@ -141,7 +141,7 @@ const acceptor = (state: Partial<RegisterState>): AcceptorView => {
 
 class Acceptors {
   readonly watch = new RegisterWatch();
-  readonly process = {};
+  readonly process = { number: 2 };
 
   step(name: string, state: Partial<RegisterState>, process = this.process): void {
     this.watch.stepped(name, process, 'journal/1', acceptor(state));
@@ -201,7 +201,7 @@ test('a vote that was never answered may be gone after a start, and counts for n
   for (const name of ['x', 'y']) acceptors.step(name, accepted);
   acceptors.tell('x', ballot(1));
   ok(!acceptors.watch.taken.has('Choose_'));
-  const again = {};
+  const again = { number: 3 };
   doesNotThrow(() => acceptors.step('y', { promised: ballot(1) }, again));
   doesNotThrow(() => acceptors.step('y', accepted, again));
   acceptors.tell('y', ballot(1), again);
@@ -217,28 +217,33 @@ test('an acceptor whose disk was lost and that votes all the same is refused', (
 
 test('an acceptor that forgets at a start what it accepted is refused', () => {
   const acceptors = new Acceptors().decided();
-  throws(() => acceptors.step('x', { promised: ballot(2) }, {}), named('Crash'));
+  throws(() => acceptors.step('x', { promised: ballot(2) }, { number: 3 }), named('Crash'));
   const kept = { promised: ballot(2), accepted: ballot(1), value: value(1) };
-  doesNotThrow(() => acceptors.step('y', kept, {}));
+  doesNotThrow(() => acceptors.step('y', kept, { number: 3 }));
 });
 
 test('of two processes on the disk of an acceptor the later one counts', () => {
   const acceptors = new Acceptors().decided();
-  const later = {};
+  const later = { number: 3 };
   const kept = { promised: ballot(2), accepted: ballot(1), value: value(1) };
   acceptors.step('x', kept, later);
   acceptors.step('x', { ...kept, promised: ballot(3) }, later);
   acceptors.tell('x', ballot(1), later);
   doesNotThrow(() => acceptors.step('x', { promised: ballot(1) }));
-  throws(() => acceptors.step('x', { promised: ballot(3) }, {}), named('Crash'));
+  throws(() => acceptors.step('x', { promised: ballot(3) }, { number: 4 }), named('Crash'));
+});
+
+test('the earlier of two processes may be the last to be asked', () => {
+  const acceptors = new Acceptors().decided();
+  doesNotThrow(() => acceptors.step('x', { promised: ballot(2) }, { number: 1 }));
 });
 
 test('an acceptor that forgets at a start what it promised is refused', () => {
   const acceptors = new Acceptors();
   for (const name of ['x', 'y']) acceptors.promise(name, ballot(2));
-  throws(() => acceptors.step('x', { promised: ballot(1) }, {}), named('Crash'));
-  doesNotThrow(() => acceptors.step('y', { promised: ballot(2) }, {}));
+  throws(() => acceptors.step('x', { promised: ballot(1) }, { number: 3 }), named('Crash'));
+  doesNotThrow(() => acceptors.step('y', { promised: ballot(2) }, { number: 3 }));
   // What nobody was told of may be gone.
   acceptors.step('z', { promised: ballot(2) });
-  doesNotThrow(() => acceptors.step('z', { promised: ballot(1) }, {}));
+  doesNotThrow(() => acceptors.step('z', { promised: ballot(1) }, { number: 3 }));
 });
