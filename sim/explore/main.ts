@@ -160,6 +160,14 @@ function explore<World, Action>(
   return result.kind === 'complete' || (limits.foundOnly && result.kind === 'gaveUp');
 }
 
+/** What a thread says of its search. */
+type Word = { readonly progress: string } | { readonly passed: boolean };
+
+/** Its own stderr would keep what it says until the search is over. */
+function tell(word: Word): void {
+  parentPort?.postMessage(word);
+}
+
 /** Says every few seconds how far a search is, and how fast it has been since it last said so. */
 function teller(name: string, seconds: () => number): (found: SearchProgress) => void {
   let last = { at: 0, states: 0 };
@@ -168,7 +176,7 @@ function teller(name: string, seconds: () => number): (found: SearchProgress) =>
     if (at - last.at < SECONDS_BETWEEN_WORDS) return;
     const rate = Math.round((states - last.states) / (at - last.at));
     const where = `${states} states, ${open} choices open, depth ${depth}`;
-    process.stderr.write(`${name}: ${at.toFixed(0)} s, ${where}, ${rate} states a second\n`);
+    tell({ progress: `${name}: ${at.toFixed(0)} s, ${where}, ${rate} states a second\n` });
     last = { at, states };
   };
 }
@@ -251,12 +259,15 @@ async function searchAll(names: readonly string[], limits: Limits): Promise<numb
   const work = async (): Promise<void> => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
       const worker = new Worker(import.meta.filename, { workerData: { name, limits } });
-      const ok = await new Promise((resolve, reject) => {
-        worker.once('message', resolve);
+      const ok = await new Promise<boolean>((resolve, reject) => {
+        worker.on('message', (word: Word) => {
+          if ('passed' in word) resolve(word.passed);
+          else process.stderr.write(word.progress);
+        });
         worker.once('error', reject);
         worker.once('exit', (code) => reject(new Error(`${name} ended early, code ${code}`)));
       });
-      if (ok === true) passed += 1;
+      if (ok) passed += 1;
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
@@ -287,5 +298,5 @@ async function main(): Promise<void> {
 if (isMainThread) await main();
 else {
   const { name, limits } = workerData;
-  parentPort?.postMessage(ENTRIES[name]?.run(limits));
+  tell({ passed: ENTRIES[name]?.run(limits) ?? false });
 }
