@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeGroups, pidsOf } from './lab/cgroups.ts';
-import { output } from './lab/commands.ts';
+import { output, until } from './lab/commands.ts';
 import { Network } from './lab/network.ts';
 import { obstacle } from './lab/packages.ts';
 import { Processes } from './lab/processes.ts';
@@ -22,6 +22,9 @@ async function leave(): Promise<never> {
   await network.up();
   const processes = new Processes(state.folder, makeGroups(state.lab, state.nodes));
   processes.start('sleeper', network.inside(['sleep', '600'], 'a'));
+  // The process joins the group of the lab by itself.
+  const joined = async () => (pidsOf(state.lab).length > 0 ? true : undefined);
+  await until('its process runs', 10_000, joined);
   process.stdout.write(`${state.lab}\n`);
   process.kill(process.pid, 'SIGKILL');
   throw new Error('killed');
