@@ -70,7 +70,9 @@ const cutsOf = (): readonly string[] =>
   process.platform === 'linux' && process.getuid?.() === 0 ? [] : ['--proxies'];
 
 /** Files of tests with ceilings and leases that a third cluster on two processors could break. */
-const JUDGED = 'faults-*|durability|drain|load|recovery|tool-journals';
+const JUDGED = 'durability|drain|load|recovery|tool-journals';
+/** Files whose pauses have a ceiling: no cluster starts, all at once, beside them. */
+const FAULTS = 'faults-*';
 
 const colours = `--colors=${process.stdout.isTTY ? 'force' : 'off'}`;
 
@@ -178,11 +180,14 @@ export const tiers: readonly Tier[] = [
     steps: () => [
       program('shells are made ready', process.execPath, 'test/processes/prepare.ts'),
       ...[
+        ...tests('processes: faults', `test/processes/${FAULTS}.test.ts`),
         ...tests('processes: in time', `test/processes/@(${JUDGED}).test.ts`),
-        ...tests('processes', `test/processes/!(steady|${JUDGED}).test.ts`).map((step) => ({
-          ...step,
-          filesAtOnce: 3,
-        })),
+        ...tests('processes', `test/processes/!(steady|${FAULTS}|${JUDGED}).test.ts`).map(
+          (step) => ({
+            ...step,
+            filesAtOnce: 3,
+          }),
+        ),
       ].map((step) => ({ ...step, fileMinutesMax: 8 })),
     ],
   },
