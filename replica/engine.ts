@@ -99,7 +99,7 @@ export class Engine {
       outbox: (host, to) => this.#outbox(host, to),
       moved: () => this.control.changed(),
       inquire: (host) => void this.#inquire(host),
-      mend: (error) => this.#repair.mend(error),
+      mending: (task) => this.#repair.mending(task),
       crash: parts.crash,
     });
     const { driver } = this;

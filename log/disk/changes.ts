@@ -129,7 +129,8 @@ export async function rebaseLog(log: LogInside, base: Base): Promise<void> {
     throw new JournalError('INVALID_ARGUMENT', `a base must be of this log: ${what}`);
   }
   const bad = log.damaged.some(({ lastLsn: last }) => (last ?? ALL) > base.lsn);
-  const tables = bad ? null : await foldAgain(log, base.tables);
+  const fold = () => foldFrom(log, base.tables, log.endLsn);
+  const tables = bad ? null : await foldAgain(log, fold);
   await beginAt(log, base);
   log.tables ??= tables;
 }
@@ -330,19 +331,18 @@ export async function repairLog(log: LogInside, batches: readonly Batch[]): Prom
       return [...before, ...behind];
     });
   // Whoever opens the journal meanwhile finds either its damage or its tables.
-  if (left().length === 0) log.tables ??= await foldAgain(log, null);
+  if (left().length === 0) log.tables ??= await foldAgain(log, () => tablesUpTo(log, log.endLsn));
   log.damaged = left();
 }
 
-/** Tables of a log that gave none, from its base or from `start`; null where none are wanted. */
+/** Tables of a log that gave none; null where none are wanted, or more bytes are bad. */
 async function foldAgain(
   log: LogInside,
-  start: TablesSnapshot | null,
+  fold: () => Promise<TablesSnapshot>,
 ): Promise<TablesSnapshot | null> {
   if (log.tables !== null || log.pending.length > 0) return null;
   try {
-    if (start === null) return await tablesUpTo(log, log.endLsn);
-    return await foldFrom(log, start, log.endLsn);
+    return await fold();
   } catch (error) {
     // One bad place is mended, and behind it lies another: until then nobody opens the log.
     const next = damageOf(error);

@@ -20,6 +20,8 @@ import { Pieces } from './pieces.ts';
 const FIRST_ANSWER = micros(2_000_000);
 const WHOLE = micros(30_000_000);
 const RANGE_BYTES_MAX = 128 * MIB;
+/** Bad places that one task may meet. */
+const REPAIRS_MAX = 3;
 
 export interface RepairParts {
   readonly clock: Clock;
@@ -39,6 +41,18 @@ export class Repair {
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
+  }
+
+  /** What `task` gives, once the bad bytes are mended that it meets. */
+  async mending<Result>(task: () => Promise<Result>): Promise<Result> {
+    for (let repairs = 0; ; repairs += 1) {
+      try {
+        return await task();
+      } catch (error) {
+        const damaged = error instanceof JournalError && error.code === 'DAMAGED';
+        if (!damaged || repairs >= REPAIRS_MAX || !(await this.mend(error))) throw error;
+      }
+    }
   }
 
   /** What a read of the log rejected with; true once the range is whole again. */

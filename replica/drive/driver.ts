@@ -62,8 +62,8 @@ export interface DriverParts {
   moved(host: Host): void;
   /** The machine saw that the control plane knows more than it does. */
   inquire(host: Host): void;
-  /** Called with what a read of a log met; true once the damage is mended. */
-  mend(error: JournalError): Promise<boolean>;
+  /** Runs what reads a log, and mends what is damaged on the way. */
+  mending<Result>(task: () => Promise<Result>): Promise<Result>;
   /** A rule was broken or the code threw: nothing may go on. */
   crash(error: unknown): void;
   /** Told of each machine and of each turn of it; the simulator looks at all members together. */

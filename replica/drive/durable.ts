@@ -17,8 +17,6 @@ export type DiskEffect = Extract<ChainEffect, { kind: 'save' | 'truncate' | 'set
 
 /** How long a full disk is left alone. */
 const ROOM_AGAIN = micros(200_000);
-/** Bad places that one trim mends. */
-const REPAIRS_MAX = 3;
 
 export interface DurableParts {
   readonly clock: Clock;
@@ -28,8 +26,8 @@ export interface DurableParts {
   readonly meter: SyncMeter;
   readonly metrics: ReplicaMetrics;
   post(host: Host, input: ChainInput): void;
-  /** Called with what a read met; true once the damage is mended. */
-  mend(error: JournalError): Promise<boolean>;
+  /** Runs what reads a log, and mends what is damaged on the way. */
+  mending<Result>(task: () => Promise<Result>): Promise<Result>;
   /** Whether nothing may be written any more. */
   halted(): boolean;
   /** Called with what a task threw: the disk or the code is broken. */
@@ -124,13 +122,16 @@ export class Durable {
   }
 
   async #trimLog(host: Host): Promise<void> {
-    const { halted, post, logger, volume, broken } = this.#parts;
+    const { halted, post, logger, volume, broken, mending } = this.#parts;
     host.trimming = true;
     try {
       while (host.trimDue !== NO_LSN && !host.closed && !halted()) {
         const through = host.trimDue;
         host.trimDue = NO_LSN;
-        await this.whenRoom(() => this.#trimTo(host, through));
+        // A trim reads what it drops, and may be the first to find bad bytes there.
+        await this.whenRoom(async () => {
+          await mending(() => host.log.trim(through));
+        });
         post(host, { kind: 'based', shape: host.log.shape(), tables: null });
       }
     } catch (error) {
@@ -139,20 +140,6 @@ export class Durable {
       if (volume.failed !== null) broken(error);
     } finally {
       host.trimming = false;
-    }
-  }
-
-  /** A trim reads what it drops, and may be the first to find bad bytes there. */
-  async #trimTo(host: Host, through: Lsn): Promise<void> {
-    for (let repairs = 0; ; repairs += 1) {
-      try {
-        await host.log.trim(through);
-        return;
-      } catch (error) {
-        const damaged = error instanceof JournalError && error.code === 'DAMAGED';
-        if (!damaged || repairs >= REPAIRS_MAX) throw error;
-        if (!(await this.#parts.mend(error))) throw error;
-      }
     }
   }
 }

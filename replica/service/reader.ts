@@ -21,7 +21,6 @@ import type { Host } from '../drive/host.ts';
 import type { Asker } from './ask.ts';
 
 const STRETCH_BYTES = 256 * KIB;
-const REPAIRS_MAX = 3;
 /** What a start position waits for the chain to prove how far the journal goes. */
 const PROOF = micros(1_000_000);
 
@@ -175,19 +174,19 @@ export class Reader {
   }
 
   /** Committed batches from the one that holds `from` on; at least one where it is committed. */
-  async #batches(host: Host, from: Lsn, bytesMax: number): Promise<readonly Batch[]> {
-    for (let repairs = 0; ; repairs += 1) {
+  #batches(host: Host, from: Lsn, bytesMax: number): Promise<readonly Batch[]> {
+    return this.#repair.mending(async () => {
       try {
         const batches = await host.log.read(from, bytesMax);
         const known = batches.filter(({ header }) => lastLsn(header) <= host.committedLsn);
         if (known.length > 0 || from > host.committedLsn) return known;
         throw new JournalError('INTERNAL', `journal ${host.name} gave nothing at ${from}`);
       } catch (error) {
-        if (!(error instanceof JournalError)) throw error;
-        if (error.code === 'TRIMMED') this.refuseTrimmed(host, from);
-        if (error.code !== 'DAMAGED' || repairs >= REPAIRS_MAX) throw error;
-        if (!(await this.#repair.mend(error))) throw error;
+        if (error instanceof JournalError && error.code === 'TRIMMED') {
+          this.refuseTrimmed(host, from);
+        }
+        throw error;
       }
-    }
+    });
   }
 }
