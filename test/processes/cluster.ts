@@ -71,7 +71,10 @@ export class Cluster {
       const count = cluster.members + cluster.controllers;
       const spaces = namespaces ? Namespaces.open(port, count) : null;
       if (spaces !== null) cluster.links = spaces;
-      else if (links) cluster.links = await Links.open(port, await freePorts(16 * count), count);
+      else if (links) {
+        const basePort = await freePorts(16 * count);
+        cluster.links = await Links.open({ firstPort: port, basePort, count });
+      }
       cluster.startMillis = await cluster.up();
       await spaces?.serve();
       return cluster;

@@ -2,112 +2,62 @@
 //
 // shim.c leads process i's connections to process j through its own proxy. A direction that is cut
 // carries nothing and breaks nothing, as a lost route does: what was sent waits, and arrives when
-// the route is back.
+// the route is back. The proxies run in a thread of their own (proxies.ts): where they shared the
+// test's, all that its writers and checkers do at a time held every link of the cluster up.
 
-import { createServer, type Server, Socket } from 'node:net';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import type { Cuts } from './namespaces.ts';
 
-const WIDTH = 16;
-
-interface Pipe {
-  readonly from: number;
-  readonly to: number;
-  readonly source: Socket;
+/** Process i listens at `firstPort + i`; its way to process j begins at `basePort + 16 i + j`. */
+export interface LinksPlan {
+  readonly firstPort: number;
+  readonly basePort: number;
+  readonly count: number;
 }
 
-export class Links implements Cuts {
-  readonly #servers: Server[] = [];
-  /** Every open direction: bytes that `source` brings travel from process `from` to `to`. */
-  readonly #pipes = new Set<Pipe>();
-  readonly #cut = new Set<string>();
-  readonly #firstPort: number;
-  readonly #basePort: number;
+/** What the thread is told; it says `ready` once all its ports are open. */
+export type LinksWord =
+  | { readonly kind: 'cut'; readonly from: number; readonly to: number }
+  | { readonly kind: 'heal' };
 
-  private constructor(firstPort: number, basePort: number) {
-    this.#firstPort = firstPort;
-    this.#basePort = basePort;
+export class Links implements Cuts {
+  readonly #plan: LinksPlan;
+  readonly #thread: Worker;
+
+  private constructor(plan: LinksPlan, thread: Worker) {
+    this.#plan = plan;
+    this.#thread = thread;
   }
 
-  /** Proxies among the `count` processes that listen at `firstPort` and after it. */
-  static async open(firstPort: number, basePort: number, count: number): Promise<Links> {
-    const links = new Links(firstPort, basePort);
-    for (let from = 0; from < count; from += 1) {
-      for (let to = 0; to < count; to += 1) {
-        if (from !== to) await links.#serve(from, to);
-      }
-    }
-    return links;
+  /** Rejects where a port is taken. */
+  static async open(plan: LinksPlan): Promise<Links> {
+    const thread = new Worker(new URL('./proxies.ts', import.meta.url), { workerData: plan });
+    await once(thread, 'message');
+    // Whoever forgets to close it is no reason to wait.
+    thread.unref();
+    return new Links(plan, thread);
   }
 
   get environment(): NodeJS.ProcessEnv {
-    return { FAULT_DETOUR: `${this.#firstPort}:${this.#basePort}` };
+    const { firstPort, basePort } = this.#plan;
+    return { FAULT_DETOUR: `${firstPort}:${basePort}` };
   }
 
   /** Nothing passes from one process to the other, on whichever connection, until `heal`. */
   cut(from: number, to: number): void {
-    this.#cut.add(`${from}>${to}`);
-    this.#apply();
+    this.#say({ kind: 'cut', from, to });
   }
 
   heal(): void {
-    this.#cut.clear();
-    this.#apply();
+    this.#say({ kind: 'heal' });
   }
 
   async close(): Promise<void> {
-    for (const { source } of this.#pipes) source.destroy();
-    await Promise.all(
-      this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
-    );
+    await this.#thread.terminate();
   }
 
-  #apply(): void {
-    for (const { from, to, source } of this.#pipes) {
-      if (this.#cut.has(`${from}>${to}`)) source.pause();
-      else source.resume();
-    }
-  }
-
-  #serve(from: number, to: number): Promise<void> {
-    const server = createServer({ pauseOnConnect: true }, (near) => this.#join(near, from, to));
-    this.#servers.push(server);
-    const port = this.#basePort + WIDTH * from + to;
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, '127.0.0.1', resolve);
-    });
-  }
-
-  #join(near: Socket, from: number, to: number): void {
-    const far = new Socket();
-    near.setNoDelay(true);
-    far.setNoDelay(true);
-    const there: Pipe = { from, to, source: near };
-    const back: Pipe = { from: to, to: from, source: far };
-    this.#pipes.add(there).add(back);
-    const end = (): void => {
-      this.#pipes.delete(there);
-      this.#pipes.delete(back);
-      near.destroy();
-      far.destroy();
-    };
-    this.#carry(there, far, end);
-    this.#carry(back, near, end);
-    far.connect(this.#firstPort + to, '127.0.0.1');
-    this.#apply();
-  }
-
-  #carry({ from, to, source }: Pipe, target: Socket, end: () => void): void {
-    source.on('error', end);
-    source.on('close', end);
-    source.on('data', (bytes: Buffer) => {
-      if (target.destroyed) return;
-      if (!target.write(bytes)) {
-        source.pause();
-        target.once('drain', () => {
-          if (!this.#cut.has(`${from}>${to}`)) source.resume();
-        });
-      }
-    });
+  #say(word: LinksWord): void {
+    this.#thread.postMessage(word);
   }
 }
