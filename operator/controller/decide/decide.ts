@@ -19,6 +19,7 @@
 //   wedged, and nobody carries it on                the same members, next epoch
 //   slow or leaving members, enough others          as if they were bad
 //   more members than there should be              one goes, of a zone that has two
+//   wedged by this controller, for nothing above   the same members, next epoch, at once
 //   the head leaves, or its clock is off            another fit member leads
 //   the joining member has caught up                it serves
 //   fewer members than there should be, or two      a spare close behind joins; else it learns
@@ -50,6 +51,7 @@ export function decide(situation: Situation): Decision {
     orphan(view) ??
     softLoss(view) ??
     excess(view) ??
+    needless(view) ??
     handOver(view) ??
     promote(view) ??
     grow(situation, view.headReport) ?? { kind: 'nothing', note: '' }
@@ -221,15 +223,26 @@ function canSpare({ situation, configuration }: View, remaining: number): boolea
   return remaining > 0 && grow({ ...situation, missingFor: TIMING.sparePatience }, null) !== null;
 }
 
-function orphan({ situation, configuration, serving }: View): Decision | null {
-  const { orphanFor, wedgedFor } = situation;
+function orphan(view: View): Decision | null {
+  const { orphanFor, wedgedFor } = view.situation;
   const since = wedgedFor ?? orphanFor;
   if (orphanFor === null || since === null || since < TIMING.orphan) return null;
+  return goOn(view, 'stopped for a change that nobody made');
+}
+
+/** What this controller stopped them for is over: a laggard has caught up, a silent one answers. */
+function needless(view: View): Decision | null {
+  const { orphanFor, wedgedFor } = view.situation;
+  if (orphanFor === null || wedgedFor === null) return null;
+  return goOn(view, 'stopped for a change that is not needed any more');
+}
+
+/** The same members, whom only a next epoch lets go on. */
+function goOn({ configuration, serving }: View, why: string): Decision {
   const wedged = serving.filter(({ facts }) => facts?.report?.wedged === true);
   const { serving: members, joining } = configuration;
   const next = following(configuration, members, joining);
-  const note = `${names(wedged)} stopped for a change that nobody made`;
-  return { kind: 'propose', configuration: next, cause: 'orphan', note };
+  return { kind: 'propose', configuration: next, cause: 'orphan', note: `${names(wedged)} ${why}` };
 }
 
 /** Slow and leaving members go only where the others are enough without them. */
