@@ -34,7 +34,7 @@ export interface SeenReport {
   /** When it came, and when its committed position last rose. */
   readonly at: Micros;
   readonly committedAt: Micros;
-  /** Since when all that it got was on disk there, and nothing more came; null where it is not. */
+  /** Since when in this epoch it has had all that it got on disk; null where it has not. */
   readonly restAt: Micros | null;
   /** Where its log ended about a second ago, to know how fast it grows. */
   readonly grown: readonly { readonly at: Micros; readonly endLsn: number }[];
@@ -364,11 +364,16 @@ class Link {
   }
 }
 
-function restAt(before: SeenReport | undefined, report: ChainReport, now: Micros): Micros | null {
-  const { endLsn, durableLsn } = report;
-  if (durableLsn !== endLsn) return null;
-  const rested = before?.report.endLsn === endLsn ? before.restAt : null;
-  return rested ?? now;
+/** That it rested in an older epoch is no evidence: only now may there be something to get. */
+export function restAt(
+  before: Pick<SeenReport, 'report' | 'restAt'> | undefined,
+  report: ChainReport,
+  now: Micros,
+): Micros | null {
+  const { epoch, endLsn, durableLsn } = report;
+  if (!report.live || durableLsn !== endLsn) return null;
+  const same = before?.report.epoch === epoch && before.report.endLsn === endLsn;
+  return (same ? before.restAt : null) ?? now;
 }
 
 /** The oldest syncs that were seen under way in the last seconds, in two halves. */

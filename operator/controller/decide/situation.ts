@@ -34,7 +34,7 @@ export interface MemberFacts {
   /** Its syncs are slow at this moment. */
   readonly slowNow: boolean;
   readonly report: ChainReport | null;
-  /** Since it has had on disk all that it got and got nothing more; 0 where its disk is at work. */
+  /** Since it acts in its epoch, has on disk all that it got and gets nothing more; 0 for never. */
   readonly restsFor: Micros;
   /** Records that it copied in the last second. */
   readonly learnedPerSecond: number;
