@@ -11,6 +11,7 @@ import { SettingError, tlsFiles } from '../io/node-settings.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type Authorizer, fileAuthorizer } from '../transport/authorize.ts';
 import { grpcNetwork } from '../transport/grpc.ts';
+import { CLUSTER_LIMITS } from '../transport/limits.ts';
 import { type CommandLine, type ProcessConfig, readCommandLine } from './config.ts';
 import { Console } from './console/console.ts';
 import { replicaSource } from './console/replica.ts';
@@ -91,7 +92,8 @@ class Surroundings {
   constructor(config: ProcessConfig, logger: Logger) {
     this.#config = config;
     this.#logger = logger;
-    this.#network = grpcNetwork({ clock: nodeClock, logger, tls: tlsFiles(config.tls) });
+    const tls = tlsFiles(config.tls);
+    this.#network = grpcNetwork({ clock: nodeClock, logger, tls, limits: CLUSTER_LIMITS });
     this.#network.health.set(false);
     const { authorization: path } = config;
     this.#authorizer = path === '' ? null : fileAuthorizer({ path, clock: nodeClock, logger });

@@ -47,3 +47,14 @@ export const DEFAULT_LIMITS: NetworkLimits = {
   reconnectMin: millis(50),
   reconnectMax: millis(250),
 };
+
+/**
+ * Of the processes of a cluster among themselves. Who is dead or hangs is told by the controllers'
+ * pings, so a connection is given up later than a client does it: on a starved machine a process
+ * that is late would lose all of its connections at once, and the work of joining them again
+ * would make it later still.
+ */
+export const CLUSTER_LIMITS = {
+  keepAlive: millis(500),
+  keepAliveTimeout: millis(1_500),
+} as const satisfies Partial<NetworkLimits>;

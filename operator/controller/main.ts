@@ -7,15 +7,14 @@ import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
 import { type ProbeSource, serveProbes } from '../../io/node-probes.ts';
 import { crashOn, packageVersion, tooOld } from '../../io/node-process.ts';
 import { SettingError, tlsFiles } from '../../io/node-settings.ts';
-import { micros, RangeViolation } from '../../protocol/types.ts';
+import { RangeViolation } from '../../protocol/types.ts';
 import { fileAuthorizer } from '../../transport/authorize.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
+import { CLUSTER_LIMITS } from '../../transport/limits.ts';
 import { type CommandLine, type ProcessConfig, readCommandLine } from './config.ts';
 import { type Controller, startController } from './controller.ts';
 import { formatController } from './format.ts';
 
-const KEEP_ALIVE = micros(500_000);
-const KEEP_ALIVE_TIMEOUT = micros(1_500_000);
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 const STOP_MILLIS = 1_000;
@@ -61,10 +60,7 @@ async function live(config: ProcessConfig): Promise<void> {
   );
   crashOn(logger, 'this controller');
   const tls = tlsFiles(config.tls);
-  // Who is silent is told by the pings: a connection is given up later, since on a starved machine
-  // a process that is late would lose all of them at once.
-  const limits = { keepAlive: KEEP_ALIVE, keepAliveTimeout: KEEP_ALIVE_TIMEOUT };
-  const network = grpcNetwork({ clock: nodeClock, logger, tls, limits });
+  const network = grpcNetwork({ clock: nodeClock, logger, tls, limits: CLUSTER_LIMITS });
   const authorizer =
     config.authorization === ''
       ? null

@@ -26,7 +26,7 @@ const NEAR_DELAY: readonly [number, number] = [150, 900];
 const JITTER_MICROS = 250;
 /** How long a side waits for a sign of life: who called asks more often than who was called. */
 const KEEPALIVE_MICROS: Readonly<Record<'near' | 'far', readonly [number, number]>> = {
-  near: [300_000, 900_000],
+  near: [300_000, 2_500_000],
   far: [1_000_000, 10_000_000],
 };
 const BYTES_PER_MICRO = 400;
