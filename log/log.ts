@@ -93,8 +93,8 @@ export interface JournalLog {
   trim(through: Lsn): Promise<Base>;
   /**
    * Drops what a peer's base covers, as a trim to there does, and reads nothing of it: bad bytes
-   * below it need no repair any more. Rejects with OUT_OF_RANGE a base that ends below this one's
-   * or above what is durable, INVALID_ARGUMENT one that is not of this very log.
+   * below it need no repair any more. Rejects with OUT_OF_RANGE a base that ends no later than this
+   * one's or above what is durable, INVALID_ARGUMENT one that is not of this very log.
    */
   rebase(base: Base): Promise<void>;
   /** The base: what a learner whose log does not reach it must start from. */

@@ -239,7 +239,7 @@ class MemoryLog implements JournalLog {
   }
 
   async rebase(base: Base): Promise<void> {
-    if (base.lsn < this.#base.lsn || base.lsn > this.durableLsn) {
+    if (base.lsn <= this.#base.lsn || base.lsn > this.durableLsn) {
       throw new JournalError('OUT_OF_RANGE', `a base at ${base.lsn}`);
     }
     const last = this.#batches.find(({ header }) => lastLsn(header) === base.lsn);

@@ -283,6 +283,8 @@ function testRebase(check: Check, durable: boolean): void {
     assert.deepEqual([await log.base(), log.shape().baseLsn, log.endLsn], [base, 90, 300]);
     await refusedWith('TRIMMED', log.read(lsn(90), 1));
     await refusedWith('OUT_OF_RANGE', log.rebase({ ...base, lsn: lsn(80) }));
+    // One of the same batch may hide less of it than has been trimmed since.
+    await refusedWith('OUT_OF_RANGE', log.rebase(base));
     assert.equal((await readAll(log)).length, 21);
     assert.equal((await log.trim(lsn(200))).lsn, 200);
     append(log, 10);

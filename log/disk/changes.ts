@@ -118,8 +118,8 @@ export async function trimLog(log: LogInside, through: Lsn): Promise<Base> {
 
 export async function rebaseLog(log: LogInside, base: Base): Promise<void> {
   const { baseLsn, durableLsn } = log;
-  if (base.lsn < baseLsn || base.lsn > durableLsn) {
-    const what = `a base at ${base.lsn}, allowed are ${baseLsn} to ${durableLsn}`;
+  if (base.lsn <= baseLsn || base.lsn > durableLsn) {
+    const what = `a base at ${base.lsn}, allowed are ${baseLsn + 1} to ${durableLsn}`;
     throw new JournalError('OUT_OF_RANGE', what);
   }
   // Checksums are chained: the same one means the same log up to there.
