@@ -26,7 +26,7 @@ import type { Catalog } from './catalog.ts';
 import { TIMING } from './config.ts';
 import { type Place, place } from './decide/placement.ts';
 import { whyNot } from './decide/succession.ts';
-import type { Observer } from './observer.ts';
+import type { Observer } from './observe/observer.ts';
 import { evidenceOf, type Reconfigurer } from './reconfigure/reconfigure.ts';
 import {
   decodeConfiguration,

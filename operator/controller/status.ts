@@ -11,7 +11,7 @@ import type {
 import type { Catalog } from './catalog.ts';
 import { TIMING } from './config.ts';
 import type { Gossiper } from './gossip.ts';
-import type { Observer, Seen } from './observer.ts';
+import type { Observer, Seen } from './observe/observer.ts';
 import type { Reconfigurer } from './reconfigure/reconfigure.ts';
 import type { GrantRecord, NodeRecord } from './register/records.ts';
 import type { Register } from './register/register.ts';

@@ -16,7 +16,7 @@ import { spread } from './decide/placement.ts';
 import { Gossiper } from './gossip.ts';
 import type { Group } from './group.ts';
 import type { Metrics } from './metrics.ts';
-import { Observer } from './observer.ts';
+import { Observer } from './observe/observer.ts';
 import { Directives } from './reconfigure/directives.ts';
 import { Reconfigurer } from './reconfigure/reconfigure.ts';
 import {

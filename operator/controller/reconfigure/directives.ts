@@ -10,7 +10,7 @@ import {
 import { type JournalId, type Micros, micros, type StoreId } from '../../../protocol/types.ts';
 import type { Directive } from '../../../transport/control.ts';
 import type { Catalog } from '../catalog.ts';
-import type { Seen } from '../observer.ts';
+import type { Seen } from '../observe/observer.ts';
 import type { Memory } from './memory.ts';
 
 const REPEAT_MIN = 100_000;

@@ -38,7 +38,7 @@ import {
 import { mergeFloors } from '../floors.ts';
 import type { Gossiper } from '../gossip.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Observer } from '../observer.ts';
+import type { Observer } from '../observe/observer.ts';
 import { decodeConfiguration, encode, journalKey, journalOfKey } from '../register/records.ts';
 import { enough, type Register } from '../register/register.ts';
 import type { FloorEntry, VerdictKind } from '../register/wire.ts';

@@ -5,12 +5,12 @@
 // (decide/detector.ts). A pong counts as a sign of life only where it answers a newer ping, so
 // that a replica which cannot hear us does not pass for one that can.
 
-import type { Cancel, Clock } from '../../io/clock.ts';
-import type { Logger } from '../../io/logger.ts';
-import type { Duplex, Network } from '../../io/network.ts';
-import type { Random } from '../../io/random.ts';
-import type { ChainReport } from '../../protocol/chain/messages.ts';
-import { type JournalId, type Micros, micros, type StoreId } from '../../protocol/types.ts';
+import type { Cancel, Clock } from '../../../io/clock.ts';
+import type { Logger } from '../../../io/logger.ts';
+import type { Duplex, Network } from '../../../io/network.ts';
+import type { Random } from '../../../io/random.ts';
+import type { ChainReport } from '../../../protocol/chain/messages.ts';
+import { type JournalId, type Micros, micros, type StoreId } from '../../../protocol/types.ts';
 import type {
   Directive,
   Hello,
@@ -18,27 +18,16 @@ import type {
   Pong,
   ReplicaHealth,
   ReplicaHello,
-} from '../../transport/control.ts';
-import { replicaMethods } from '../../transport/methods.ts';
-import { TIMING } from './config.ts';
-import type { NodeRecord } from './register/records.ts';
+} from '../../../transport/control.ts';
+import { replicaMethods } from '../../../transport/methods.ts';
+import { TIMING } from '../config.ts';
+import type { NodeRecord } from '../register/records.ts';
+import { heard, type SeenReport } from './reports.ts';
 
 const DIAL_MIN = 50_000;
 const DIAL_MAX = 1_000_000;
 /** A stream without a pong for this long is dialled again. */
 const STREAM_DEAD = micros(1_000_000);
-const RATE_WINDOW = 1_000_000;
-
-export interface SeenReport {
-  readonly report: ChainReport;
-  /** When it came, and when its committed position last rose. */
-  readonly at: Micros;
-  readonly committedAt: Micros;
-  /** Since when in this epoch it has had all that it got on disk; null where it has not. */
-  readonly restAt: Micros | null;
-  /** Where its log ended about a second ago, to know how fast it grows. */
-  readonly grown: readonly { readonly at: Micros; readonly endLsn: number }[];
-}
 
 /** What is known of the process on one store. */
 export interface Seen {
@@ -348,32 +337,8 @@ class Link {
 
   #keep(report: ChainReport, now: Micros): void {
     const { reports } = this.seen;
-    const before = reports.get(report.journal);
-    const rose = before === undefined || report.committedLsn > before.report.committedLsn;
-    const grown = (before?.grown ?? []).filter(({ at }) => now - at <= RATE_WINDOW);
-    const last = grown.at(-1);
-    const point = { at: now, endLsn: report.endLsn };
-    reports.set(report.journal, {
-      report,
-      at: now,
-      committedAt: rose ? now : before.committedAt,
-      restAt: restAt(before, report, now),
-      // A point every 50 ms is enough for a rate, and bounds the list.
-      grown: last !== undefined && now - last.at < 50_000 ? grown : [...grown, point],
-    });
+    reports.set(report.journal, heard(reports.get(report.journal), report, now));
   }
-}
-
-/** That it rested in an older epoch is no evidence: only now may there be something to get. */
-export function restAt(
-  before: Pick<SeenReport, 'report' | 'restAt'> | undefined,
-  report: ChainReport,
-  now: Micros,
-): Micros | null {
-  const { epoch, endLsn, durableLsn } = report;
-  if (!report.live || durableLsn !== endLsn) return null;
-  const same = before?.report.epoch === epoch && before.report.endLsn === endLsn;
-  return (same ? before.restAt : null) ?? now;
 }
 
 /** The oldest syncs that were seen under way in the last seconds, in two halves. */
@@ -394,12 +359,4 @@ class Peaks {
     }
     this.#now = micros(Math.max(this.#now, syncAge));
   }
-}
-
-/** Records a second by which the log of a member grew lately. */
-export function growthOf(seen: SeenReport | undefined): number {
-  const first = seen?.grown[0];
-  if (seen === undefined || first === undefined || seen.at <= first.at) return 0;
-  const grown = Math.max(0, seen.report.endLsn - first.endLsn);
-  return (grown * 1_000_000) / Math.max(50_000, seen.at - first.at);
 }

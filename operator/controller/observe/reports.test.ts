@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChainReport } from '../../protocol/chain/messages.ts';
-import { epoch, journalId, lsn, micros } from '../../protocol/types.ts';
-import { restAt } from './observer.ts';
+import type { ChainReport } from '../../../protocol/chain/messages.ts';
+import { epoch, journalId, lsn, micros } from '../../../protocol/types.ts';
+import { heard } from './reports.ts';
 
 const report = (change: Partial<ChainReport>): ChainReport => ({
   journal: journalId('a'.repeat(32)),
@@ -27,23 +27,23 @@ const report = (change: Partial<ChainReport>): ChainReport => ({
   floor: null,
   ...change,
 });
-const rested = { report: report({}), restAt: micros(1_000) };
+const rested = heard(undefined, report({}), micros(1_000));
+const restAt = (next: ChainReport) => heard(rested, next, micros(5_000)).restAt;
 
 test('a member rests since it was first heard with all that it got on disk', () => {
-  assert.equal(restAt(undefined, report({}), micros(5_000)), 5_000);
-  assert.equal(restAt(rested, report({ committedLsn: lsn(9) }), micros(5_000)), 1_000);
+  assert.equal(rested.restAt, 1_000);
+  assert.equal(restAt(report({ committedLsn: lsn(9) })), 1_000);
 });
 
 test('it does not rest while something is on its way to the disk', () => {
-  assert.equal(restAt(rested, report({ endLsn: lsn(12) }), micros(5_000)), null);
+  assert.equal(restAt(report({ endLsn: lsn(12) })), null);
 });
 
 test('what it got since then begins its rest anew', () => {
-  const more = report({ endLsn: lsn(12), durableLsn: lsn(12) });
-  assert.equal(restAt(rested, more, micros(5_000)), 5_000);
+  assert.equal(restAt(report({ endLsn: lsn(12), durableLsn: lsn(12) })), 5_000);
 });
 
 test('its rest in an older epoch says nothing of the one that has just begun', () => {
-  assert.equal(restAt(rested, report({ epoch: epoch(4) }), micros(5_000)), 5_000);
-  assert.equal(restAt(rested, report({ epoch: epoch(4), live: false }), micros(5_000)), null);
+  assert.equal(restAt(report({ epoch: epoch(4) })), 5_000);
+  assert.equal(restAt(report({ epoch: epoch(4), live: false })), null);
 });
