@@ -21,7 +21,7 @@ import {
   listCommand,
   trimCommand,
 } from './journals.ts';
-import { leadCommand } from './lead.ts';
+import { leadCommand } from './lead/lead.ts';
 import { statusCommand, versionCommand } from './status.ts';
 import { readCommand, subscribeCommand, tailCommand } from './subscribe.ts';
 import { volumeCommand } from './volume/volume.ts';

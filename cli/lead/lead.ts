@@ -2,17 +2,17 @@
 //
 // The command gets JOURNAL_FENCE=KEY=TOKEN. When the lease cannot be renewed it gets SIGTERM while
 // there is time left to end well, and SIGKILL before the lease ends: whoever leads next starts
-// after that. Clocks can be wrong and processes can be paused, so what the command appends is
+// after that. Both go to the group of the command, and so to all that a script has started.
+// Clocks can be wrong and processes can be paused, so what the command appends is
 // fenced by the token all the same.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { constants } from 'node:os';
 import { type Command, Option } from 'commander';
-import type { Leadership } from '../client/index.ts';
-import { LEASE_MILLIS_MAX, LEASE_MILLIS_MIN } from '../client/input.ts';
-import { type ConnectionFlags, connected, withClient } from './connection.ts';
-import { command, duration, keyOption } from './options.ts';
-import { EXIT, Interrupted, note, UsageError } from './output.ts';
+import type { Leadership } from '../../client/index.ts';
+import { LEASE_MILLIS_MAX, LEASE_MILLIS_MIN } from '../../client/input.ts';
+import { type ConnectionFlags, connected, withClient } from '../connection.ts';
+import { command, duration, keyOption } from '../options.ts';
+import { EXIT, Interrupted, note, UsageError } from '../output.ts';
+import { ProcessGroup } from './group.ts';
 
 interface LeadFlags extends ConnectionFlags {
   readonly key: string;
@@ -46,7 +46,8 @@ export function leadCommand(): Command {
     )
     .addHelpText(
       'after',
-      '\nThe command finds JOURNAL_FENCE=KEY=TOKEN in its environment, which append honours.',
+      '\nThe command finds JOURNAL_FENCE=KEY=TOKEN in its environment, which append honours.' +
+        '\nIt runs in a session of its own, and what it starts ends with it.',
     )
     .action(async (journal: string, words: readonly string[], flags: LeadFlags) => {
       process.exitCode = await lead(journal, words, flags);
@@ -71,7 +72,7 @@ async function lead(name: string, words: readonly string[], flags: LeadFlags): P
     if (signal.aborted) throw signal.reason;
     const fence = `${flags.key}=${leadership.token}`;
     const env = { ...process.env, JOURNAL_FENCE: fence };
-    const begin = () => spawn(file, args, { stdio: 'inherit', env });
+    const begin = () => new ProcessGroup(file, args, env);
     try {
       return await watch(begin, leadership, flags.lease, signal);
     } finally {
@@ -80,57 +81,61 @@ async function lead(name: string, words: readonly string[], flags: LeadFlags): P
   });
 }
 
-/** Begins the command, and resolves with the exit code when it is gone, however it went. */
-function watch(
-  begin: () => ChildProcess,
+/**
+ * Begins the command, and resolves with its exit code when it is gone, however it went, and all
+ * that it left behind in its group as well: the lease goes back to nobody before.
+ */
+async function watch(
+  begin: () => ProcessGroup,
   leadership: Leadership,
   leaseMillis: number,
   interrupted: AbortSignal,
 ): Promise<number> {
   const { lost } = leadership;
+  const isOver = (): boolean => leadership.remainingMillis() <= KILL_SHARE * leaseMillis;
   const asked = (): void => {
     note('journal: the lease was not renewed, the command is asked to end');
-    child.kill('SIGTERM');
+    group.signal('SIGTERM');
   };
+  const pass = (): void => {
+    const { reason } = interrupted;
+    const terminated = reason instanceof Interrupted && reason.exitCode === EXIT.terminated;
+    group.signal(terminated ? 'SIGTERM' : 'SIGINT');
+  };
+  const handlers: readonly (readonly [string, () => void])[] = [
+    // This process may end before the command does, by a second ^C: nobody would watch it then.
+    ['exit', () => group.signal('SIGKILL')],
+    ['SIGHUP', () => group.signal('SIGTERM')],
+    // The terminal stops this process alone, and what nobody watches must not go on.
+    [
+      'SIGTSTP',
+      () => {
+        group.signal('SIGSTOP');
+        process.kill(process.pid, 'SIGSTOP');
+      },
+    ],
+    ['SIGCONT', () => group.signal(isOver() ? 'SIGKILL' : 'SIGCONT')],
+  ];
+  // Before the command begins: a signal that found no handler would leave it to nobody.
+  for (const [event, handler] of handlers) process.on(event, handler);
+  const group = begin();
   // Looked at often and by the time that is left, so that a pause of this process adds no more.
   const timer = setInterval(
     () => {
-      const over = leadership.remainingMillis() <= KILL_SHARE * leaseMillis;
-      if (lost.aborted && over) child.kill('SIGKILL');
+      if (lost.aborted && isOver()) group.signal('SIGKILL');
     },
     Math.max(10, leaseMillis / 100),
   );
-  // This process may end before the command does, by a second ^C: nobody would watch it then.
-  const abandon = (): void => void child.kill('SIGKILL');
-  const hangUp = (): void => void child.kill('SIGTERM');
-  // ^C of a terminal reaches the command by itself; SIGTERM came to this process alone.
-  const pass = (): void => {
-    if (
-      interrupted.reason instanceof Interrupted &&
-      interrupted.reason.exitCode === EXIT.terminated
-    ) {
-      child.kill('SIGTERM');
-    }
-  };
-  // Before the command begins: a signal that found no handler would leave it to nobody.
-  process.once('exit', abandon);
-  process.on('SIGHUP', hangUp);
-  const child = begin();
   lost.addEventListener('abort', asked);
   interrupted.addEventListener('abort', pass);
-  return new Promise<number>((resolve, reject) => {
-    child.on('error', (error) => {
-      reject(new UsageError(`the command cannot be run: ${error.message}`));
-    });
-    child.on('exit', (code, signal) => {
-      if (lost.aborted) resolve(EXIT.leadershipLost);
-      else resolve(signal === null ? (code ?? EXIT.failed) : 128 + constants.signals[signal]);
-    });
-  }).finally(() => {
+  try {
+    const code = await group.ended;
+    await group.leave((TERM_SHARE - KILL_SHARE) * leaseMillis);
+    return lost.aborted || isOver() ? EXIT.leadershipLost : code;
+  } finally {
     clearInterval(timer);
-    process.off('exit', abandon);
-    process.off('SIGHUP', hangUp);
+    for (const [event, handler] of handlers) process.off(event, handler);
     lost.removeEventListener('abort', asked);
     interrupted.removeEventListener('abort', pass);
-  });
+  }
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -92,6 +92,25 @@ async function leading(name: string, script: string) {
   return { child, ended, pid: Number(said.toString('utf8')) };
 }
 
+/** A letter of the kernel: T for stopped, Z for one that has ended and was not collected. */
+function stateOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.[0] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+const runs = (pid: number): boolean => !['', 'Z'].includes(stateOf(pid));
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!holds()) {
+    assert.ok(performance.now() < end, `not ${what} in time`);
+    await pause(20);
+  }
+}
+
 describe('lead', () => {
   test('the command runs with its fence, and its code is the code', async () => {
     await done('create led');
@@ -137,6 +156,42 @@ describe('lead', () => {
     assert.equal(isAlive(pid), false);
     const [state] = json(await done('key show closed k --json'));
     assert.equal(state?.leaseMillis, 0, 'the key was given back');
+  });
+
+  test('^C that reaches the tool alone is passed on', async () => {
+    await done('create interrupted');
+    const { child, pid, ended } = await leading('interrupted', 'echo $$; exec sleep 60');
+    child.kill('SIGINT');
+    assert.equal(await ended, 130);
+    assert.equal(runs(pid), false);
+  });
+
+  test('what a script has started ends with it', async () => {
+    await done('create script');
+    const { child, pid, ended } = await leading('script', 'sleep 60 & echo $!; wait');
+    child.kill('SIGTERM');
+    assert.equal(await ended, 143);
+    assert.equal(runs(pid), false);
+    const stubborn = 'trap "" TERM; echo $$; while :; do sleep 0.1; done';
+    const left = await leading('script', `sh -c '${stubborn}' & sleep 0.5; exit 9`);
+    assert.equal(await left.ended, 9);
+    assert.equal(runs(left.pid), false);
+  });
+
+  test('^Z stops the command as well, and what outlived its lease does not go on', async () => {
+    await done('create stopped');
+    const { child, pid, ended } = await leading('stopped', 'echo $$; exec sleep 60');
+    const states = () => [child.pid ?? 0, pid].map(stateOf).join('');
+    child.kill('SIGTSTP');
+    await until(() => states() === 'TT', 'both stopped');
+    child.kill('SIGCONT');
+    await until(() => !states().includes('T'), 'both go on');
+    child.kill('SIGTSTP');
+    await until(() => states() === 'TT', 'both stopped again');
+    await pause(6_000);
+    child.kill('SIGCONT');
+    assert.equal(await ended, 75);
+    assert.equal(runs(pid), false);
   });
 
   test('two wait for one another', async () => {
