@@ -3,10 +3,10 @@
 import { test } from 'node:test';
 import { crashAt, lifeCalls } from '../test/log/crash.ts';
 
-test('a volume survives a stop after every sixth call', async () => {
+test('a volume survives a stop after every twelfth call', async () => {
   const calls = await lifeCalls();
-  for (let stop = 1; stop <= calls; stop += 6) {
+  for (let stop = 1; stop <= calls; stop += 12) {
     await crashAt(stop, 'none', 'x');
-    await crashAt(stop + 3, 'some', `${stop}`);
+    await crashAt(stop + 6, 'some', `${stop}`);
   }
 });
