@@ -75,6 +75,35 @@ test('time that is over is DEADLINE_EXCEEDED, the outcome unknown only for a wri
   clearInterval(hold);
 });
 
+test('a try that the deadline cut short says less than the refusal before it', async () => {
+  let calls = 0;
+  const late: Network = {
+    ...hanging,
+    call: async () => {
+      calls += 1;
+      if (calls === 1) throw new JournalError('UNAVAILABLE', 'nobody is trusted there');
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      throw new JournalError('DEADLINE_EXCEEDED', 'no answer in time');
+    },
+  };
+  const deadline = new Deadline(nodeClock, 100);
+  const asked = ask(
+    { ...world, network: late, routing: openRouting(['x:1'], null) },
+    {
+      method: journalMethods.tail,
+      request: { journal: 'orders' },
+      journal: 'orders',
+      preference: 'nearest',
+      writes: false,
+      patience: micros(1_000_000),
+      deadline,
+    },
+  );
+  await assert.rejects(asked, /nobody is trusted there/);
+  deadline.close();
+  assert.ok(calls > 1);
+});
+
 test('every replica is asked before one is asked again', async () => {
   const asked: string[] = [];
   const tail = { tailLsn: NO_LSN, endLsn: NO_LSN, firstLsn: lsn(1), lineage: 1 };

@@ -80,14 +80,18 @@ async function askOn<Q, A>(world: World, question: Question<Q, A>): Promise<A> {
     if (order.every((one) => asked.has(one))) asked.clear();
     const address = order.find((one) => !asked.has(one)) ?? '';
     asked.add(address);
+    const patience = micros(question.patience * 2 ** Math.min(attempt, 10));
+    // A try with less time than that may be cut short by the deadline, which says nothing of it.
+    const hurried = deadline.remaining() < patience;
     try {
-      return await askAt(world, question, address, attempt);
+      return await askAt(world, question, address, patience);
     } catch (caught) {
       const error = asJournalError(caught);
       unknown ||= question.writes && error.outcome === 'unknown';
       const cutOff = error.code === 'CANCELLED' && deadline.over();
       if (!error.retryable && !cutOff) throw withOutcome(error, outcomeOf(error, unknown));
-      if (!cutOff) last = moreTelling(last, error);
+      if (hurried && error.code === 'DEADLINE_EXCEEDED') last ??= error;
+      else if (!cutOff) last = moreTelling(last, error);
       if (noteRefusal(world, address, error, journal)) {
         asked.clear();
         continue;
@@ -105,12 +109,11 @@ const outcomeOf = (error: JournalError, unknown: boolean): 'none' | 'unknown' =>
 /** One try at one address. */
 async function askAt<Q, A>(
   { network, routing }: World,
-  { method, request, patience, deadline }: Question<Q, A>,
+  { method, request, deadline }: Question<Q, A>,
   address: string,
-  attempt: number,
+  patience: Micros,
 ): Promise<A> {
-  const most = deadline.remaining();
-  const timeout = micros(Math.min(most, patience * 2 ** Math.min(attempt, 10)));
+  const timeout = micros(Math.min(deadline.remaining(), patience));
   const answer = await network.call(address, method, request, { timeout, signal: deadline.signal });
   answered(routing, address);
   return answer;
