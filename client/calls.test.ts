@@ -41,18 +41,19 @@ const world: World = {
   hold: () => () => undefined,
 };
 
+const TAIL = {
+  method: journalMethods.tail,
+  request: { journal: 'orders' },
+  journal: 'orders',
+  preference: 'nearest',
+  writes: false,
+  patience: micros(1_000_000),
+} as const;
+
 async function failure(writes: boolean, caller?: AbortSignal): Promise<JournalError> {
   const deadline = new Deadline(nodeClock, caller === undefined ? 30 : 10_000, caller);
   try {
-    await ask(world, {
-      method: journalMethods.tail,
-      request: { journal: 'orders' },
-      journal: 'orders',
-      preference: 'nearest',
-      writes,
-      patience: micros(5_000_000),
-      deadline,
-    });
+    await ask(world, { ...TAIL, writes, patience: micros(5_000_000), deadline });
   } catch (error) {
     if (error instanceof JournalError) return error;
     throw error;
@@ -89,15 +90,7 @@ test('a try that the deadline cut short says less than the refusal before it', a
   const deadline = new Deadline(nodeClock, 100);
   const asked = ask(
     { ...world, network: late, routing: openRouting(['x:1'], null) },
-    {
-      method: journalMethods.tail,
-      request: { journal: 'orders' },
-      journal: 'orders',
-      preference: 'nearest',
-      writes: false,
-      patience: micros(1_000_000),
-      deadline,
-    },
+    { ...TAIL, deadline },
   );
   await assert.rejects(asked, /nobody is trusted there/);
   deadline.close();
@@ -118,18 +111,7 @@ test('every replica is asked before one is asked again', async () => {
   };
   const routing = openRouting(['a:1', 'b:1', 'c:1', 'd:1'], null);
   const deadline = new Deadline(nodeClock, 10_000);
-  await ask(
-    { ...world, network: silentButOne, routing },
-    {
-      method: journalMethods.tail,
-      request: { journal: 'orders' },
-      journal: 'orders',
-      preference: 'nearest',
-      writes: false,
-      patience: micros(1_000_000),
-      deadline,
-    },
-  );
+  await ask({ ...world, network: silentButOne, routing }, { ...TAIL, deadline });
   deadline.close();
   assert.equal(new Set(asked).size, 4, asked.join());
 });

@@ -31,9 +31,17 @@ export class ProcessGroup {
     });
   }
 
-  /** To all of it; nobody may be left. */
-  signal(signal: NodeJS.Signals): void {
-    this.#kill(signal);
+  /** To all of it, 0 only to look; false where nobody is left. */
+  signal(signal: NodeJS.Signals | 0): boolean {
+    const { pid } = this.#command;
+    if (pid === undefined) return false;
+    try {
+      process.kill(-pid, signal);
+      return true;
+    } catch (error) {
+      // It runs for somebody else by now, as by sudo.
+      return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    }
   }
 
   /** Ends what the command has left behind: SIGTERM, after `graceMillis` SIGKILL. */
@@ -43,24 +51,10 @@ export class ProcessGroup {
       ['SIGKILL', KILLED_MILLIS_MAX],
     ] as const) {
       const end = performance.now() + millis;
-      if (!this.#kill(signal)) return;
-      while (this.#kill(0)) {
-        if (performance.now() > end) break;
+      if (!this.signal(signal)) return;
+      while (this.signal(0) && performance.now() <= end) {
         await new Promise((resolve) => setTimeout(resolve, POLL_MILLIS));
       }
-    }
-  }
-
-  /** False where nobody is left of it. */
-  #kill(signal: NodeJS.Signals | 0): boolean {
-    const { pid } = this.#command;
-    if (pid === undefined) return false;
-    try {
-      process.kill(-pid, signal);
-      return true;
-    } catch (error) {
-      // It runs for somebody else by now, as by sudo.
-      return error instanceof Error && 'code' in error && error.code === 'EPERM';
     }
   }
 }

@@ -3,8 +3,8 @@
 // The command gets JOURNAL_FENCE=KEY=TOKEN. When the lease cannot be renewed it gets SIGTERM while
 // there is time left to end well, and SIGKILL before the lease ends: whoever leads next starts
 // after that. Both go to the group of the command, and so to all that a script has started.
-// Clocks can be wrong and processes can be paused, so what the command appends is
-// fenced by the token all the same.
+// Clocks can be wrong and processes can be paused, so what the command appends is fenced by the
+// token all the same.
 
 import { type Command, Option } from 'commander';
 import type { Leadership } from '../../client/index.ts';
