@@ -8,7 +8,7 @@
 import type { Random } from '../io/random.ts';
 import type { Ledger } from './journal/ledger.ts';
 import type { Settled } from './journal/settle.ts';
-import { isAsWanted } from './journal/steps.ts';
+import { isAsWanted, isOwned } from './journal/steps.ts';
 import { ASK, find, type World } from './journal/world.ts';
 import type { KubeObject } from './kube/api.ts';
 import { difference } from './kube/covers.ts';
@@ -93,8 +93,9 @@ export async function certify(
   const { state, held: wish } = await nextAuthority(context, before);
   const bundle = bundleOf(state);
   const wanted = authoritySecret(settled, state, bundle);
+  const stays = present !== undefined && isOwned(present) === isOwned(wanted);
   const same = suspended
-    ? difference(wanted.data, present?.data) === null
+    ? difference(wanted.data, present?.data) === null && stays
     : isAsWanted(world, wanted);
   const secrets = same ? [] : [wanted];
   const held = wish === '' ? [] : [wish];

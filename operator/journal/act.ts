@@ -1,14 +1,28 @@
 // Carries out the steps of a plan, and says each as an event.
 
 import type { Logger } from '../../io/logger.ts';
-import { isKind, type KubeApi, KubeError, type KubeObject, RESOURCES } from '../kube/api.ts';
+import { JournalError } from '../../protocol/errors.ts';
+import {
+  isKind,
+  isStatus,
+  type KubeApi,
+  KubeError,
+  type KubeObject,
+  RESOURCES,
+} from '../kube/api.ts';
 import { difference, quantity } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
 import { labelsOf, textAt } from '../kube/fields.ts';
 import { applyObject, deleteObject, getObject } from '../kube/objects.ts';
-import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER, MEMBER_LABEL } from '../manifests/common.ts';
+import {
+  CLUSTER_LABEL,
+  MANAGED_LABEL,
+  MANAGER,
+  MEMBER_LABEL,
+  OWNER_ANNOTATION,
+} from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
-import type { Action, Order } from './steps.ts';
+import type { Action, Order, Progress } from './steps.ts';
 import { ASK } from './world.ts';
 
 /** An object of somebody else has the name: it is left alone, and the cluster waits. */
@@ -115,9 +129,21 @@ const sizeOf = (claim: KubeObject | null): string | undefined =>
  * Whether the API server will not take what was written to it, however often: a field that only
  * it can judge, a quota, a right that is missing. It calls an unknown field an error of its own.
  */
-export const isRefusal = (error: unknown): boolean =>
+const isRefusal = (error: unknown): boolean =>
   error instanceof KubeError &&
   ([400, 403, 422].includes(error.status) || /\btyped patch object\b/.test(error.message));
+
+/** Why a pass that was refused gets no further; null for what simply failed. */
+export function refusalOf(error: unknown): Progress | null {
+  const message = error instanceof Error ? error.message : String(error);
+  const stalled = (reason: string): Progress => ({ kind: 'stalled', reason, message });
+  if (error instanceof ForeignObject) return stalled('ForeignObject');
+  // Somebody wrote at the same time: the next pass sees what.
+  if (isStatus(error, 409)) return { kind: 'working', reason: 'Reconciling', message };
+  if (isRefusal(error)) return stalled('ObjectRefused');
+  const gone = error instanceof JournalError && error.code === 'NO_SURVIVOR';
+  return gone ? stalled('VolumeLost') : null;
+}
 
 async function step(cluster: KubeObject, action: Action, hands: Hands): Promise<void> {
   const { events } = hands;
@@ -181,7 +207,9 @@ function belongs(cluster: KubeObject, object: KubeObject): void {
   if (owner !== undefined && kind === 'Pod' && owner.kind === 'StatefulSet') return;
   const labels = labelsOf(metadata);
   const ours = labels[MANAGED_LABEL] === MANAGER && labels[CLUSTER_LABEL] === cluster.metadata.name;
-  // Without an owner it was kept on purpose, for the JournalCluster of this name.
-  if (owner === undefined && ours) return;
+  // Without an owner it was kept on purpose, for the JournalCluster of this name; one that lost its
+  // labels says for whom it was made.
+  const made = metadata.annotations?.[OWNER_ANNOTATION] === cluster.metadata.uid;
+  if (owner === undefined && (ours || made)) return;
   throw new ForeignObject(object);
 }

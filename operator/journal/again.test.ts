@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { begin, CLUSTER, format, pathFor, refuse } from '../../test/reconciling.ts';
-import type { KubeObject } from '../kube/api.ts';
+import { isKind, type KubeObject } from '../kube/api.ts';
 import { isObject, listAt, textAt } from '../kube/fields.ts';
 
 type Placed = readonly [path: string, object: KubeObject];
@@ -161,4 +161,57 @@ test('a member that is given up for its lost volume holds no adoption up', async
   assert.equal(condition('Progressing'), 'True ControllersUnreachable');
   // Another one takes its place once the controllers answer: none comes under its name.
   assert.equal(get('PersistentVolumeClaim', 'orders-replica-2-data'), undefined);
+});
+
+test('whether volumes go with a cluster is as asked for while it is suspended', async () => {
+  const { api, pass, get } = await begin({ deletionPolicy: 'Delete' });
+  await pass(3);
+  format(api);
+  await pass(3);
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(isObject(cluster?.spec));
+  const kept = [
+    get('PersistentVolumeClaim', 'orders-replica-1-data'),
+    get('PersistentVolumeClaim', 'orders-controller-1-data'),
+    get('ConfigMap', 'orders-ledger'),
+    get('Secret', 'orders-ca'),
+  ];
+  const owners = () =>
+    kept.map((one) => {
+      assert.ok(one && isKind(one.kind));
+      return get(one.kind, one.metadata.name)?.metadata.ownerReferences?.length ?? 0;
+    });
+  assert.deepEqual(owners(), [1, 1, 1, 1]);
+  const asked = { ...cluster.spec, suspend: true, storage: { size: '9Gi' } };
+  api.put(CLUSTER, { ...cluster, spec: { ...asked, deletionPolicy: 'Retain' } });
+  await pass(2);
+  assert.deepEqual(owners(), [0, 0, 0, 0]);
+  const quiet = api.writes.length;
+  await pass(2);
+  assert.equal(api.writes.length, quiet);
+  api.put(CLUSTER, { ...cluster, spec: { ...asked, deletionPolicy: 'Delete' } });
+  await pass(1);
+  assert.deepEqual(owners(), [1, 1, 1, 1]);
+  const claim = get('PersistentVolumeClaim', 'orders-replica-1-data');
+  assert.doesNotMatch(JSON.stringify(claim?.spec), /9Gi/);
+});
+
+test('a claim that lost its label is no lost volume, and gets it again', async () => {
+  const { api, pass, get } = await begin();
+  await pass(3);
+  format(api);
+  const path = pathFor('PersistentVolumeClaim', 'orders-replica-1-data');
+  const claim = api.objects.get(path);
+  assert.ok(claim);
+  api.put(path, { ...claim, status: { phase: 'Bound' } });
+  await pass(3);
+  const uid = claim.metadata.uid ?? 'none';
+  const ledger = () => textAt(get('ConfigMap', 'orders-ledger'), 'data', 'ledger.json') ?? '';
+  assert.match(ledger(), new RegExp(`"claimUid": "${uid}"`));
+  const { labels: _, ...bare } = claim.metadata;
+  api.put(path, { ...claim, metadata: bare, status: { phase: 'Bound' } });
+  await pass(2);
+  assert.equal(api.objects.get(path)?.metadata.labels?.['journal.dev/cluster'], 'orders');
+  const replicas = listAt(api.objects.get(CLUSTER)?.status, 'replicas');
+  assert.doesNotMatch(JSON.stringify(replicas), /Lost/);
 });

@@ -6,6 +6,7 @@
 
 import { KIND } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
+import { textAt } from '../kube/fields.ts';
 import { namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import { decide, zonesMissing } from './settle.ts';
@@ -62,7 +63,8 @@ function adoption(world: World, present: Ledger): Found {
   const names = namesOf(world.cluster.metadata.name);
   // Who was to leave already, such as for a volume that was lost, is not missed; nor is one that
   // is given up: its place is taken as if it had lost its volume while the cluster was there.
-  const lost = [...present.replicas, ...present.controllers]
+  const kept = { ...present, ...remade(world, present) };
+  const lost = [...kept.replicas, ...kept.controllers]
     .filter((entry) => entry.leaving === '' && claimState(world, entry) === 'lost')
     .map(({ id }) => id)
     .filter((id) => !askedFor(world, id));
@@ -75,8 +77,26 @@ function adoption(world: World, present: Ledger): Found {
     return stalled('AdoptionIncomplete', message);
   }
   const why = `adopted the volumes, controllers and authority of an older ${names.service}`;
-  const ledger = { ...present, ownerUid: world.cluster.metadata.uid };
+  const ledger = { ...kept, ownerUid: world.cluster.metadata.uid };
   return { kind: 'ledger', ledger, why };
+}
+
+/**
+ * With claims that somebody made again on the volumes that were kept, such as out of a backup of
+ * objects: each process knows its volume, and serves from no other.
+ */
+function remade(world: World, { replicas, controllers }: Ledger) {
+  const names = namesOf(world.cluster.metadata.name);
+  const note = <Entry extends { readonly id: string; readonly claimUid: string }>(
+    entry: Entry,
+  ): Entry => {
+    const claim = find(world, 'PersistentVolumeClaim', names.claim(entry.id));
+    const { uid = '', deletionTimestamp } = claim?.metadata ?? {};
+    const phase = textAt(claim, 'status', 'phase');
+    const there = phase === 'Bound' && deletionTimestamp === undefined;
+    return entry.claimUid === '' || !there ? entry : { ...entry, claimUid: uid };
+  };
+  return { replicas: replicas.map(note), controllers: controllers.map(note) };
 }
 
 const isVolume = (object: KubeObject): boolean =>

@@ -6,16 +6,17 @@
 
 import { labelsOf, numberAt, textAt } from '../kube/fields.ts';
 import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
-import { awake } from './gate.ts';
 import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import { beginRecovery } from './recovery.ts';
 import { nextZone, type Settled } from './settle.ts';
 import {
   askedFor,
+  awake,
   claimState,
   find,
   isBound,
   isFine,
+  isMadeAgain,
   isRunning,
   podOf,
   podsOf,
@@ -133,12 +134,14 @@ function hasVolumeThere(world: World, id: string): boolean {
 function noteClaims(world: World, ledger: Ledger): Ledger | null {
   const names = namesOf(world.cluster.metadata.name);
   let changed = false;
-  const note = <Entry extends { readonly id: string; readonly claimUid: string }>(
+  const note = <Entry extends Pick<ReplicaEntry, 'id' | 'claimUid' | 'leaving'>>(
     entry: Entry,
   ): Entry => {
     const claim = find(world, 'PersistentVolumeClaim', names.claim(entry.id));
     const uid = claim?.metadata.uid ?? '';
-    if (entry.claimUid !== '' || uid === '' || !isBound(claim)) return entry;
+    if (uid === '' || uid === entry.claimUid || !isBound(claim)) return entry;
+    const again = entry.leaving === '' && isMadeAgain(world, entry.id, claim);
+    if (entry.claimUid !== '' && !again) return entry;
     changed = true;
     return { ...entry, claimUid: uid };
   };

@@ -5,48 +5,52 @@
 // cannot be asked nothing is taken away.
 
 import type { KubeObject } from '../kube/api.ts';
-import { conditionOf, labelsOf, numberAt, textAt } from '../kube/fields.ts';
+import { conditionOf, numberAt } from '../kube/fields.ts';
 import { account } from '../manifests/account.ts';
 import { budget } from '../manifests/budget.ts';
 import { claim, isStale, retiredClaim } from '../manifests/claim.ts';
-import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import { namesOf } from '../manifests/common.ts';
 import { authorization } from '../manifests/configmap.ts';
 import { backupJob, restoreJob } from '../manifests/cronjob.ts';
-import { formatJob, INPUTS_ANNOTATION } from '../manifests/job.ts';
 import { podMonitor } from '../manifests/monitor.ts';
 import type { Process } from '../manifests/pod.ts';
 import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
-import { awake } from './gate.ts';
+import { formatting, inputs } from './format.ts';
 import { hibernation, letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
 import { clearing, heldBack, recovering } from './recovery.ts';
-import { isOld, notBack, notDone, PATIENCE_MILLIS, restartIdle, roll } from './roll.ts';
+import { notBack, notDone, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
-import { type Action, APPLYING, ensure, leftOut, type Plan, waiting, working } from './steps.ts';
+import {
+  type Action,
+  APPLYING,
+  ensure,
+  isOwned,
+  leftOut,
+  type Plan,
+  waiting,
+  working,
+} from './steps.ts';
 import {
   ASK,
+  awake,
   claimState,
   failureOf,
   find,
   giveUp,
   isBound,
   isFine,
-  isWithoutPod,
+  isReplica,
   podsOf,
   podTrouble,
   refusedVolume,
-  troubleOf,
-  unmade,
   volumeTrouble,
   type World,
 } from './world.ts';
 
 const BACKUPS_DEFAULT = 7;
-
-/** A Job that gave up is made again so much later: what it lacked may be there by then. */
-const RETRY_MILLIS = 60_000;
 
 export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
   const settled = awake(world, ledger, asked);
@@ -105,7 +109,9 @@ const processesOf = ({
 /** Everything that is simply to be there. */
 function objects(world: World, ledger: Ledger, settled: Settled): readonly Action[] {
   const { operatorNamespace, defaults } = world;
-  const wanted: KubeObject[] = [account(settled), clientService(settled)];
+  // What outlives the JournalCluster comes first: whether it goes with it must hold at once.
+  const wanted: KubeObject[] = [...volumes(world, ledger, settled)];
+  wanted.push(account(settled), clientService(settled));
   wanted.push(controllersService(settled));
   if (settled.tls.enabled) wanted.push(authorization(settled));
   wanted.push(budget(settled, 'replica'), budget(settled, 'controller'));
@@ -118,15 +124,7 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
   }
   for (const process of processesOf(ledger)) {
     wanted.push(processService(settled, process));
-    // A claim that is lost is not made again: what came in its place would be empty.
-    const present = find(world, 'PersistentVolumeClaim', namesOf(settled.name).claim(process.id));
-    const stale = present !== undefined && isStale(settled, process, present);
-    if (claimState(world, process) !== 'lost' && !stale) {
-      wanted.push(claim(settled, process, present));
-    }
   }
-  const left = retired(world, ledger).filter(isBound);
-  wanted.push(...left.map((present) => retiredClaim(settled, present)));
   return [
     ...wanted.flatMap((object) => ensure(world, object)),
     ...backups(world, settled),
@@ -134,6 +132,31 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
     ...unbound(world, ledger, settled, processesOf(ledger)),
     ...processesOf(ledger).flatMap((process) => running(world, ledger, settled, process)),
   ];
+}
+
+/** The claims of all processes, and those of which the volume is left. */
+function volumes(world: World, ledger: Ledger, settled: Settled): readonly KubeObject[] {
+  const wanted = processesOf(ledger).flatMap((process) => {
+    // A claim that is lost is not made again: what came in its place would be empty.
+    const present = find(world, 'PersistentVolumeClaim', namesOf(settled.name).claim(process.id));
+    const stale = present !== undefined && isStale(settled, process, present);
+    if (claimState(world, process) === 'lost' || stale) return [];
+    return [claim(settled, process, present)];
+  });
+  const left = retired(world, ledger).filter(isBound);
+  return [...wanted, ...left.map((present) => retiredClaim(settled, present))];
+}
+
+/**
+ * Volumes of which it has changed whether they go with the JournalCluster: that holds while it is
+ * suspended, too, since its deletion asks nobody. They grow no further by it.
+ */
+export function disowned(world: World, ledger: Ledger, settled: Settled): readonly Action[] {
+  return volumes(world, ledger, settled).flatMap((wanted) => {
+    const present = find(world, wanted.kind, wanted.metadata.name);
+    if (present === undefined || isOwned(present) === isOwned(wanted)) return [];
+    return ensure(world, retiredClaim(settled, present));
+  });
 }
 
 /** Made anew where a run of another spec never begins, and so keeps all later ones away. */
@@ -179,82 +202,10 @@ function running(
   }
   const present = find(world, 'StatefulSet', namesOf(settled.name).process(id));
   // Replicas end first, while somebody still answers for them.
-  const replicasUp = podsOf(world).some((pod) => isReplica(pod));
+  const replicasUp = podsOf(world).some(isReplica);
   const early = component === 'controller' && settled.hibernate && replicasUp;
   const wish = early ? { ...settled, hibernate: false } : settled;
   return ensure(world, statefulSet(wish, process, present));
-}
-
-const isReplica = (pod: KubeObject): boolean =>
-  textAt(pod, 'metadata', 'labels', 'app.kubernetes.io/component') === 'replica';
-
-function formatting(world: World, ledger: Ledger, settled: Settled): Plan | null {
-  const names = namesOf(settled.name);
-  const actions: Action[] = [];
-  const open: string[] = [];
-  for (const entry of ledger.controllers) {
-    const job = find(world, 'Job', names.format(entry.id));
-    // One that leaves before it came needs no volume; what there is of it goes with it.
-    if (entry.leaving !== '' && !entry.formatted) continue;
-    if (entry.formatted) {
-      const why = `${entry.id} is formatted`;
-      if (job?.metadata.deletionTimestamp === undefined && job !== undefined) {
-        actions.push({ kind: 'delete', object: job, why });
-      }
-      continue;
-    }
-    open.push(entry.id);
-    actions.push(...formatStep(world, ledger, settled, entry, job));
-  }
-  if (open.length === 0 && actions.length === 0) return null;
-  if (open.length === 0) return { actions, progress: working('Starting', 'formatted') };
-  const stuck = notFormatted(world, open);
-  if (stuck !== '') {
-    return { actions, progress: { kind: 'stalled', reason: 'PodNotRunning', message: stuck } };
-  }
-  const message = `formatting the volumes of ${open.join(', ')}`;
-  return { actions, progress: working('Formatting', message) };
-}
-
-/** What keeps a volume from being formatted; empty while nothing does, or not for long. */
-function notFormatted(world: World, ids: readonly string[]): string {
-  for (const pod of podsOf(world)) {
-    const id = labelsOf(pod.metadata)[MEMBER_LABEL] ?? '';
-    const formats = labelsOf(pod.metadata)[COMPONENT_LABEL] === 'format' && ids.includes(id);
-    const trouble = formats ? troubleOf(world, id, pod) : '';
-    if (trouble !== '' && isOld(world, pod)) return `${id} is not formatted: ${trouble}`;
-  }
-  for (const id of ids) {
-    const name = namesOf(world.cluster.metadata.name).format(id);
-    const failure = failureOf(find(world, 'Job', name));
-    const none = failure === null ? withoutPod(world, name) : `Job ${name}: ${failure.message}`;
-    if (none !== '') return `${id} is not formatted: ${none}`;
-  }
-  return '';
-}
-
-/** What a Job was made for. */
-const inputs = (job: KubeObject) => textAt(job, 'metadata', 'annotations', INPUTS_ANNOTATION);
-
-function withoutPod(world: World, name: string): string {
-  const job = find(world, 'Job', name);
-  return job !== undefined && isWithoutPod(world, job, PATIENCE_MILLIS) ? unmade(job) : '';
-}
-
-function formatStep(
-  world: World,
-  ledger: Ledger,
-  settled: Settled,
-  entry: Ledger['controllers'][number],
-  job: KubeObject | undefined,
-): readonly Action[] {
-  const wanted = formatJob(settled, ledger, entry);
-  if (job === undefined) return ensure(world, wanted);
-  if (job.metadata.deletionTimestamp !== undefined) return [];
-  const failure = failureOf(job);
-  const again = failure !== null && world.nowMillis - failure.atMillis > RETRY_MILLIS;
-  if (inputs(job) === inputs(wanted) && !again) return [];
-  return [{ kind: 'delete', object: job, why: `${entry.id} is to be formatted by another pod` }];
 }
 
 /** Until the controllers answer. */
@@ -265,22 +216,28 @@ function silent(world: World, ledger: Ledger): Plan | null {
   if (gone.length * 2 > ledger.controllers.length) return majorityLost(gone.map(({ id }) => id));
   const stuck = notBack(world, ledger);
   if (stuck?.progress.kind === 'stalled') return stuck;
-  const why = `${world.chain.reason}${unmadeOf(world, ledger)}${heldBack(world, ledger)}`;
+  const unmade = unmadeOf(world, ledger.controllers);
+  const why = `${world.chain.reason}${unmade}${heldBack(world, ledger)}`;
   const message = `the controllers cannot be asked: ${why}`;
   return { actions: [], progress: waiting('ControllersUnreachable', message) };
 }
 
-/** What keeps a controller's pod from running; empty while nothing does. */
-function unmadeOf(world: World, { controllers }: Ledger): string {
-  const found = controllers.find(({ id }) => podTrouble(world, id) !== '');
+/** What keeps the pod of one of them from running; empty while nothing does. */
+function unmadeOf(world: World, processes: readonly { readonly id: string }[]): string {
+  const found = processes.find(({ id }) => podTrouble(world, id) !== '');
   return found === undefined ? '' : `; ${podTrouble(world, found.id)}`;
 }
 
-/** Until a replica is known to them. */
-function starting(world: World, { replicas }: Ledger): Plan | null {
+/** Until a replica is known to them; what is stuck is told, and a new template goes on. */
+function starting(world: World, ledger: Ledger): Plan | null {
+  const { replicas } = ledger;
   const some = replicas.some(({ id }) => isFine(world, id));
   if (world.chain.kind === 'unknown' || some || world.chain.status.ready) return null;
-  const message = 'no replica answers the controllers';
+  const rolled = roll(world, ledger);
+  if (rolled !== null && (rolled.actions.length > 0 || rolled.progress.kind === 'stalled')) {
+    return rolled;
+  }
+  const message = `no replica answers the controllers${unmadeOf(world, replicas)}`;
   return { actions: [], progress: waiting('ReplicasStarting', message) };
 }
 

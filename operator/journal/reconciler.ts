@@ -6,11 +6,10 @@
 import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Random } from '../../io/random.ts';
-import { JournalError } from '../../protocol/errors.ts';
 import { certify } from '../certify.ts';
 import { addressesOf, Chain, proofOf } from '../chain.ts';
 import type { JournalCluster, JournalClusterStatus } from '../crd.ts';
-import { isStatus, type KubeApi, KubeError, type KubeObject, RESOURCES } from '../kube/api.ts';
+import { type KindName, type KubeApi, KubeError, type KubeObject, RESOURCES } from '../kube/api.ts';
 import type { Cache } from '../kube/cache.ts';
 import { difference } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
@@ -18,15 +17,15 @@ import { listAt, textAt } from '../kube/fields.ts';
 import { applyObject, createObject, getObject } from '../kube/objects.ts';
 import { namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
-import { act, apply, ForeignObject, type Hands, isRefusal } from './act.ts';
+import { act, apply, type Hands, refusalOf } from './act.ts';
 import { found, type NotMade } from './found.ts';
 import { type Ledger, readLedger } from './ledger.ts';
 import { changeMembership } from './membership.ts';
 import { Patience } from './patience.ts';
-import { plan } from './plan.ts';
+import { disowned, plan } from './plan.ts';
 import { type Settled, settle } from './settle.ts';
 import { type Outcome, sameLists, statusOf } from './status.ts';
-import { isAsWanted, type Progress } from './steps.ts';
+import { isAsWanted, isOwned, type Progress } from './steps.ts';
 import { find, type World } from './world.ts';
 
 export interface ReconcilerParts {
@@ -134,6 +133,7 @@ export class Reconciler {
       await apply(cluster, secret, before, hands);
     }
     if (world.cluster.spec.suspend === true) {
+      await act(cluster, disowned(world, ledger, settled), hands);
       const progress = whileSuspended(world, ledger, certified.held);
       const due = this.#again(world, settled, STEADY, 0, certified.dueMillis);
       const againMillis = Math.min(AGAIN.steady, due);
@@ -171,10 +171,12 @@ export class Reconciler {
     const { namespace, name } = cluster.metadata;
     const objects = [...cache.objects(namespace, name)];
     const names = namesOf(name);
-    const add = async (kind: 'ConfigMap' | 'Secret', known: string): Promise<void> => {
+    const add = async (kind: KindName, known: string, uid?: string): Promise<void> => {
       if (find({ objects }, kind, known) !== undefined) return;
       const object = await getObject(api, RESOURCES[kind], namespace, known);
-      if (object !== null) objects.push(object);
+      if (object !== null && object.metadata.uid === (uid ?? object.metadata.uid)) {
+        objects.push(object);
+      }
     };
     // A moment after they were written the local copy may not have them, and then volumes would
     // look like those of an older cluster, and another authority be made.
@@ -193,6 +195,10 @@ export class Reconciler {
       objects,
     };
     const ledger = ledgerIn(world) ?? this.#remembered(cluster);
+    // One that lost its label is there all the same: nobody takes its place.
+    for (const { id, claimUid } of [...(ledger?.replicas ?? []), ...(ledger?.controllers ?? [])]) {
+      if (claimUid !== '') await add('PersistentVolumeClaim', names.claim(id), claimUid);
+    }
     const addresses = addressesOf(objects, 'controller');
     const chain =
       addresses.length === 0
@@ -224,7 +230,10 @@ export class Reconciler {
     }
     const settled = settle(world.cluster, ledger);
     // Whether it goes with the JournalCluster is for the spec to say, which may have changed.
-    if (!suspended && !isAsWanted(world, ledgerMap(settled, ledger))) {
+    const wanted = ledgerMap(settled, ledger);
+    const there = find(world, wanted.kind, wanted.metadata.name);
+    const stays = there === undefined || isOwned(there) === isOwned(wanted);
+    if (suspended ? !stays : !isAsWanted(world, wanted)) {
       const why =
         ledgerIn(world) === null ? 'the ledger was gone or spoilt, and is there again' : '';
       world = await this.#writeLedger(object, world, ledger, why);
@@ -310,25 +319,13 @@ export class Reconciler {
     );
     const certificates = textAt(before, 'message') ?? '';
     const none = { certificates, volumes: '', overdue: false };
-    if (error instanceof ForeignObject) {
-      const progress: Progress = { kind: 'stalled', reason: 'ForeignObject', message };
-      return { progress, error: '', ...none };
-    }
-    // Somebody wrote at the same time: the next pass sees what.
-    const conflict = isStatus(error, 409);
-    const progress: Progress = { kind: 'working', reason: 'Reconciling', message };
-    if (conflict) return { progress, error: '', ...none };
-    if (isRefusal(error)) {
-      const refused: Progress = { kind: 'stalled', reason: 'ObjectRefused', message };
-      return { progress: refused, error: '', ...none };
-    }
-    if (error instanceof JournalError && error.code === 'NO_SURVIVOR') {
-      return { progress: { kind: 'stalled', reason: 'VolumeLost', message }, error: '', ...none };
-    }
+    const refused = refusalOf(error);
+    if (refused !== null) return { progress: refused, error: '', ...none };
     if (!(error instanceof KubeError) || error.status !== 0) {
       const note = message;
       this.#parts.events.say(object, { type: 'Warning', reason: 'ReconcileFailed', note });
     }
+    const progress: Progress = { kind: 'working', reason: 'Reconciling', message };
     return { progress, error: message, ...none };
   }
 

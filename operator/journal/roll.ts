@@ -3,13 +3,15 @@
 // The controller that proposes changes is the very last, so that the others take over once.
 //
 // A restart is a deletion of the pod: its StatefulSet starts it again from the new template. The
-// first one that does not come back well ends the roll, since its gate says no for all others.
+// first one that does not come back well ends the roll, since the gates say no for all others.
+//
+// Gates ask the controllers. The member acted upon does not count: otherwise a broken one would
+// hold up its own repair.
 
 import type { JournalStatus } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { conditionOf, labelsOf, textAt } from '../kube/fields.ts';
+import { conditionOf, labelsOf, listAt, textAt } from '../kube/fields.ts';
 import { COMPONENT_LABEL } from '../manifests/common.ts';
-import { gate } from './gate.ts';
 import type { Ledger } from './ledger.ts';
 import { type Action, type Plan, waiting, working } from './steps.ts';
 import {
@@ -21,16 +23,22 @@ import {
   isOutdated,
   isReady,
   isWithoutPod,
+  journalsWith,
   podOf,
   podTrouble,
+  processOf,
   troubleOf,
   unmade,
   type World,
 } from './world.ts';
 
 export const PATIENCE_MILLIS = 20_000;
-/** An image may be large, and a volume far away. */
+/** A start takes seconds, also where much else happens. */
+const START_MILLIS_MAX = 120_000;
+/** Of a Job, which nobody waits for: an image may be large, and a volume far away. */
 const BEGIN_MILLIS_MAX = 600_000;
+/** Of a pod that has begun, between its start and the first that is said of it. */
+const FIRST_MILLIS = 10_000;
 
 export function roll(world: World, ledger: Ledger): Plan | null {
   const stuck = notBack(world, ledger);
@@ -106,8 +114,9 @@ export function notBack(world: World, { replicas, controllers }: Ledger): Plan |
   const away = all.find(({ id }) => podTrouble(world, id) !== '') ?? all[0];
   if (away === undefined) return null;
   const trouble = podTrouble(world, away.id);
-  if (trouble !== '' && isOld(world, podOf(world, away.id))) {
-    const message = `${away.id} does not run: ${trouble}`;
+  const stuck = isOld(world, podOf(world, away.id)) ? trouble || silence(world, away.id) : '';
+  if (stuck !== '') {
+    const message = `${away.id} does not run: ${stuck}`;
     return { actions: [], progress: { kind: 'stalled', reason: 'PodNotRunning', message } };
   }
   const message = `${away.id} is not ready yet${trouble === '' ? '' : `: ${trouble}`}`;
@@ -115,9 +124,37 @@ export function notBack(world: World, { replicas, controllers }: Ledger): Plan |
 }
 
 /** Trouble of the first moments often goes away by itself. */
-export function isOld({ nowMillis }: World, pod: KubeObject | undefined): boolean {
-  const created = Date.parse(pod?.metadata.creationTimestamp ?? '');
-  return nowMillis - created > PATIENCE_MILLIS;
+export const isOld = (world: World, pod: KubeObject | undefined): boolean =>
+  ageOf(world, pod) > PATIENCE_MILLIS;
+
+/** NaN, and so above and below nothing, where there is none. */
+const ageOf = ({ nowMillis }: World, pod: KubeObject | undefined): number =>
+  nowMillis - Date.parse(pod?.metadata.creationTimestamp ?? '');
+
+/** What a pod does not say of itself: it should long have begun, or answered. */
+function silence(world: World, id: string): string {
+  const pod = podOf(world, id);
+  if (pod === undefined || processOf(world, id)?.reachable === true) return '';
+  const ready = listAt(pod, 'status', 'conditions').find((one) => textAt(one, 'type') === 'Ready');
+  const since = Date.parse(textAt(ready, 'lastTransitionTime') ?? '');
+  const begun = Date.parse(textAt(pod, 'status', 'startTime') ?? '');
+  // One that was ready once and is not now may be cut off, or busy: that is for the controllers.
+  const was = textAt(ready, 'status') !== 'False' || !(since - begun < FIRST_MILLIS);
+  return was && textAt(pod, 'status', 'phase') !== 'Pending' ? '' : silenceOf(world, pod);
+}
+
+/** The same of a pod that should be over; empty while it may still come. */
+export function silenceOf(world: World, pod: KubeObject): string {
+  const { name } = pod.metadata;
+  if (!(ageOf(world, pod) > START_MILLIS_MAX)) return '';
+  switch (textAt(pod, 'status', 'phase')) {
+    case 'Pending':
+      return `Pod ${name} has not begun for two minutes: kubectl describe pod ${name} says why`;
+    case 'Running':
+      return `Pod ${name} runs, and got nowhere in two minutes: kubectl logs ${name} says why`;
+    default:
+      return '';
+  }
 }
 
 /** What keeps Jobs of a component from getting on; empty while nothing does, or not for long. */
@@ -137,10 +174,8 @@ export function notDone(world: World, component: 'backup' | 'restore'): string {
 }
 
 /** A volume that does not come, say, is told in events, which the operator has no right to read. */
-function isLate({ nowMillis }: World, pod: KubeObject): boolean {
-  const created = Date.parse(pod.metadata.creationTimestamp ?? '');
-  return textAt(pod, 'status', 'phase') === 'Pending' && nowMillis - created > BEGIN_MILLIS_MAX;
-}
+const isLate = (world: World, pod: KubeObject): boolean =>
+  textAt(pod, 'status', 'phase') === 'Pending' && ageOf(world, pod) > BEGIN_MILLIS_MAX;
 
 const notBegun = ({ metadata: { name } }: KubeObject): string =>
   `Pod ${name} has not begun for ten minutes: kubectl describe pod ${name} says why`;
@@ -159,4 +194,55 @@ function handOver(world: World, journal: JournalStatus, id: string): readonly Ac
   const request = { kind: 'moveHead', journal: journal.name, member: to.id } as const;
   const why = `${to.id} is to head journal ${journal.name} while ${id} restarts`;
   return [{ kind: 'order', order: { kind: 'admin', request }, why }];
+}
+
+// ── Gates ─────────────────────────────────────────────────────────────────────────────────────
+
+/** Why the process must stay for now, in a sentence; null where it may go. */
+function gate(world: World, ledger: Ledger, id: string): string | null {
+  if (world.chain.kind === 'unknown') {
+    return `the controllers cannot be asked: ${world.chain.reason}`;
+  }
+  // Nothing is taken away with one that serves nowhere; of two such each would wait for the other.
+  if (isAway(world, id)) return null;
+  // One whose volume is still to be formatted has no seat yet: it is nobody's quorum.
+  const seated = ledger.controllers.filter(({ formatted }) => formatted);
+  const others = [...ledger.replicas, ...seated].filter(
+    (one) => one.id !== id && one.leaving === '',
+  );
+  for (const other of others) {
+    if (isFine(world, other.id)) continue;
+    const note = processOf(world, other.id)?.note ?? '';
+    return `${other.id} is not well${note === '' ? '' : `: ${note}`}`;
+  }
+  for (const journal of journalsWith(world, id)) {
+    const wrong = journalGate(journal, id);
+    if (wrong !== null) return wrong;
+  }
+  return null;
+}
+
+/** The controllers do not hear it, and it counts for no journal. */
+const isAway = (world: World, id: string): boolean =>
+  processOf(world, id)?.reachable !== true &&
+  journalsWith(world, id).every(({ members }) =>
+    members.every((one) => one.id !== id || !(one.live || one.synced)),
+  );
+
+/** Everything that is committed must be durable on the others, and they must be whole. */
+function journalGate({ name, members, note }: JournalStatus, id: string): string | null {
+  const others = members.filter((one) => one.id !== id);
+  // The only copy: there is nobody to wait for, and no way around the pause.
+  if (others.length === 0) return null;
+  const committed = Math.max(...members.map(({ committedLsn }) => committedLsn));
+  for (const other of others) {
+    if (other.role === 'learner' || other.role === 'joining') {
+      return `${other.id} is still joining journal ${name}`;
+    }
+    if (!other.live || !other.synced) return `${other.id} does not serve journal ${name}`;
+    if (other.durableLsn < committed) {
+      return `${other.id} is ${committed - other.durableLsn} records behind in journal ${name}`;
+    }
+  }
+  return note === '' || others.length + 1 === members.length ? null : `journal ${name}: ${note}`;
 }

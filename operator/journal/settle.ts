@@ -19,6 +19,8 @@ export interface Settled {
   readonly members: number;
   readonly replicationFactor: number;
   readonly minReplicas: number;
+  /** As `replicationFactor`, however few members there are: of journals that clients make. */
+  readonly copies: number;
   readonly controllers: number;
   readonly image: string;
   readonly imagePullPolicy: string;
@@ -155,7 +157,8 @@ export function settle(cluster: JournalCluster, ledger: Ledger): Settled {
   const { decided } = ledger;
   const zones = spec.zones ?? (spec.zoneCount === undefined ? [] : decided.zones);
   const members = spec.members ?? (zones.length === 0 ? decided.members : zones.length);
-  const replicationFactor = Math.min(spec.replicationFactor ?? decided.replicationFactor, members);
+  const copies = spec.replicationFactor ?? decided.replicationFactor;
+  const replicationFactor = Math.min(copies, members);
   return {
     name: metadata.name,
     namespace: metadata.namespace,
@@ -166,6 +169,7 @@ export function settle(cluster: JournalCluster, ledger: Ledger): Settled {
     replicationFactor,
     // A process that is told of more than there are copies would not start.
     minReplicas: Math.min(spec.minReplicas ?? MIN_REPLICAS_DEFAULT, replicationFactor),
+    copies,
     controllers: spec.controllers?.count ?? decided.controllers,
     image: spec.image ?? decided.image,
     imagePullPolicy: spec.imagePullPolicy ?? 'IfNotPresent',

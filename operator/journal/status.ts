@@ -7,17 +7,18 @@ import type { Condition, JournalClusterStatus, ProcessState } from '../crd.ts';
 import { quantity } from '../kube/covers.ts';
 import { isObject, listAt, textAt } from '../kube/fields.ts';
 import { CLUSTER_LABEL, COMPONENT_LABEL, namesOf } from '../manifests/common.ts';
-import { awake } from './gate.ts';
 import type { Ledger } from './ledger.ts';
 import { notDone } from './roll.ts';
 import { CLIENT_PORT, type Settled } from './settle.ts';
 import { APPLYING, type Progress } from './steps.ts';
 import {
+  awake,
   claimState,
   find,
   giveUp,
   headedBy,
   isReady,
+  isReplica,
   journalsOf,
   podOf,
   podsOf,
@@ -142,7 +143,8 @@ function findingsOf(
 function readyFinding(world: World, settled: Settled, { progress }: Outcome): Finding {
   if (settled.hibernate) return notAwake(world);
   if (world.chain.kind === 'unknown') {
-    return ['Ready', false, 'ControllersUnreachable', world.chain.reason];
+    const holds = mayServe(world, settled) ? null : false;
+    return ['Ready', holds, 'ControllersUnreachable', world.chain.reason];
   }
   const { status } = world.chain;
   const dark = status.journals.find(({ writable }) => !writable);
@@ -160,6 +162,13 @@ function readyFinding(world: World, settled: Settled, { progress }: Outcome): Fi
   )
     return ['Ready', false, 'ClientSecretMissing', 'the Secret for clients is not made yet'];
   return ['Ready', true, 'AppendsAccepted', 'appends are accepted'];
+}
+
+/** Chains that served go on without controllers, while as many are up as an append needs. */
+function mayServe(world: World, { minReplicas }: Settled): boolean {
+  const before = world.cluster.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
+  const up = podsOf(world).filter((pod) => isReplica(pod) && isReady(pod));
+  return (before === 'True' || before === 'Unknown') && up.length >= minReplicas;
 }
 
 function notAwake(world: World): Finding {
@@ -276,9 +285,7 @@ function controllerHealthy(world: World, ledger: Ledger, settled: Settled): Find
 
 /** Two replicas on one host fall together. */
 function zoneSpread(world: World, { zones, members }: Settled): Finding {
-  const pods = podsOf(world).filter(
-    (pod) => textAt(pod, 'metadata', 'labels', COMPONENT_LABEL) === 'replica',
-  );
+  const pods = podsOf(world).filter(isReplica);
   const hosts = pods.map((pod) => textAt(pod, 'spec', 'nodeName')).filter((one) => one);
   const shared = hosts.find((host, index) => hosts.indexOf(host) !== index);
   if (shared !== undefined) {

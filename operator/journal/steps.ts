@@ -2,6 +2,7 @@
 
 import type { JournalSettings } from '../../protocol/configuration.ts';
 import type { AdminRequest } from '../../transport/public.ts';
+import { KIND } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { difference } from '../kube/covers.ts';
 import type { Ledger } from './ledger.ts';
@@ -97,8 +98,9 @@ export const isAsWanted = (world: World, wanted: KubeObject): boolean =>
   ensure(world, wanted).length === 0;
 
 /** An owner that should be there no more: what is kept must not go with the JournalCluster. */
-function ownerDifference(wanted: KubeObject, present: KubeObject): string | null {
-  const owned = (object: KubeObject): boolean =>
-    (object.metadata.ownerReferences ?? []).some(({ kind }) => kind === 'JournalCluster');
-  return owned(present) && !owned(wanted) ? 'metadata.ownerReferences' : null;
-}
+const ownerDifference = (wanted: KubeObject, present: KubeObject): string | null =>
+  isOwned(present) && !isOwned(wanted) ? 'metadata.ownerReferences' : null;
+
+/** Whether it goes with a JournalCluster. */
+export const isOwned = ({ metadata }: KubeObject): boolean =>
+  (metadata.ownerReferences ?? []).some(({ kind }) => kind === KIND);

@@ -5,9 +5,9 @@ import { REFUSED_VOLUME } from '../controller/status.ts';
 import type { JournalCluster } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { at, conditionOf, labelsOf, listAt, numberAt, textAt } from '../kube/fields.ts';
-import { MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
-import type { Defaults } from './settle.ts';
+import type { Defaults, Settled } from './settle.ts';
 
 export interface World {
   readonly cluster: JournalCluster;
@@ -43,6 +43,9 @@ export const podsOf = ({ objects }: World): readonly KubeObject[] =>
   objects.filter(
     ({ kind, metadata }) => kind === 'Pod' && labelsOf(metadata)[MEMBER_LABEL] !== undefined,
   );
+
+export const isReplica = (pod: KubeObject): boolean =>
+  labelsOf(pod.metadata)[COMPONENT_LABEL] === 'replica';
 
 export const isReady = (pod: KubeObject | undefined): boolean =>
   pod !== undefined &&
@@ -86,6 +89,18 @@ export function claimState(
   return claim.metadata.deletionTimestamp === undefined ? 'present' : 'going';
 }
 
+/**
+ * Whether somebody made the claim again on the volume that was kept, and the process, which knows
+ * its volume, serves from it.
+ */
+export function isMadeAgain(world: World, id: string, claim: KubeObject | undefined): boolean {
+  const pod = podOf(world, id);
+  const created = (object: KubeObject | undefined): number =>
+    Date.parse(object?.metadata.creationTimestamp ?? '');
+  const stays = claim !== undefined && claim.metadata.deletionTimestamp === undefined;
+  return stays && created(pod) >= created(claim) && isReady(pod) && isFine(world, id);
+}
+
 /** What is wrong with the volume that a process was made with; empty while it stays. */
 export function volumeTrouble(
   world: World,
@@ -94,6 +109,16 @@ export function volumeTrouble(
   const state = claimState(world, entry);
   if (state === 'going') return 'its volume is being deleted, and goes with its pod';
   return state === 'lost' ? 'its volume is lost' : '';
+}
+
+/** A cluster does not fall asleep, or wakes up again, while a volume would go with its pod. */
+export function awake(world: World, { replicas, controllers }: Ledger, settled: Settled): Settled {
+  const goes = [...replicas, ...controllers].some((one) => {
+    const pod = podOf(world, one.id);
+    const runs = pod !== undefined && pod.metadata.deletionTimestamp === undefined;
+    return runs && claimState(world, one) === 'going';
+  });
+  return goes ? { ...settled, hibernate: false } : settled;
 }
 
 /** Whether a claim has, or had, a volume: one that never had any holds nothing. */
@@ -216,21 +241,46 @@ export function troubleOf(world: World, id: string, pod: KubeObject): string {
   }
   const [container] = listAt(pod, 'status', 'containerStatuses');
   const reason = textAt(container, 'state', 'waiting', 'reason') ?? '';
-  if (!['', 'ContainerCreating', 'PodInitializing'].includes(reason)) {
-    const ended = numberAt(container, 'lastState', 'terminated', 'exitCode');
+  if (isCrashing(pod, container, reason)) {
+    // In the same words while it waits and while it runs once more.
+    return `Pod ${pod.metadata.name}: ${CRASHES}: ${lastWords(container)}`;
+  }
+  if (!['', CRASHES, 'ContainerCreating', 'PodInitializing'].includes(reason)) {
     const said = textAt(container, 'state', 'waiting', 'message');
-    const parts = [reason, said, ended === undefined ? undefined : lastWords(container, ended)];
-    return [`Pod ${pod.metadata.name}`, ...parts].filter((part) => part !== undefined).join(': ');
+    const ended = endOf(container) === undefined ? undefined : lastWords(container);
+    const parts = [reason, said, ended].filter((part) => part !== undefined);
+    return [`Pod ${pod.metadata.name}`, ...parts].join(': ');
   }
   return '';
 }
 
+const CRASHES = 'CrashLoopBackOff';
+/** What ends so soon after its start did not serve, and will end so again. */
+const SHORT_MILLIS = 30_000;
 const WORDS_MAX = 300;
 
+const endOf = (container: unknown): unknown =>
+  at(container, 'state', 'terminated') ?? at(container, 'lastState', 'terminated');
+
+/** Between two back-offs a process runs, or has just ended: that does not make it well. */
+function isCrashing(pod: KubeObject, container: unknown, reason: string): boolean {
+  if (reason === CRASHES) return true;
+  const over = ['Failed', 'Succeeded'].includes(textAt(pod, 'status', 'phase') ?? '');
+  const goes = pod.metadata.deletionTimestamp !== undefined;
+  if (over || goes || reason !== '' || isReady(pod)) return false;
+  const end = endOf(container);
+  const lived =
+    Date.parse(textAt(end, 'finishedAt') ?? '') - Date.parse(textAt(end, 'startedAt') ?? '');
+  return lived < SHORT_MILLIS;
+}
+
 /** How a container ended, and what it said at the end. */
-function lastWords(container: unknown, code: number): string {
-  const text = textAt(container, 'lastState', 'terminated', 'message')?.trim() ?? '';
+function lastWords(container: unknown): string {
+  const end = endOf(container);
+  const text = textAt(end, 'message')?.trim() ?? '';
   const line = text.split('\n').at(-1) ?? '';
+  const code = numberAt(end, 'exitCode');
+  if (code === undefined) return textAt(container, 'state', 'waiting', 'message') ?? 'it ended';
   return `it ended with code ${code}${line === '' ? '' : `: ${line.slice(0, WORDS_MAX)}`}`;
 }
 

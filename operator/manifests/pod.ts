@@ -164,7 +164,7 @@ function flags(settled: Settled, { component, id, zone }: Process, template: Pod
 
 const replicaFlags = (settled: Settled): readonly string[] => [
   ...['--controllers', controllersAddress(settled)],
-  ...['--replication-factor', String(settled.replicationFactor)],
+  ...['--replication-factor', String(settled.copies)],
   ...['--min-replicas', String(settled.minReplicas)],
   // Left out it is off here, where the port is open to all: what is not asked for restarts nobody.
   ...(settled.consoleRecords ? ['--console-records', 'on'] : []),

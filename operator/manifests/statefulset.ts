@@ -65,9 +65,9 @@ function inputsOf(settled: Settled, { component, id, zone }: Process): string {
   const template = component === 'replica' ? settled.podTemplate : settled.controllerTemplate;
   const { image, imagePullPolicy, imagePullSecrets, clusterId, tls } = settled;
   const wishes = { id, zone, clusterId, image, imagePullPolicy, imagePullSecrets, template };
-  const { replicationFactor, minReplicas } = settled;
   // Only where it is asked for, so that an older set of those who never did stays the same.
   const records = settled.consoleRecords ? { consoleRecords: true } : {};
+  const { copies: replicationFactor, minReplicas } = settled;
   const data = component === 'replica' ? { replicationFactor, minReplicas, ...records } : {};
   const spread = settled.zones.length > 0;
   return JSON.stringify({ ...wishes, tls: tls.enabled, spread, ...data });
