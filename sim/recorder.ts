@@ -136,9 +136,10 @@ export function seen(
   },
 ): SeenRecord {
   const { lsn, key, timestampMicros: timestamp } = record;
-  const data =
-    key?.startsWith(LEASE_KEY_PREFIX) === true ? leaseData(lsn) : decoder.decode(record.data);
-  return { lsn, timestamp, key, data };
+  const data = decoder.decode(record.data);
+  // What a leader tags with its own key is a record like any other.
+  const ofLease = key?.startsWith(LEASE_KEY_PREFIX) === true && data.startsWith('{');
+  return { lsn, timestamp, key, data: ofLease ? leaseData(lsn) : data };
 }
 
 export const leaseData = (lsn: number): string => `lease@${lsn}`;

@@ -4,6 +4,7 @@ import type {
   AppendOperation,
   Condition,
   FinalLog,
+  LedOperation,
   Operation,
   Refused,
   SeenRecord,
@@ -99,6 +100,7 @@ export const led = (
   process: string,
   span: readonly [number, number | null],
   token: number,
+  facts: Partial<Pick<LedOperation, 'applied'>> = {},
 ): Operation => ({
   kind: 'led',
   process,
@@ -107,6 +109,7 @@ export const led = (
   returned: span[1],
   key: 'k',
   token,
+  ...facts,
 });
 
 export function final(

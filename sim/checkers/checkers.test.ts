@@ -300,11 +300,18 @@ const WRONG: readonly Wrong[] = [
     ['subscriptions'],
     [...RIGHT, subscribe(1, [record(1, 'z')])],
   ],
+  [
+    'a log that ends before what it has committed',
+    ['order'],
+    [append('a', [0, 1], 1)],
+    [final('one', [a], { committedLsn: 2 })],
+  ],
   ['a record left out', ['subscriptions'], [...RIGHT, subscribe(1, [a, c])]],
   ['a record twice', ['subscriptions'], [...RIGHT, subscribe(1, [a, a, b])]],
   ['a late start', ['subscriptions'], [...RIGHT, subscribe(1, [b, c])]],
   ['a read that passes a record over', ['subscriptions'], [...RIGHT, read([55, 60], 2, 4, [b])]],
   ['two leaders', ['leases'], [led('one', [0, 10], 1), led('two', [9, 20], 2)]],
+  ['a leader that has not applied', ['leases'], [led('one', [0, 10], 1, { applied: false })]],
   ['a token that falls', ['leases'], [led('one', [0, 10], 2), led('two', [11, 20], 1)]],
   [
     'a time that stands still',

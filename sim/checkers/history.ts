@@ -94,6 +94,8 @@ export interface LedOperation extends Timed {
   readonly kind: 'led';
   readonly key: string;
   readonly token: number;
+  /** Whether it had applied all up to its claim by then; left out where it was not asked to. */
+  readonly applied?: boolean;
 }
 
 export type Operation =

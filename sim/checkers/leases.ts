@@ -1,4 +1,5 @@
-// One leader a key at a time, by the true clock, and tokens that rise from one to the next.
+// One leader a key at a time, by the true clock, each after it has applied what came before, and
+// tokens that rise from one to the next.
 
 import { type Checker, type History, type LedOperation, type Verdict, verdict } from './history.ts';
 
@@ -11,6 +12,10 @@ export const leases: Checker = {
     for (const operation of history.operations) {
       if (operation.kind !== 'led') continue;
       checked += 1;
+      if (operation.applied === false) {
+        const { process, token } = operation;
+        wrong.push(`${process} led with token ${token} before it had applied what it asked for`);
+      }
       const name = `${operation.journal} ${operation.key}`;
       keys.set(name, [...(keys.get(name) ?? []), operation]);
     }

@@ -3,16 +3,25 @@
 
 import type { AppendCondition, AppendRequest } from '../../protocol/chain/messages.ts';
 import { NO_CONDITION } from '../../protocol/chain/messages.ts';
-import { type KeyOperation, type Lsn, lsn, NO_LSN, writerId } from '../../protocol/types.ts';
+import {
+  type KeyOperation,
+  type Lsn,
+  lsn,
+  NO_LSN,
+  type WriterId,
+  writerId,
+} from '../../protocol/types.ts';
 import type { ChainTruth } from './chain-truth.ts';
 
 const KEYS = ['k', 'l'];
 const OPERATIONS: readonly KeyOperation[] = ['tag', 'claim', 'renew', 'release'];
 const CURSORS = ['c', 'd', 'e'];
 const SESSIONS = 4;
+/** Fewer than a log of a walk remembers: none of them is forgotten while it may be sent again. */
+const CHOSEN = 3;
 
 interface Session {
-  readonly writer: ReturnType<typeof writerId>;
+  readonly writer: WriterId;
   sequence: number;
   /** What may be sent again: nobody said for good that it was not taken. */
   readonly sent: AppendRequest[];
@@ -23,6 +32,8 @@ export class ChainClients {
   readonly #random: () => number;
   readonly #sessions: Session[] = [];
   readonly #plain: boolean;
+  /** The last ones under chosen keys. */
+  #chosen: AppendRequest[] = [];
   #writers = 0;
   #bodies = 0;
 
@@ -45,7 +56,9 @@ export class ChainClients {
   /** One request to the head at a site: something new, something again, or a question. */
   act(site: number): void {
     const dice = this.#random();
-    if (dice < 0.1) this.#truth.key(site, this.#pick(KEYS) ?? 'k');
+    if (dice < 0.08) this.#truth.key(site, this.#pick(KEYS) ?? 'k');
+    else if (dice < 0.1) this.#truth.cursors(site);
+    else if (dice < 0.12) this.#truth.forget(site, this.#pick(KEYS) ?? 'k');
     else if (dice < 0.4) this.#again(site);
     else this.#fresh(site);
   }
@@ -67,7 +80,9 @@ export class ChainClients {
   }
 
   #fresh(site: number): void {
-    const session = this.#random() < 0.7 ? this.#session() : null;
+    const dice = this.#random();
+    const session = dice < 0.5 ? this.#session() : null;
+    const chosen = dice >= 0.5 && dice < 0.7;
     this.#bodies += 1;
     const keyed = this.#random() < 0.5;
     const operation = keyed ? (this.#pick(OPERATIONS) ?? 'tag') : 'tag';
@@ -81,15 +96,18 @@ export class ChainClients {
       keys: keyed ? [{ key: this.#pick(KEYS) ?? 'k', offset: this.#below(count) }] : [],
       keyOperation: operation,
       leaseMillis: operation === 'claim' || operation === 'renew' ? 1_000 : 0,
-      idempotence: session && {
-        writer: session.writer,
-        sequence: session.sequence,
-        after: session.sequence - 1,
-        chosen: false,
-      },
+      idempotence: chosen
+        ? { writer: this.#writer(), sequence: 1, after: 0, chosen }
+        : session && {
+            writer: session.writer,
+            sequence: session.sequence,
+            after: session.sequence - 1,
+            chosen,
+          },
       condition: this.#plain ? NO_CONDITION : this.#condition(),
     };
     session?.sent.push(body);
+    if (chosen) this.#chosen = [...this.#chosen, body].slice(-CHOSEN);
     this.#truth.append(site, body);
   }
 
@@ -97,18 +115,33 @@ export class ChainClients {
     const at = this.#below(SESSIONS);
     const known = this.#sessions[at];
     if (known !== undefined && this.#random() < 0.95) return known;
-    this.#writers += 1;
-    const opened = this.#truth.newest.endLsn.toString(16).padStart(14, '0');
-    const writer = writerId(opened + this.#writers.toString(16).padStart(18, '0'));
-    const session = { writer, sequence: 0, sent: [] };
+    const session = { writer: this.#writer(), sequence: 0, sent: [] };
     this.#sessions[at] = session;
     return session;
   }
 
+  #writer(): WriterId {
+    this.#writers += 1;
+    const opened = this.#truth.newest.endLsn.toString(16).padStart(14, '0');
+    return writerId(opened + this.#writers.toString(16).padStart(18, '0'));
+  }
+
   #again(site: number): void {
+    if (this.#random() < 0.3) {
+      const body = this.#pick(this.#chosen);
+      if (body !== undefined) this.#truth.append(site, this.#other(body));
+      return;
+    }
     const session = this.#pick(this.#sessions.filter((one) => one !== undefined));
     const body = session && this.#pick(session.sent.slice(-4));
     if (body !== undefined) this.#truth.append(site, body);
+  }
+
+  /** Now and then people give other records under a key that they chose before. */
+  #other(body: AppendRequest): AppendRequest {
+    if (this.#random() < 0.8) return body;
+    this.#bodies += 1;
+    return { ...body, bodyCrc: 1_000_000 + this.#bodies };
   }
 
   #refused(body: AppendRequest, code: string): void {

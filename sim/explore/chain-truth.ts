@@ -26,6 +26,9 @@ import { feed } from './chain-world.ts';
 interface KeyFact {
   readonly keyLsn: Lsn;
   readonly tokenLsn: Lsn;
+  readonly leaseMillis: number;
+  /** Time of the last record that said something of the lease. */
+  readonly leasedAt: number;
 }
 
 /** What a log means up to some batch. */
@@ -41,9 +44,8 @@ export interface Fact {
 
 interface Call {
   readonly store: StoreId;
-  /** Null for a question about `key`. */
+  /** Null for a question. */
   readonly append: AppendRequest | null;
-  readonly key: string;
   /** Facts that were known when it was asked. */
   readonly from: number;
 }
@@ -54,6 +56,8 @@ const PROVES_NOTHING_LANDED: ReadonlySet<string> = new Set([
   'FENCED',
   'LIMIT_EXCEEDED',
 ]);
+
+const NO_KEY: KeyFact = { keyLsn: NO_LSN, tokenLsn: NO_LSN, leaseMillis: 0, leasedAt: 0 };
 
 const NOTHING: Fact = {
   endLsn: NO_LSN,
@@ -98,11 +102,19 @@ export class ChainTruth {
   append(at: number, body: AppendRequest): void {
     this.#bodies.set(body.bodyCrc, body);
     this.#world.used.appends += 1;
-    this.#ask(at, body, '');
+    this.#ask(at, body);
   }
 
   key(at: number, key: string): void {
-    this.#ask(at, null, key);
+    this.#ask(at, { kind: 'key', key });
+  }
+
+  cursors(at: number): void {
+    this.#ask(at, { kind: 'cursors' });
+  }
+
+  forget(at: number, key: string): void {
+    this.#control(at, { kind: 'forget', key });
   }
 
   cursor(at: number, name: string, position: Lsn | null): void {
@@ -138,15 +150,15 @@ export class ChainTruth {
     return wedged?.incarnation === incarnation && wedged.epoch === state?.record?.epoch;
   }
 
-  #ask(at: number, append: AppendRequest | null, key: string): void {
+  #ask(at: number, body: AppendRequest | Extract<ChainRequest, { kind: 'key' | 'cursors' }>): void {
     const world = this.#world;
     const store = world.sites[at]?.store;
     if (store === undefined) return;
     const request = world.nextRequest;
     world.nextRequest += 1;
+    const append = body.kind === 'append' ? body : null;
     if (append !== null) this.#sent.set(append.bodyCrc, request);
-    this.#calls.set(request, { store, append, key, from: this.facts.length - 1 });
-    const body = append ?? ({ kind: 'key', key } as const);
+    this.#calls.set(request, { store, append, from: this.facts.length - 1 });
     feed(world, at, { kind: 'request', request, body });
   }
 
@@ -208,6 +220,11 @@ export class ChainTruth {
       invariant(held, 'a trim that is not forced stops at every cursor', at);
       if (before.cursors.size > 0) this.looked.trims += 1;
     }
+    if (header.control?.kind === 'forget') {
+      const { leasedAt, leaseMillis } = before.keys.get(header.control.key) ?? NO_KEY;
+      const over = leasedAt + leaseMillis * 1_000 <= header.timestamp;
+      invariant(over, 'a key is forgotten once its lease is over', at);
+    }
     if (header.kind !== 'data') return;
     const body = this.#bodies.get(header.bodyCrc);
     if (body !== undefined) {
@@ -231,12 +248,19 @@ export class ChainTruth {
     const since = this.facts.slice(call.from);
     if (reply.kind === 'appended' && call.append !== null) this.#checkAnswer(call.append, reply);
     if (reply.kind === 'key') {
-      const { key, keyLsn, tokenLsn } = reply;
+      const { key, keyLsn, tokenLsn, leaseMillis } = reply;
       const seen = since.some(({ keys }) => {
-        const entry = keys.get(key);
-        return (entry?.keyLsn ?? 0) === keyLsn && (entry?.tokenLsn ?? 0) === tokenLsn;
+        const entry = keys.get(key) ?? NO_KEY;
+        const same = entry.keyLsn === keyLsn && entry.tokenLsn === tokenLsn;
+        return same && entry.leaseMillis === leaseMillis;
       });
       invariant(seen, 'what is said of a key was so meanwhile', () => `${key} ${keyLsn}`);
+      this.looked.answers += 1;
+    }
+    if (reply.kind === 'cursors') {
+      const told = new Map(reply.cursors.map(({ name, lsn }) => [name, lsn]));
+      const seen = since.some(({ cursors }) => isSame(cursors, told));
+      invariant(seen, 'what is said of cursors was so meanwhile', () => [...told].join(' '));
       this.looked.answers += 1;
     }
     if (reply.kind !== 'refused' || call.append === null) return;
@@ -280,9 +304,17 @@ function nameOf({ idempotence }: Pick<BatchHeader, 'idempotence'>): string | nul
 function after(before: Fact, header: BatchHeader): Fact {
   const keys = new Map(before.keys);
   for (const { key, lsn } of header.keys) {
-    const claimed = header.keyOperation === 'claim';
-    keys.set(key, { keyLsn: lsn, tokenLsn: claimed ? lsn : (keys.get(key)?.tokenLsn ?? NO_LSN) });
+    const known = keys.get(key);
+    const { keyOperation: operation, timestamp: leasedAt, leaseMillis } = header;
+    const { tokenLsn } = known ?? NO_KEY;
+    // A tag says nothing of the lease.
+    const leased =
+      operation === 'tag' && known !== undefined
+        ? known
+        : { leasedAt, leaseMillis: operation === 'tag' ? 0 : leaseMillis };
+    keys.set(key, { ...leased, keyLsn: lsn, tokenLsn: operation === 'claim' ? lsn : tokenLsn });
   }
+  if (header.control?.kind === 'forget') keys.delete(header.control.key);
   const endLsn = lastLsn(header);
   const dataLsn = header.kind === 'data' ? endLsn : before.dataLsn;
   const through = header.control?.kind === 'trim' ? header.control.through : NO_LSN;
@@ -291,6 +323,9 @@ function after(before: Fact, header: BatchHeader): Fact {
   const cursors = cursorsAfter(before.cursors, header.control);
   return { endLsn, dataLsn, timestamp, trimmedLsn, keys, cursors };
 }
+
+const isSame = (one: ReadonlyMap<string, Lsn>, other: ReadonlyMap<string, Lsn>): boolean =>
+  one.size === other.size && [...one].every(([name, position]) => other.get(name) === position);
 
 function cursorsAfter(before: Fact['cursors'], control: BatchHeader['control']): Fact['cursors'] {
   if (control?.kind !== 'cursor') return before;

@@ -138,16 +138,22 @@ async function term(worker: Worker, journal: Journal, key: string): Promise<void
   const stop = new AbortController();
   const held: { led: Led | null; leadership: Leadership | null } = { led: null, leadership: null };
   const until = (millis: number): number => worker.now + worker.machine.trueDelay(millis * 1_000);
+  let applied = false;
   const leadership = await journal.lead(key, {
     leaseMillis: worker.dice.spread(600, 6_000),
     signal: stop.signal,
+    // As somebody does whose state takes a while to catch up with the log.
+    applied: async () => {
+      await worker.pause(1_000, 200_000);
+      applied = true;
+    },
     onEvent: (event) => {
       if (event.kind === 'renewed') held.led?.until(until(event.remainingMillis));
       if (event.kind === 'lost') held.led?.lost();
     },
   });
   const { token, fence } = leadership;
-  const about = { process: worker.name, journal: journal.name, key, token };
+  const about = { process: worker.name, journal: journal.name, key, token, applied };
   held.led = worker.recorder.led(about, until(leadership.remainingMillis()));
   if (leadership.lost.aborted) held.led.lost();
   worker.recorder.add({
@@ -163,7 +169,9 @@ async function term(worker: Worker, journal: Journal, key: string): Promise<void
   });
   const appends = worker.dice.between(1, 20);
   for (let at = 0; at < appends && !worker.task.over(); at += 1) {
-    const refused = await append(worker, journal, { records: records(worker), fence });
+    // A leader may tag records with its own key: that says nothing of its lease.
+    const tagged = worker.dice.chance(0.3) ? key : undefined;
+    const refused = await append(worker, journal, { records: records(worker, tagged), fence });
     if (refused?.code === 'FENCED') break;
     await worker.pause(10_000, 1_000_000);
   }

@@ -1,4 +1,4 @@
-// Wrong versions of what the head does with an append: conditions, fences, retries, times.
+// Wrong versions of what the head does with an append: conditions, fences, retries, times, keys.
 
 import { type Mutant, mutant } from './mutant.ts';
 
@@ -96,6 +96,36 @@ export const APPENDS: readonly Mutant[] = [
     file: 'protocol/chain/tables.ts',
     search: '      restore(tables.keys, step.key, step.before);',
     replace: '      if (step.before === undefined) tables.keys.delete(step.key);',
+  }),
+  mutant('tag-ends-the-lease', 'a record that the leader tags with its key ends its lease', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: "      leaseMillis: operation === 'tag' ? (before?.leaseMillis ?? 0) : leaseMillis,",
+    replace: '      leaseMillis,',
+  }),
+  mutant('forget-ignores-the-lease', 'a key is forgotten while somebody leads under it', BY, {
+    file: 'protocol/chain/head.ts',
+    search: '  } else if (entry.timestamp + entry.leaseMillis * 1000 > state.wall) {',
+    replace: '  } else if (entry.timestamp > state.wall) {',
+  }),
+  mutant('cursors-before-their-commit', 'cursors are told that may still be cut away', BY, {
+    file: 'protocol/chain/head.ts',
+    search: "      prove(state, request, state.shape.endLsn, { kind: 'cursors', cursors });",
+    replace: "      prove(state, request, NO_LSN, { kind: 'cursors', cursors });",
+  }),
+  mutant('dedupe-ignores-the-body', 'other records under a chosen key are taken for a retry', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: '      memory.bodyCrc === body.bodyCrc &&\n',
+    replace: '',
+  }),
+  mutant('undo-forgets-a-chosen-key', 'a cut leaves a chosen key of a lost append', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: '      restore(tables.chosen, step.key, step.before);',
+    replace: '      if (step.before !== undefined) tables.chosen.set(step.key, step.before);',
+  }),
+  mutant('the-newest-chosen-key-goes', 'of too many chosen keys the newest is forgotten', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: '    if (firstLsn < oldestLsn) [oldest',
+    replace: '    if (firstLsn > oldestLsn) [oldest',
   }),
   mutant('undo-forgets-an-append', 'a cut leaves a lost append remembered', BY, {
     file: 'protocol/chain/tables.ts',

