@@ -34,7 +34,8 @@ const BYTES_PER_MICRO = 400;
  * Calls that may arrive twice, and late: those that carry a key of their own, those that only read,
  * and those of the registers. What a person asks for is not among them.
  */
-const REPEATED = /(\/Append|\/Session|\/Tail|\/Read|\/Key|\/Change|\/Acceptor|\/Journals)$/;
+const REPEATED =
+  /(\/Append|\/Session|\/Tail|\/Read|\/Key|\/Trim|\/SetCursor|\/Change|\/Acceptor|\/Journals)$/;
 
 export class Fabric {
   readonly world: World;

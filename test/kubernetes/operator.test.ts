@@ -31,5 +31,5 @@ onLab(
       describe('many', () => manyCases(theLab));
     });
   },
-  { volumes: 60 },
+  { volumes: 90 },
 );

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createAuthority } from '../../../operator/pki.ts';
 import { until } from '../lab/commands.ts';
+import { PAUSE_IMAGE } from '../lab/images.ts';
 import type { Lab } from '../lab/lab.ts';
 import { storageClass, volumePath, volumesOf } from '../lab/volumes.ts';
 import { conditionOf, type Spec } from './cluster.ts';
@@ -39,6 +40,13 @@ const STALLS: readonly Stall[] = [
     name: 'image',
     spec: { image: 'localhost/missing:1' },
     says: /PodNotRunning: .*image-controller-1-format.*ErrImageNeverPull.*localhost\/missing:1/,
+    cure: (subject) => subject.change({ image: null }),
+  },
+  {
+    what: 'an image that runs and never answers',
+    name: 'mute',
+    spec: { image: PAUSE_IMAGE },
+    says: /PodNotRunning: controller-1 .*Pod mute-controller-1-format.*got nowhere in two minutes/,
     cure: (subject) => subject.change({ image: null }),
   },
   {
@@ -99,6 +107,16 @@ const STALLS: readonly Stall[] = [
     cure: async (subject) => {
       await subject.kubectl('delete', 'journalcluster', 'typo');
       await subject.make(small);
+    },
+  },
+  {
+    what: 'a StorageClass of replicas alone that is not there',
+    name: 'data',
+    spec: { storage: { size: '256Mi', className: 'later' } },
+    says: /PodNotRunning: replica-1 .*claim data-replica-1-data of .* later is not bound/,
+    cure: async ({ lab }) => {
+      await lab.apply({ ...storageClass, metadata: { name: 'later' } });
+      await lab.apply(...volumesOf(lab.node('a'), 1, '256Mi', 'later'));
     },
   },
   {
