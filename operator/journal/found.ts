@@ -76,7 +76,10 @@ function adoption(world: World, present: Ledger): Found {
     const message = `${incomplete(leftovers(world.objects), missing)}${wayOut}`;
     return stalled('AdoptionIncomplete', message);
   }
-  const why = `adopted the volumes, controllers and authority of an older ${names.service}`;
+  const restored = present.restored && world.cluster.spec.restore !== undefined;
+  const why =
+    `adopted the volumes, controllers and authority of an older ${names.service}` +
+    (restored ? ', which was restored then: nothing is restored anew' : '');
   const ledger = { ...kept, ownerUid: world.cluster.metadata.uid };
   return { kind: 'ledger', ledger, why };
 }
