@@ -6,7 +6,7 @@
 // root: TLS does not stop at an intermediate authority.
 
 import type { Random } from '../io/random.ts';
-import type { Ledger } from './journal/ledger.ts';
+import { isOwn, type Ledger } from './journal/ledger.ts';
 import type { Settled } from './journal/settle.ts';
 import { isAsWanted, isOwned } from './journal/steps.ts';
 import { ASK, find, type World } from './journal/world.ts';
@@ -93,7 +93,8 @@ export async function certify(
   const { state, held: wish } = await nextAuthority(context, before);
   const bundle = bundleOf(state);
   const wanted = authoritySecret(settled, state, bundle);
-  const stays = present !== undefined && isOwned(present) === isOwned(wanted);
+  const own = present !== undefined && isOwn(world, ledger);
+  const stays = !own || isOwned(present) === isOwned(wanted);
   const same = suspended
     ? difference(wanted.data, present?.data) === null && stays
     : isAsWanted(world, wanted);

@@ -5,7 +5,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { silent } from '../../io/logger.ts';
 import { nodeClock, nodeDisk } from '../../io/node.ts';
 import { type Metadata, openMetadata } from '../../log/metadata.ts';
@@ -19,6 +18,13 @@ const floorAt = (end: number) => ({ epoch: epoch(3), lsn: lsn(end), entryEpoch: 
 const floorsOf = (metadata: Metadata): Floors =>
   new Floors(metadata, nodeClock, (error) => assert.fail(error));
 
+async function until(isSo: () => boolean): Promise<void> {
+  for (const begun = Date.now(); !isSo(); ) {
+    assert.ok(Date.now() - begun < 20_000, 'it takes too long');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 test('a floor outlives its process and goes with its journal', async (context) => {
   const directory = mkdtempSync(join(tmpdir(), 'journal-floors-'));
   context.after(() => rmSync(directory, { recursive: true, force: true }));
@@ -30,14 +36,14 @@ test('a floor outlives its process and goes with its journal', async (context) =
   told.note(JOURNAL, STORE, floorAt(9));
   told.note(JOURNAL, STORE, floorAt(8));
   // Nothing is closed in order: what the disk has is what there is.
-  await sleep(700);
+  await until(() => first.keys('floor/').length === 1);
   await first.close();
 
   const second = await open();
   const found = floorsOf(second);
   assert.deepEqual(found.of(null), [{ journal: JOURNAL, store: STORE, floor: floorAt(9) }]);
   found.forget(JOURNAL);
-  await sleep(700);
+  await until(() => second.keys('floor/').length === 0);
   await second.close();
 
   const third = await open();

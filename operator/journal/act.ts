@@ -14,13 +14,7 @@ import { difference, quantity } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
 import { labelsOf, textAt } from '../kube/fields.ts';
 import { applyObject, deleteObject, getObject } from '../kube/objects.ts';
-import {
-  CLUSTER_LABEL,
-  MANAGED_LABEL,
-  MANAGER,
-  MEMBER_LABEL,
-  OWNER_ANNOTATION,
-} from '../manifests/common.ts';
+import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER, MEMBER_LABEL } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import type { Action, Order, Progress } from './steps.ts';
 import { ASK } from './world.ts';
@@ -45,6 +39,8 @@ export interface Hands {
   readonly stubborn: Map<string, string>;
   /** Volumes that could not grow, and why. */
   readonly ungrown: Map<string, { readonly atMillis: number; readonly why: string }>;
+  /** UIDs of the claims that the ledger holds. */
+  readonly claims: ReadonlySet<string>;
   readonly nowMillis: number;
   carryOut(order: Order): Promise<void>;
   writeLedger(ledger: Ledger): Promise<void>;
@@ -159,7 +155,7 @@ async function step(cluster: KubeObject, action: Action, hands: Hands): Promise<
       return;
     }
     case 'delete':
-      belongs(cluster, action.object);
+      belongs(cluster, action.object, hands);
       await deleteObject(hands.api, action.object, { unchanged: action.unchanged === true });
       return say(action.object.kind === 'Pod' ? 'Restarting' : 'Deleted');
     case 'order':
@@ -176,14 +172,14 @@ export async function apply(
   cluster: KubeObject,
   object: KubeObject,
   before: KubeObject | null,
-  { api, stubborn, logger }: Pick<Hands, 'api' | 'stubborn' | 'logger'>,
+  { api, stubborn, logger, claims }: Pick<Hands, 'api' | 'stubborn' | 'logger' | 'claims'>,
 ): Promise<boolean> {
   const { kind, metadata } = object;
   const { namespace = '', name } = metadata;
   // What is not in the local copy may be there all the same: without our label, or a moment old.
   const present =
     before ?? (isKind(kind) ? await getObject(api, RESOURCES[kind], namespace, name) : null);
-  if (present !== null) belongs(cluster, present);
+  if (present !== null) belongs(cluster, present, { claims });
   const key = `${kind}/${namespace}/${name}`;
   const markOf = ({ uid, resourceVersion }: Partial<KubeObject['metadata']>): string =>
     `${uid}/${resourceVersion}/${JSON.stringify(object)}`;
@@ -199,7 +195,7 @@ export async function apply(
 }
 
 /** Throws ForeignObject: made for another JournalCluster, or by somebody else altogether. */
-function belongs(cluster: KubeObject, object: KubeObject): void {
+function belongs(cluster: KubeObject, object: KubeObject, { claims }: Pick<Hands, 'claims'>): void {
   const { metadata, kind } = object;
   const owner = metadata.ownerReferences?.find((one) => one.controller === true);
   if (owner !== undefined && owner.uid === cluster.metadata.uid) return;
@@ -207,9 +203,9 @@ function belongs(cluster: KubeObject, object: KubeObject): void {
   if (owner !== undefined && kind === 'Pod' && owner.kind === 'StatefulSet') return;
   const labels = labelsOf(metadata);
   const ours = labels[MANAGED_LABEL] === MANAGER && labels[CLUSTER_LABEL] === cluster.metadata.name;
-  // Without an owner it was kept on purpose, for the JournalCluster of this name; one that lost its
-  // labels says for whom it was made.
-  const made = metadata.annotations?.[OWNER_ANNOTATION] === cluster.metadata.uid;
-  if (owner === undefined && (ours || made)) return;
+  // Without an owner it was kept on purpose, for the JournalCluster of this name. A claim may have
+  // lost its labels: the ledger knows it.
+  const known = claims.has(metadata.uid ?? '');
+  if (owner === undefined && (ours || known)) return;
   throw new ForeignObject(object);
 }

@@ -208,10 +208,27 @@ test('a claim that lost its label is no lost volume, and gets it again', async (
   const uid = claim.metadata.uid ?? 'none';
   const ledger = () => textAt(get('ConfigMap', 'orders-ledger'), 'data', 'ledger.json') ?? '';
   assert.match(ledger(), new RegExp(`"claimUid": "${uid}"`));
-  const { labels: _, ...bare } = claim.metadata;
+  const { labels: _, annotations: __, ...bare } = claim.metadata;
   api.put(path, { ...claim, metadata: bare, status: { phase: 'Bound' } });
   await pass(2);
   assert.equal(api.objects.get(path)?.metadata.labels?.['journal.dev/cluster'], 'orders');
   const replicas = listAt(api.objects.get(CLUSTER)?.status, 'replicas');
   assert.doesNotMatch(JSON.stringify(replicas), /Lost/);
+});
+
+test('a suspended cluster that has adopted nothing owns nothing of an older one', async () => {
+  const kept = (await formatted({})).filter(
+    ([, { metadata }]) => metadata.ownerReferences === undefined,
+  );
+  const { api, pass } = await begin({ suspend: true, deletionPolicy: 'Delete' }, (kube) => {
+    for (const [path, one] of kept) kube.put(path, one);
+  });
+  await pass(3);
+  const owned = [...api.objects.values()].filter(
+    ({ kind, metadata }) => kind !== 'Event' && metadata.ownerReferences !== undefined,
+  );
+  assert.deepEqual(
+    owned.map(({ kind, metadata }) => `${kind} ${metadata.name}`),
+    [],
+  );
 });

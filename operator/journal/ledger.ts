@@ -70,6 +70,12 @@ export interface ControllerEntry {
   readonly removing: boolean;
 }
 
+/** Whether it is of this JournalCluster, and not of an older one of the name. */
+export const isOwn = (
+  { cluster }: { readonly cluster: { readonly metadata: { readonly uid: string } } },
+  { ownerUid }: Ledger,
+): boolean => ownerUid === cluster.metadata.uid;
+
 export const LEDGER_KEY = 'ledger.json';
 
 /** Null where the ConfigMap holds no ledger; never thrown, since people edit things. */

@@ -8,7 +8,7 @@ import type { KubeObject } from '../kube/api.ts';
 import { conditionOf, numberAt } from '../kube/fields.ts';
 import { account } from '../manifests/account.ts';
 import { budget } from '../manifests/budget.ts';
-import { claim, isStale, retiredClaim } from '../manifests/claim.ts';
+import { asLarge, claim, isStale, retiredClaim } from '../manifests/claim.ts';
 import { namesOf } from '../manifests/common.ts';
 import { authorization } from '../manifests/configmap.ts';
 import { backupJob, restoreJob } from '../manifests/cronjob.ts';
@@ -155,7 +155,7 @@ export function disowned(world: World, ledger: Ledger, settled: Settled): readon
   return volumes(world, ledger, settled).flatMap((wanted) => {
     const present = find(world, wanted.kind, wanted.metadata.name);
     if (present === undefined || isOwned(present) === isOwned(wanted)) return [];
-    return ensure(world, retiredClaim(settled, present));
+    return ensure(world, asLarge(wanted, present));
   });
 }
 

@@ -19,7 +19,7 @@ import { namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
 import { act, apply, type Hands, refusalOf } from './act.ts';
 import { found, type NotMade } from './found.ts';
-import { type Ledger, readLedger } from './ledger.ts';
+import { isOwn, type Ledger, readLedger } from './ledger.ts';
 import { changeMembership } from './membership.ts';
 import { Patience } from './patience.ts';
 import { disowned, plan } from './plan.ts';
@@ -133,7 +133,7 @@ export class Reconciler {
       await apply(cluster, secret, before, hands);
     }
     if (world.cluster.spec.suspend === true) {
-      await act(cluster, disowned(world, ledger, settled), hands);
+      if (isOwn(world, ledger)) await act(cluster, disowned(world, ledger, settled), hands);
       const progress = whileSuspended(world, ledger, certified.held);
       const due = this.#again(world, settled, STEADY, 0, certified.dueMillis);
       const againMillis = Math.min(AGAIN.steady, due);
@@ -196,7 +196,7 @@ export class Reconciler {
     };
     const ledger = ledgerIn(world) ?? this.#remembered(cluster);
     // One that lost its label is there all the same: nobody takes its place.
-    for (const { id, claimUid } of [...(ledger?.replicas ?? []), ...(ledger?.controllers ?? [])]) {
+    for (const { id, claimUid } of processesIn(ledger)) {
       if (claimUid !== '') await add('PersistentVolumeClaim', names.claim(id), claimUid);
     }
     const addresses = addressesOf(objects, 'controller');
@@ -232,7 +232,8 @@ export class Reconciler {
     // Whether it goes with the JournalCluster is for the spec to say, which may have changed.
     const wanted = ledgerMap(settled, ledger);
     const there = find(world, wanted.kind, wanted.metadata.name);
-    const stays = there === undefined || isOwned(there) === isOwned(wanted);
+    const own = there !== undefined && isOwn(world, ledger);
+    const stays = !own || isOwned(there) === isOwned(wanted);
     if (suspended ? !stays : !isAsWanted(world, wanted)) {
       const why =
         ledgerIn(world) === null ? 'the ledger was gone or spoilt, and is there again' : '';
@@ -271,6 +272,7 @@ export class Reconciler {
       events,
       logger,
       stubborn: this.#stubborn,
+      claims: new Set(processesIn(world.ledger).map(({ claimUid }) => claimUid)),
       ungrown: this.#ungrown,
       nowMillis: world.nowMillis,
       carryOut: async (order) => {
@@ -359,9 +361,12 @@ const keyOf = ({ metadata }: JournalCluster): string => `${metadata.namespace}/$
 const ledgerIn = ({ cluster, objects }: Pick<World, 'cluster' | 'objects'>): Ledger | null =>
   readLedger(find({ objects }, 'ConfigMap', namesOf(cluster.metadata.name).ledger));
 
+const processesIn = (ledger: Ledger | null) =>
+  ledger === null ? [] : [...ledger.replicas, ...ledger.controllers];
+
 /** As the ledger had it before the pass; null where there is none of this JournalCluster. */
 function standing({ cluster, ledger }: World): State | null {
-  if (ledger === null || ledger.ownerUid !== cluster.metadata.uid) return null;
+  if (ledger === null || !isOwn({ cluster }, ledger)) return null;
   return { ledger, settled: settle(cluster, ledger) };
 }
 

@@ -108,10 +108,17 @@ const isWell = (world: World, id: string): boolean =>
 /** Somebody who should serve and does not, though its template is the newest. */
 export function notBack(world: World, { replicas, controllers }: Ledger): Plan | null {
   const formatted = controllers.filter((one) => one.formatted);
-  const all = [...replicas, ...formatted].filter(
+  // Replicas wait for controllers, while nobody hears those.
+  const unheard = world.chain.kind === 'unknown';
+  const all = (unheard ? [...formatted, ...replicas] : [...replicas, ...formatted]).filter(
     ({ id, leaving }) => leaving === '' && !isWell(world, id) && !isOutdated(world, id),
   );
-  const away = all.find(({ id }) => podTrouble(world, id) !== '') ?? all[0];
+  const silent = all.filter(({ id }) => silence(world, id) !== '');
+  const away =
+    all.find(({ id }) => podTrouble(world, id) !== '') ??
+    silent.find(({ id }) => isPending(podOf(world, id))) ??
+    silent[0] ??
+    all[0];
   if (away === undefined) return null;
   const trouble = podTrouble(world, away.id);
   const stuck = isOld(world, podOf(world, away.id)) ? trouble || silence(world, away.id) : '';
@@ -140,21 +147,27 @@ function silence(world: World, id: string): string {
   const begun = Date.parse(textAt(pod, 'status', 'startTime') ?? '');
   // One that was ready once and is not now may be cut off, or busy: that is for the controllers.
   const was = textAt(ready, 'status') !== 'False' || !(since - begun < FIRST_MILLIS);
-  return was && textAt(pod, 'status', 'phase') !== 'Pending' ? '' : silenceOf(world, pod);
+  return was && !isPending(pod) ? '' : silenceOf(world, pod);
 }
 
+const isPending = (pod: KubeObject | undefined): boolean =>
+  textAt(pod, 'status', 'phase') === 'Pending';
+
 /** The same of a pod that should be over; empty while it may still come. */
-export function silenceOf(world: World, pod: KubeObject): string {
-  const { name } = pod.metadata;
-  if (!(ageOf(world, pod) > START_MILLIS_MAX)) return '';
-  switch (textAt(pod, 'status', 'phase')) {
-    case 'Pending':
-      return `Pod ${name} has not begun for two minutes: kubectl describe pod ${name} says why`;
-    case 'Running':
-      return `Pod ${name} runs, and got nowhere in two minutes: kubectl logs ${name} says why`;
-    default:
-      return '';
+export function silenceOf({ nowMillis }: World, pod: KubeObject): string {
+  const { name, deletionTimestamp } = pod.metadata;
+  const isLong = (since: string | undefined): boolean =>
+    deletionTimestamp === undefined && nowMillis - Date.parse(since ?? '') > START_MILLIS_MAX;
+  if (isPending(pod)) {
+    const placed = listAt(pod, 'status', 'conditions').find(
+      (one) => textAt(one, 'type') === 'PodScheduled' && textAt(one, 'status') === 'True',
+    );
+    if (!isLong(textAt(placed, 'lastTransitionTime'))) return '';
+    return `Pod ${name} has not begun for two minutes: kubectl describe pod ${name} says why`;
   }
+  const [container] = listAt(pod, 'status', 'containerStatuses');
+  if (!isLong(textAt(container, 'state', 'running', 'startedAt'))) return '';
+  return `Pod ${name} runs, and got nowhere in two minutes: kubectl logs ${name} says why`;
 }
 
 /** What keeps Jobs of a component from getting on; empty while nothing does, or not for long. */
@@ -175,7 +188,7 @@ export function notDone(world: World, component: 'backup' | 'restore'): string {
 
 /** A volume that does not come, say, is told in events, which the operator has no right to read. */
 const isLate = (world: World, pod: KubeObject): boolean =>
-  textAt(pod, 'status', 'phase') === 'Pending' && ageOf(world, pod) > BEGIN_MILLIS_MAX;
+  isPending(pod) && ageOf(world, pod) > BEGIN_MILLIS_MAX;
 
 const notBegun = ({ metadata: { name } }: KubeObject): string =>
   `Pod ${name} has not begun for ten minutes: kubectl describe pod ${name} says why`;
@@ -222,8 +235,9 @@ function gate(world: World, ledger: Ledger, id: string): string | null {
   return null;
 }
 
-/** The controllers do not hear it, and it counts for no journal. */
+/** Neither Kubernetes nor the controllers call it well, and it counts for no journal. */
 const isAway = (world: World, id: string): boolean =>
+  !isReady(podOf(world, id)) &&
   processOf(world, id)?.reachable !== true &&
   journalsWith(world, id).every(({ members }) =>
     members.every((one) => one.id !== id || !(one.live || one.synced)),

@@ -95,10 +95,11 @@ export function claimState(
  */
 export function isMadeAgain(world: World, id: string, claim: KubeObject | undefined): boolean {
   const pod = podOf(world, id);
-  const created = (object: KubeObject | undefined): number =>
-    Date.parse(object?.metadata.creationTimestamp ?? '');
-  const stays = claim !== undefined && claim.metadata.deletionTimestamp === undefined;
-  return stays && created(pod) >= created(claim) && isReady(pod) && isFine(world, id);
+  if (claim === undefined || claim.metadata.deletionTimestamp !== undefined) return false;
+  // A pod begins on a node once its claim is there: one that began before has another volume.
+  const begun = Date.parse(textAt(pod, 'status', 'startTime') ?? '');
+  const made = Date.parse(claim.metadata.creationTimestamp ?? '');
+  return begun >= made && isReady(pod) && isFine(world, id);
 }
 
 /** What is wrong with the volume that a process was made with; empty while it stays. */
@@ -241,7 +242,7 @@ export function troubleOf(world: World, id: string, pod: KubeObject): string {
   }
   const [container] = listAt(pod, 'status', 'containerStatuses');
   const reason = textAt(container, 'state', 'waiting', 'reason') ?? '';
-  if (isCrashing(pod, container, reason)) {
+  if (isCrashing(world, pod, container, reason)) {
     // In the same words while it waits and while it runs once more.
     return `Pod ${pod.metadata.name}: ${CRASHES}: ${lastWords(container)}`;
   }
@@ -263,12 +264,21 @@ const endOf = (container: unknown): unknown =>
   at(container, 'state', 'terminated') ?? at(container, 'lastState', 'terminated');
 
 /** Between two back-offs a process runs, or has just ended: that does not make it well. */
-function isCrashing(pod: KubeObject, container: unknown, reason: string): boolean {
+function isCrashing(
+  { nowMillis }: World,
+  pod: KubeObject,
+  container: unknown,
+  reason: string,
+): boolean {
   if (reason === CRASHES) return true;
   const over = ['Failed', 'Succeeded'].includes(textAt(pod, 'status', 'phase') ?? '');
   const goes = pod.metadata.deletionTimestamp !== undefined;
   if (over || goes || reason !== '' || isReady(pod)) return false;
   const end = endOf(container);
+  const done = numberAt(end, 'exitCode') === 0 && textAt(pod, 'spec', 'restartPolicy') !== 'Always';
+  // What runs for a while now has got over how it ended once.
+  const since = Date.parse(textAt(container, 'state', 'running', 'startedAt') ?? '');
+  if (done || nowMillis - since > SHORT_MILLIS) return false;
   const lived =
     Date.parse(textAt(end, 'finishedAt') ?? '') - Date.parse(textAt(end, 'startedAt') ?? '');
   return lived < SHORT_MILLIS;

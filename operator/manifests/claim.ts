@@ -4,7 +4,7 @@ import type { Settled, Volume } from '../journal/settle.ts';
 import { isBound } from '../journal/world.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { quantity } from '../kube/covers.ts';
-import { labelsOf, textAt } from '../kube/fields.ts';
+import { isObject, labelsOf, textAt } from '../kube/fields.ts';
 import {
   COMPONENT_LABEL,
   MEMBER_LABEL,
@@ -30,6 +30,12 @@ export function retiredClaim(settled: Settled, present: KubeObject): KubeObject 
   const component = labels[COMPONENT_LABEL] === 'controller' ? 'controller' : 'replica';
   const process = { component, id: labels[MEMBER_LABEL] ?? '', zone: labels[ZONE_LABEL] ?? '' };
   return claimOf(settled, { ...process, component }, sizeOf(present));
+}
+
+/** A claim that asks for as much as there is. */
+export function asLarge(wanted: KubeObject, present: KubeObject): KubeObject {
+  const resources = { requests: { storage: sizeOf(present) } };
+  return { ...wanted, spec: { ...(isObject(wanted.spec) ? wanted.spec : {}), resources } };
 }
 
 /**
