@@ -335,3 +335,60 @@ test('a suspended cluster whose authority is lost says so, and gets none', async
   assert.deepEqual(secrets, []);
   assert.match(trouble, /^Secret orders-ca is missing/);
 });
+
+test('a Secret whose key or owner somebody changed is made right again', async () => {
+  const scene = new Scene();
+  await scene.settle();
+  const { objects } = scene;
+  const of = (name: string): KubeObject => {
+    const secret = objects.get(name);
+    assert.ok(secret);
+    return secret;
+  };
+  const other = textsAt(of('orders-operator'), 'data')['tls.key'] ?? '';
+  for (const key of [other, Buffer.from('nonsense').toString('base64')]) {
+    const secret = of('orders-client');
+    const data = { ...textsAt(secret, 'data'), 'tls.key': key };
+    objects.set('orders-client', { ...secret, data });
+    await scene.settle();
+    assert.notEqual(textsAt(of('orders-client'), 'data')['tls.key'], key);
+  }
+  const { ownerReferences: _, ...metadata } = of('orders-client').metadata;
+  objects.set('orders-client', { ...of('orders-client'), metadata });
+  await scene.settle();
+  assert.equal(of('orders-client').metadata.ownerReferences?.length, 1);
+});
+
+test('an authority of somebody else that nears its end is told before', async () => {
+  const scene = new Scene();
+  scene.issuer('one');
+  await scene.settle();
+  const { validFrom, validTo } = new X509Certificate(readFileSync(at('one.crt')));
+  const life = Date.parse(validTo) - Date.parse(validFrom);
+  scene.now = Date.parse(validFrom) + life * 0.89;
+  assert.equal((await scene.pass()).trouble, '');
+  scene.now = Date.parse(validFrom) + life * 0.91;
+  const { trouble, secrets } = await scene.pass();
+  assert.match(trouble, /^Secret theirs: its authority ends at 20.*renew it$/);
+  assert.notDeepEqual(secrets, [], 'what can be issued is');
+  scene.tls = { issuerSecretName: 'orders-ca' };
+  assert.match((await scene.pass()).trouble, /^issuerSecretName is orders-ca, a name of the op/);
+});
+
+test('an old authority is believed until the last that it issued is over', async () => {
+  const scene = new Scene();
+  await scene.settle();
+  const old = decodedAt(scene.objects.get('orders-ca'), 'tls.crt').trim();
+  scene.tls = { leafDays: 1 };
+  scene.annotations = { [ASK.rotate]: 'now' };
+  await scene.settle();
+  for (const [days, believed] of [
+    [80, true],
+    [12, false],
+  ] as const) {
+    scene.now += days * DAY;
+    await scene.pass();
+    const bundle = decodedAt(scene.objects.get('orders-client'), 'ca.crt');
+    assert.equal(bundle.includes(old), believed, `${days} days later`);
+  }
+});

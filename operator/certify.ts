@@ -29,7 +29,9 @@ import {
   type Authority,
   believes,
   createAuthority,
+  endingMillis,
   isDue,
+  isPair,
   issue,
   joinPems,
   readCertificate,
@@ -61,6 +63,8 @@ interface Context extends CertifyOptions {
   readonly settled: Settled;
   readonly leaves: readonly Leaf[];
   readonly issuer: Issuer;
+  /** When the last of the certificates that are there is over, in milliseconds; 0 for none. */
+  readonly leavesEndMillis: number;
 }
 
 /**
@@ -76,6 +80,10 @@ export async function certify(
   const { authority: name } = namesOf(settled.name);
   const nothing = { secrets: [], trouble: '', held: [], dueMillis: Number.POSITIVE_INFINITY };
   if (!settled.tls.enabled) return nothing;
+  if (settled.tls.issuerSecretName === name) {
+    const trouble = `issuerSecretName is ${name}, a name of the operator's own: choose another one`;
+    return { ...nothing, trouble };
+  }
   const present = find(world, 'Secret', name);
   const before = readAuthority(present);
   if (before === null && present !== undefined) {
@@ -89,7 +97,8 @@ export async function certify(
   const issuer = issuerOf(world, settled);
   if (typeof issuer === 'string') return { ...nothing, trouble: issuer };
   const leaves = leavesOf(ledger, settled);
-  const context = { ...options, world, settled, leaves, issuer };
+  const leavesEndMillis = await leavesEnd(world, leaves);
+  const context = { ...options, world, settled, leaves, issuer, leavesEndMillis };
   const { state, held: wish } = await nextAuthority(context, before);
   const bundle = bundleOf(state);
   const wanted = authoritySecret(settled, state, bundle);
@@ -110,7 +119,27 @@ export async function certify(
     if (secret !== null) secrets.push(secret);
     dueMillis = Math.min(dueMillis, due);
   }
-  return { secrets, trouble: '', held, dueMillis };
+  return { secrets, trouble: await endingOf(world, issuer), held, dueMillis };
+}
+
+async function leavesEnd(world: World, leaves: readonly Leaf[]): Promise<number> {
+  const present = leaves.map(({ secretName }) => readPair(find(world, 'Secret', secretName)).cert);
+  const read = await Promise.all(present.map(readCertificate));
+  return Math.max(0, ...read.map((one) => one?.notAfterMillis ?? 0));
+}
+
+/** Nothing below an authority is believed after its end, which only its owner can put off. */
+async function endingOf({ cluster, nowMillis }: World, issuer: Issuer): Promise<string> {
+  if (issuer.kind === 'own') return '';
+  const { cert, root = '' } = issuer.authority;
+  for (const one of [cert, root]) {
+    const read = await readCertificate(one);
+    if (read === null || nowMillis < endingMillis(read)) continue;
+    const end = new Date(read.notAfterMillis).toISOString();
+    const name = cluster.spec.tls?.issuerSecretName ?? '';
+    return `Secret ${name}: its authority ends at ${end}, and all below it with it: renew it`;
+  }
+  return '';
 }
 
 const isSuspended = ({ cluster }: World): boolean => cluster.spec.suspend === true;
@@ -194,8 +223,8 @@ async function firstAuthority(context: Context): Promise<AuthorityState> {
 }
 
 /** When the last of the certificates that were issued until now is over. */
-const over = ({ world, settled }: Context): number =>
-  world.nowMillis + settled.tls.leafDays * DAY_MILLIS;
+const over = ({ world, settled, leavesEndMillis }: Context): number =>
+  Math.max(leavesEndMillis, world.nowMillis + settled.tls.leafDays * DAY_MILLIS);
 
 function movedOn(
   context: Context,
@@ -273,12 +302,15 @@ async function leafStep(
     readCertificate(current.cert),
   ]);
   if (authority === null) throw new Error('the authority cannot be read');
-  const due = isDue(read, authority, leaf.subject, nowMillis);
+  const due = isDue(read, authority, leaf.subject, nowMillis) || !isPair(pair);
   const mute = current.key === '';
   if (read === null && mute) return { secret: null, due: Number.POSITIVE_INFINITY };
   if (read !== null && (!due || mute)) {
-    const same = decodedAt(present, 'ca.crt') === bundle;
-    const secret = same ? null : leafSecret(settled, leaf, pair, bundle);
+    const wanted = leafSecret(settled, leaf, pair, bundle);
+    const same = isSuspended(world)
+      ? decodedAt(present, 'ca.crt') === bundle
+      : isAsWanted(world, wanted);
+    const secret = same ? null : wanted;
     return { secret, due: mute ? Number.POSITIVE_INFINITY : renewalMillis(read) };
   }
   const issuing = { serial: serial(random), nowMillis, days };

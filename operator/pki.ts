@@ -118,6 +118,12 @@ export function troubleOfIssuer({ cert, key, root = '' }: Authority, nowMillis: 
   return 'ca.crt has not the root of tls.crt, which nobody would believe without it';
 }
 
+/** Whether the key is that of the first certificate. */
+export function isPair({ cert, key }: Pick<Authority, 'cert' | 'key'>): boolean {
+  const own = attempt(() => createPrivateKey(key));
+  return own !== null && attempt(() => new X509Certificate(cert).checkPrivateKey(own)) === true;
+}
+
 /** TLS believes nothing below a certificate that somebody else signed who is not there. */
 function leadsToRoot(from: X509Certificate, others: readonly X509Certificate[]): boolean {
   let one: X509Certificate | undefined = from;
@@ -189,6 +195,10 @@ export function isDue(
 /** When two thirds of a certificate's time are over. */
 export const renewalMillis = ({ notBeforeMillis, notAfterMillis }: Reading): number =>
   notBeforeMillis + Math.round(((notAfterMillis - notBeforeMillis) * 2) / 3);
+
+/** When nine tenths of a certificate's time are over. */
+export const endingMillis = ({ notBeforeMillis, notAfterMillis }: Reading): number =>
+  notBeforeMillis + Math.round((notAfterMillis - notBeforeMillis) * 0.9);
 
 /** One after another, each once. */
 export const joinPems = (parts: readonly string[]): string =>

@@ -145,7 +145,12 @@ async function collect(bundle: Bundle, place: Place, cluster: KubeObject): Promi
       `${textAt(one, 'regarding', 'name')}-`.startsWith(`${name}-`),
     );
   });
-  await fromPods(bundle, place, await podsOf(place, name));
+  let pods: readonly KubeObject[] = [];
+  await bundle.add('pods.txt', async () => {
+    pods = await podsOf(place, name);
+    return pods.map(({ metadata }) => `${metadata.name}\n`).join('');
+  });
+  await fromPods(bundle, place, pods);
 }
 
 async function fromPods(bundle: Bundle, place: Place, pods: readonly KubeObject[]): Promise<void> {

@@ -25,10 +25,15 @@ export interface Restore {
   readonly resources?: Resources;
 }
 
+/** The longest that one backup may take. */
+const DAY_SECONDS = 86_400;
+
 export function backupJob(settled: Settled, backup: Backup): KubeObject {
   const { schedule, keep } = backup;
   const args = ['backup', `${FOLDER}/${settled.name}`, '--keep', String(keep)];
   const pod = template(settled, 'backup', backup, args);
+  // One that hangs would keep all later ones away without a word.
+  const limits = { backoffLimit: 3, activeDeadlineSeconds: DAY_SECONDS };
   const spec = {
     schedule,
     timeZone: 'Etc/UTC',
@@ -37,7 +42,7 @@ export function backupJob(settled: Settled, backup: Backup): KubeObject {
     successfulJobsHistoryLimit: 3,
     failedJobsHistoryLimit: 3,
     suspend: settled.hibernate,
-    jobTemplate: { metadata: pod.metadata, spec: { backoffLimit: 3, template: pod } },
+    jobTemplate: { metadata: pod.metadata, spec: { ...limits, template: pod } },
   };
   const annotations = { [INPUTS_ANNOTATION]: JSON.stringify(pod) };
   return made(settled, 'CronJob', namesOf(settled.name).backup, { spec }, { annotations });
