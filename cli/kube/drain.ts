@@ -29,7 +29,8 @@ export function drainCommand(): Command {
   return kubeCommand(
     'drain-check <node>',
     'Says whether appends go on while a node is drained. Exit code 0: yes, 1: no, and why.',
-    'kubectl journal drain-check worker-3 && kubectl drain worker-3 --ignore-daemonsets --delete-emptydir-data',
+    'kubectl journal drain-check worker-3 && ' +
+      'kubectl drain worker-3 --ignore-daemonsets --delete-emptydir-data',
     'kubectl journal drain-check worker-3 -n shop --json',
   )
     .option('-A, --all-namespaces', 'of every namespace, or none (default: those that may be read)')
