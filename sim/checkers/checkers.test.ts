@@ -302,7 +302,7 @@ const WRONG: readonly Wrong[] = [
   ],
   [
     'a log that ends before what it has committed',
-    ['order'],
+    ['durability'],
     [append('a', [0, 1], 1)],
     [final('one', [a], { committedLsn: 2 })],
   ],

@@ -22,6 +22,7 @@ export const durability: Checker = {
       const say = (sentence: string): void => void wrong.push(`${journal}: ${sentence}`);
       checked += present(history, journal, finals, say);
       checked += equalBytes(finals, say);
+      whole(finals, say);
       lawfulTrims(history, journal, finals, say);
     }
     return verdict(checked, wrong);
@@ -49,6 +50,15 @@ function present(history: History, journal: string, finals: readonly FinalLog[],
     }
   }
   return checked;
+}
+
+/** A log reaches what it has committed, control entries included. */
+function whole(finals: readonly FinalLog[], say: Say): void {
+  for (const { member, baseLsn, committedLsn, batches, damaged = [] } of finals) {
+    const ends = [...batches, ...damaged].map(({ lastLsn }) => lastLsn);
+    const end = Math.max(baseLsn, ...ends);
+    if (end < committedLsn) say(`${member} ends at ${end}, and ${committedLsn} is committed`);
+  }
 }
 
 function equalBytes(finals: readonly FinalLog[], say: Say): number {

@@ -151,9 +151,9 @@ function realTime(found: readonly Bound[], say: Say): void {
   }
 }
 
-/** Entries of every member follow one another without gap up to what it has committed. */
-function dense({ finals }: History, journal: string, say: Say): void {
-  for (const { journal: name, member, baseLsn, committedLsn, batches, damaged = [] } of finals) {
+/** Entries of every member follow one another without gap, control entries included. */
+function dense(history: History, journal: string, say: Say): void {
+  for (const { journal: name, member, baseLsn, batches, damaged = [] } of history.finals) {
     if (name !== journal) continue;
     let end = baseLsn;
     let epoch = 0;
@@ -165,7 +165,5 @@ function dense({ finals }: History, journal: string, say: Say): void {
       epoch = batch.epoch;
       end = batch.lastLsn;
     }
-    for (const bad of damaged) if (bad.firstLsn === end + 1) end = bad.lastLsn;
-    if (end < committedLsn) say(`${member} ends at ${end}, and ${committedLsn} is committed`);
   }
 }
