@@ -6,9 +6,9 @@
 // root: TLS does not stop at an intermediate authority.
 
 import type { Random } from '../io/random.ts';
-import { isOwn, type Ledger } from './journal/ledger.ts';
+import type { Ledger } from './journal/ledger.ts';
 import type { Settled } from './journal/settle.ts';
-import { isAsWanted, isOwned } from './journal/steps.ts';
+import { changesOwner, isAsWanted } from './journal/steps.ts';
 import { ASK, find, type World } from './journal/world.ts';
 import type { KubeObject } from './kube/api.ts';
 import { difference } from './kube/covers.ts';
@@ -63,8 +63,6 @@ interface Context extends CertifyOptions {
   readonly settled: Settled;
   readonly leaves: readonly Leaf[];
   readonly issuer: Issuer;
-  /** When the last of the certificates that are there is over, in milliseconds; 0 for none. */
-  readonly leavesEndMillis: number;
 }
 
 /**
@@ -97,15 +95,12 @@ export async function certify(
   const issuer = issuerOf(world, settled);
   if (typeof issuer === 'string') return { ...nothing, trouble: issuer };
   const leaves = leavesOf(ledger, settled);
-  const leavesEndMillis = await leavesEnd(world, leaves);
-  const context = { ...options, world, settled, leaves, issuer, leavesEndMillis };
+  const context = { ...options, world, settled, leaves, issuer };
   const { state, held: wish } = await nextAuthority(context, before);
   const bundle = bundleOf(state);
   const wanted = authoritySecret(settled, state, bundle);
-  const own = present !== undefined && isOwn(world, ledger);
-  const stays = !own || isOwned(present) === isOwned(wanted);
   const same = suspended
-    ? difference(wanted.data, present?.data) === null && stays
+    ? difference(wanted.data, present?.data) === null && !changesOwner(world, ledger, wanted)
     : isAsWanted(world, wanted);
   const secrets = same ? [] : [wanted];
   const held = wish === '' ? [] : [wish];
@@ -120,12 +115,6 @@ export async function certify(
     dueMillis = Math.min(dueMillis, due);
   }
   return { secrets, trouble: await endingOf(world, issuer), held, dueMillis };
-}
-
-async function leavesEnd(world: World, leaves: readonly Leaf[]): Promise<number> {
-  const present = leaves.map(({ secretName }) => readPair(find(world, 'Secret', secretName)).cert);
-  const read = await Promise.all(present.map(readCertificate));
-  return Math.max(0, ...read.map((one) => one?.notAfterMillis ?? 0));
 }
 
 /** Nothing below an authority is believed after its end, which only its owner can put off. */
@@ -177,7 +166,7 @@ async function nextAuthority(
       : one;
   const next = before.next === null ? null : rooted(before.next);
   const kept = { ...before, current: rooted(before.current), next, previous };
-  if (next !== null) return { state: movedOn(context, kept, next), held: '' };
+  if (next !== null) return { state: await movedOn(context, kept, next), held: '' };
   const wish = await wishFor(context, kept);
   if (wish === 'none') return { state: kept, held: '' };
   if (wish === 'held') return { state: kept, held: 'another authority is to issue' };
@@ -219,18 +208,23 @@ async function firstAuthority(context: Context): Promise<AuthorityState> {
     const next = { ...fresh, sinceMillis: nowMillis };
     return { ...base, current: { cert: lost, key: '' }, next };
   }
-  return { ...base, current: fresh, previous: [{ cert: lost, untilMillis: over(context) }] };
+  return { ...base, current: fresh, previous: [{ cert: lost, untilMillis: await over(context) }] };
 }
 
 /** When the last of the certificates that were issued until now is over. */
-const over = ({ world, settled, leavesEndMillis }: Context): number =>
-  Math.max(leavesEndMillis, world.nowMillis + settled.tls.leafDays * DAY_MILLIS);
+async function over({ world, settled, leaves }: Context): Promise<number> {
+  const certs = leaves.map(({ secretName }) => readPair(find(world, 'Secret', secretName)).cert);
+  const ends = (await Promise.all(certs.map(readCertificate))).map(
+    (one) => one?.notAfterMillis ?? 0,
+  );
+  return Math.max(world.nowMillis + settled.tls.leafDays * DAY_MILLIS, ...ends);
+}
 
-function movedOn(
+async function movedOn(
   context: Context,
   kept: AuthorityState,
   next: NonNullable<AuthorityState['next']>,
-): AuthorityState {
+): Promise<AuthorityState> {
   const { world, leaves, spreadMillis } = context;
   const { sinceMillis, ...current } = next;
   if (world.nowMillis - sinceMillis < spreadMillis) return kept;
@@ -241,7 +235,7 @@ function movedOn(
   });
   if (!told) return { ...kept, next: { ...next, sinceMillis: world.nowMillis } };
   const { cert, root = '' } = kept.current;
-  const past = { cert: joinPems([cert, root]), untilMillis: over(context) };
+  const past = { cert: joinPems([cert, root]), untilMillis: await over(context) };
   return { ...kept, current, next: null, previous: [...kept.previous, past] };
 }
 

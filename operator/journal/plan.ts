@@ -26,8 +26,8 @@ import type { Settled } from './settle.ts';
 import {
   type Action,
   APPLYING,
+  changesOwner,
   ensure,
-  isOwned,
   leftOut,
   type Plan,
   waiting,
@@ -154,7 +154,7 @@ function volumes(world: World, ledger: Ledger, settled: Settled): readonly KubeO
 export function disowned(world: World, ledger: Ledger, settled: Settled): readonly Action[] {
   return volumes(world, ledger, settled).flatMap((wanted) => {
     const present = find(world, wanted.kind, wanted.metadata.name);
-    if (present === undefined || isOwned(present) === isOwned(wanted)) return [];
+    if (present === undefined || !changesOwner(world, ledger, wanted)) return [];
     return ensure(world, asLarge(wanted, present));
   });
 }

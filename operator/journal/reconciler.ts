@@ -25,7 +25,7 @@ import { Patience } from './patience.ts';
 import { disowned, plan } from './plan.ts';
 import { type Settled, settle } from './settle.ts';
 import { type Outcome, sameLists, statusOf } from './status.ts';
-import { isAsWanted, isOwned, type Progress } from './steps.ts';
+import { changesOwner, isAsWanted, type Progress } from './steps.ts';
 import { find, type World } from './world.ts';
 
 export interface ReconcilerParts {
@@ -133,7 +133,7 @@ export class Reconciler {
       await apply(cluster, secret, before, hands);
     }
     if (world.cluster.spec.suspend === true) {
-      if (isOwn(world, ledger)) await act(cluster, disowned(world, ledger, settled), hands);
+      await act(cluster, disowned(world, ledger, settled), hands);
       const progress = whileSuspended(world, ledger, certified.held);
       const due = this.#again(world, settled, STEADY, 0, certified.dueMillis);
       const againMillis = Math.min(AGAIN.steady, due);
@@ -231,10 +231,7 @@ export class Reconciler {
     const settled = settle(world.cluster, ledger);
     // Whether it goes with the JournalCluster is for the spec to say, which may have changed.
     const wanted = ledgerMap(settled, ledger);
-    const there = find(world, wanted.kind, wanted.metadata.name);
-    const own = there !== undefined && isOwn(world, ledger);
-    const stays = !own || isOwned(there) === isOwned(wanted);
-    if (suspended ? !stays : !isAsWanted(world, wanted)) {
+    if (suspended ? changesOwner(world, ledger, wanted) : !isAsWanted(world, wanted)) {
       const why =
         ledgerIn(world) === null ? 'the ledger was gone or spoilt, and is there again' : '';
       world = await this.#writeLedger(object, world, ledger, why);
@@ -272,7 +269,7 @@ export class Reconciler {
       events,
       logger,
       stubborn: this.#stubborn,
-      claims: new Set(processesIn(world.ledger).map(({ claimUid }) => claimUid)),
+      claims: new Set(processesIn(world.ledger).flatMap(({ claimUid: uid }) => uid || [])),
       ungrown: this.#ungrown,
       nowMillis: world.nowMillis,
       carryOut: async (order) => {

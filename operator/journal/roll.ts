@@ -10,7 +10,7 @@
 
 import type { JournalStatus } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { conditionOf, labelsOf, listAt, textAt } from '../kube/fields.ts';
+import { conditionAt, conditionOf, labelsOf, listAt, textAt } from '../kube/fields.ts';
 import { COMPONENT_LABEL } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import { type Action, type Plan, waiting, working } from './steps.ts';
@@ -113,16 +113,19 @@ export function notBack(world: World, { replicas, controllers }: Ledger): Plan |
   const all = (unheard ? [...formatted, ...replicas] : [...replicas, ...formatted]).filter(
     ({ id, leaving }) => leaving === '' && !isWell(world, id) && !isOutdated(world, id),
   );
-  const silent = all.filter(({ id }) => silence(world, id) !== '');
+  const looked = all.map(({ id }) => {
+    return { id, pod: podOf(world, id), trouble: podTrouble(world, id), mute: silence(world, id) };
+  });
+  const silent = looked.filter(({ mute }) => mute !== '');
   const away =
-    all.find(({ id }) => podTrouble(world, id) !== '') ??
-    silent.find(({ id }) => isPending(podOf(world, id))) ??
+    looked.find(({ trouble }) => trouble !== '') ??
+    silent.find(({ pod }) => isPending(pod)) ??
     silent[0] ??
-    all[0];
+    looked[0];
   if (away === undefined) return null;
-  const trouble = podTrouble(world, away.id);
-  const stuck = isOld(world, podOf(world, away.id)) ? trouble || silence(world, away.id) : '';
-  if (stuck !== '') {
+  const { pod, trouble, mute } = away;
+  const stuck = trouble || mute;
+  if (stuck !== '' && isOld(world, pod)) {
     const message = `${away.id} does not run: ${stuck}`;
     return { actions: [], progress: { kind: 'stalled', reason: 'PodNotRunning', message } };
   }
@@ -142,7 +145,7 @@ const ageOf = ({ nowMillis }: World, pod: KubeObject | undefined): number =>
 function silence(world: World, id: string): string {
   const pod = podOf(world, id);
   if (pod === undefined || processOf(world, id)?.reachable === true) return '';
-  const ready = listAt(pod, 'status', 'conditions').find((one) => textAt(one, 'type') === 'Ready');
+  const ready = conditionAt(pod, 'Ready');
   const since = Date.parse(textAt(ready, 'lastTransitionTime') ?? '');
   const begun = Date.parse(textAt(pod, 'status', 'startTime') ?? '');
   // One that was ready once and is not now may be cut off, or busy: that is for the controllers.
@@ -159,10 +162,9 @@ export function silenceOf({ nowMillis }: World, pod: KubeObject): string {
   const isLong = (since: string | undefined): boolean =>
     deletionTimestamp === undefined && nowMillis - Date.parse(since ?? '') > START_MILLIS_MAX;
   if (isPending(pod)) {
-    const placed = listAt(pod, 'status', 'conditions').find(
-      (one) => textAt(one, 'type') === 'PodScheduled' && textAt(one, 'status') === 'True',
-    );
-    if (!isLong(textAt(placed, 'lastTransitionTime'))) return '';
+    const placed = conditionAt(pod, 'PodScheduled');
+    const isPlaced = textAt(placed, 'status') === 'True';
+    if (!isPlaced || !isLong(textAt(placed, 'lastTransitionTime'))) return '';
     return `Pod ${name} has not begun for two minutes: kubectl describe pod ${name} says why`;
   }
   const [container] = listAt(pod, 'status', 'containerStatuses');

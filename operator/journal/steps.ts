@@ -5,7 +5,7 @@ import type { AdminRequest } from '../../transport/public.ts';
 import { KIND } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { difference } from '../kube/covers.ts';
-import type { Ledger } from './ledger.ts';
+import { isOwn, type Ledger } from './ledger.ts';
 import { type Settled, unmet } from './settle.ts';
 import { find, unknownAsked, type World } from './world.ts';
 
@@ -101,6 +101,15 @@ export const isAsWanted = (world: World, wanted: KubeObject): boolean =>
 const ownerDifference = (wanted: KubeObject, present: KubeObject): string | null =>
   isOwned(present) && !isOwned(wanted) ? 'metadata.ownerReferences' : null;
 
+/**
+ * Whether it is to go with the JournalCluster and does not, or the other way. Nothing of an older
+ * one of the name that was not adopted is.
+ */
+export function changesOwner(world: World, ledger: Ledger, wanted: KubeObject): boolean {
+  const present = find(world, wanted.kind, wanted.metadata.name);
+  return isOwn(world, ledger) && present !== undefined && isOwned(present) !== isOwned(wanted);
+}
+
 /** Whether it goes with a JournalCluster. */
-export const isOwned = ({ metadata }: KubeObject): boolean =>
+const isOwned = ({ metadata }: KubeObject): boolean =>
   (metadata.ownerReferences ?? []).some(({ kind }) => kind === KIND);

@@ -4,7 +4,15 @@ import type { ClusterStatus, JournalStatus, ProcessStatus } from '../../transpor
 import { REFUSED_VOLUME } from '../controller/status.ts';
 import type { JournalCluster } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { at, conditionOf, labelsOf, listAt, numberAt, textAt } from '../kube/fields.ts';
+import {
+  at,
+  conditionAt,
+  conditionOf,
+  labelsOf,
+  listAt,
+  numberAt,
+  textAt,
+} from '../kube/fields.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import type { Defaults, Settled } from './settle.ts';
@@ -218,10 +226,8 @@ export function isWithoutPod({ nowMillis }: World, job: KubeObject, patienceMill
 
 /** When a Job gave up, in milliseconds, and how Kubernetes says it; null where it did not. */
 export function failureOf(job: KubeObject | undefined) {
-  const failed = listAt(job, 'status', 'conditions').find(
-    (one) => textAt(one, 'type') === 'Failed' && textAt(one, 'status') === 'True',
-  );
-  if (failed === undefined) return null;
+  const failed = conditionAt(job, 'Failed');
+  if (textAt(failed, 'status') !== 'True') return null;
   const atMillis = Date.parse(textAt(failed, 'lastTransitionTime') ?? '') || 0;
   return { atMillis, message: textAt(failed, 'message') ?? 'it failed' };
 }
@@ -233,10 +239,8 @@ export const unmade = ({ kind, metadata: { name } }: KubeObject): string =>
 
 /** The same of any pod that is made for a process: that which formats, too. */
 export function troubleOf(world: World, id: string, pod: KubeObject): string {
-  const unscheduled = listAt(pod, 'status', 'conditions').find(
-    (one) => textAt(one, 'type') === 'PodScheduled' && textAt(one, 'status') === 'False',
-  );
-  if (unscheduled !== undefined) {
+  const unscheduled = conditionAt(pod, 'PodScheduled');
+  if (textAt(unscheduled, 'status') === 'False') {
     const why = textAt(unscheduled, 'message') ?? 'it has no node';
     return `Pod ${pod.metadata.name}: ${why}${unboundClaim(world, id, why)}`;
   }

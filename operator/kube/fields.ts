@@ -60,11 +60,13 @@ function withoutManagers(metadata: ObjectMeta): ObjectMeta {
   return rest;
 }
 
-/** `status` of a condition of an object; undefined where it has none. */
-export function conditionOf(value: unknown, type: string): string | undefined {
-  const found = listAt(value, 'status', 'conditions').find((one) => textAt(one, 'type') === type);
-  return textAt(found, 'status');
-}
+/** A condition of an object; undefined where it has none of the type. */
+export const conditionAt = (value: unknown, type: string): unknown =>
+  listAt(value, 'status', 'conditions').find((one) => textAt(one, 'type') === type);
+
+/** The `status` of it. */
+export const conditionOf = (value: unknown, type: string): string | undefined =>
+  textAt(conditionAt(value, type), 'status');
 
 export const labelsOf = ({ labels }: ObjectMeta): Readonly<Record<string, string>> => labels ?? {};
 
