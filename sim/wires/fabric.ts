@@ -32,7 +32,8 @@ const KEEPALIVE_MICROS: Readonly<Record<'near' | 'far', readonly [number, number
 const BYTES_PER_MICRO = 400;
 /**
  * Calls that may arrive twice, and late: those that carry a key of their own, that only read, or
- * that say where a log begins or a cursor is, and those of the registers. Orders are not among them.
+ * that say where a log begins or a cursor is, and those of the registers. Orders are not among
+ * them.
  */
 const REPEATED =
   /(\/Append|\/Session|\/Tail|\/Read|\/Key|\/Trim|\/SetCursor|\/Change|\/Acceptor|\/Journals)$/;
