@@ -118,10 +118,19 @@ export function troubleOfIssuer({ cert, key, root = '' }: Authority, nowMillis: 
   return 'ca.crt has not the root of tls.crt, which nobody would believe without it';
 }
 
+/** Keys that were found to fit, or not to, by certificate: as with `readings`. */
+const pairs = new Map<string, { readonly key: string; readonly fits: boolean }>();
+
 /** Whether the key is that of the first certificate. */
 export function isPair({ cert, key }: Pick<Authority, 'cert' | 'key'>): boolean {
+  const known = pairs.get(cert);
+  if (known?.key === key) return known.fits;
   const own = attempt(() => createPrivateKey(key));
-  return own !== null && attempt(() => new X509Certificate(cert).checkPrivateKey(own)) === true;
+  const fits =
+    own !== null && attempt(() => new X509Certificate(cert).checkPrivateKey(own)) === true;
+  if (pairs.size >= READINGS_MAX) pairs.clear();
+  pairs.set(cert, { key, fits });
+  return fits;
 }
 
 /** TLS believes nothing below a certificate that somebody else signed who is not there. */

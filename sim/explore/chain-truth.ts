@@ -304,15 +304,12 @@ function nameOf({ idempotence }: Pick<BatchHeader, 'idempotence'>): string | nul
 function after(before: Fact, header: BatchHeader): Fact {
   const keys = new Map(before.keys);
   for (const { key, lsn } of header.keys) {
-    const known = keys.get(key);
     const { keyOperation: operation, timestamp: leasedAt, leaseMillis } = header;
-    const { tokenLsn } = known ?? NO_KEY;
+    const known = keys.get(key) ?? { ...NO_KEY, leasedAt };
     // A tag says nothing of the lease.
-    const leased =
-      operation === 'tag' && known !== undefined
-        ? known
-        : { leasedAt, leaseMillis: operation === 'tag' ? 0 : leaseMillis };
-    keys.set(key, { ...leased, keyLsn: lsn, tokenLsn: operation === 'claim' ? lsn : tokenLsn });
+    const lease = operation === 'tag' ? known : { leasedAt, leaseMillis };
+    const { tokenLsn } = known;
+    keys.set(key, { ...lease, keyLsn: lsn, tokenLsn: operation === 'claim' ? lsn : tokenLsn });
   }
   if (header.control?.kind === 'forget') keys.delete(header.control.key);
   const endLsn = lastLsn(header);
