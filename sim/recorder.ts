@@ -137,9 +137,15 @@ export function seen(
 ): SeenRecord {
   const { lsn, key, timestampMicros: timestamp } = record;
   const data = decoder.decode(record.data);
-  // What a leader tags with its own key is a record like any other.
-  const ofLease = key?.startsWith(LEASE_KEY_PREFIX) === true && data.startsWith('{');
-  return { lsn, timestamp, key, data: ofLease ? leaseData(lsn) : data };
+  return { lsn, timestamp, key, data: isOfLease({ key, data }) ? leaseData(lsn) : data };
+}
+
+/**
+ * Whether a campaign wrote a record: a claim, a renewal or what gives a lease back. What a leader
+ * tags with its own key is a record like any other.
+ */
+export function isOfLease({ key, data }: Pick<SeenRecord, 'key' | 'data'>): boolean {
+  return key?.startsWith(LEASE_KEY_PREFIX) === true && data.startsWith('{');
 }
 
 export const leaseData = (lsn: number): string => `lease@${lsn}`;

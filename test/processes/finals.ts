@@ -2,7 +2,7 @@
 
 import { connect, type JournalRecord } from '../../client/index.ts';
 import type { FinalBatch, FinalLog } from '../../sim/checkers/history.ts';
-import { LEASE_KEY_PREFIX, seen } from '../../sim/recorder.ts';
+import { isOfLease, seen } from '../../sim/recorder.ts';
 import { type Cluster, pause } from './cluster.ts';
 
 const text = new TextDecoder();
@@ -68,9 +68,10 @@ async function finalOf(member: string, address: string, journal: string): Promis
  */
 export function claimsOf(): (record: Pick<JournalRecord, 'key' | 'data'>) => boolean {
   const last = new Map<string, string>();
-  return ({ key, data }) => {
-    if (key === undefined || !key.startsWith(LEASE_KEY_PREFIX)) return false;
-    const nonce = nonceOf(text.decode(data));
+  return ({ key, data: bytes }) => {
+    const data = text.decode(bytes);
+    if (key === undefined || !isOfLease({ key, data })) return false;
+    const nonce = nonceOf(data);
     const claims = last.get(key) !== nonce;
     last.set(key, nonce);
     return claims;

@@ -49,6 +49,9 @@ test('claims are told from renewals by the nonce of each campaign', () => {
   assert.equal(lease('1', 'b'), true, 'another key');
   assert.equal(lease('0', 'a'), false, 'a renewal or release after it');
   assert.equal(lease('0', 'b'), true, 'the next leader');
+  const tagged = { key: `${LEASE_KEY_PREFIX}0`, data: Buffer.from('leadLoop 3') };
+  assert.equal(isClaim(tagged), false, 'what the leader tags with its own key');
+  assert.equal(lease('0', 'b'), false, 'a renewal after it');
   assert.equal(isClaim({ key: 'k1', data: Buffer.from('no lease') }), false);
   assert.equal(isClaim({ data: Buffer.from('no key') }), false);
 });
