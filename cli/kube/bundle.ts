@@ -1,7 +1,7 @@
 // `kubectl journal bundle`: all that helps to find out what happened, in one file to pass on. No
 // Secret and no record is in it.
 
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { type Command, Option } from 'commander';
@@ -14,7 +14,7 @@ import { listObjects } from '../../operator/kube/objects.ts';
 import { CLUSTER_LABEL, MEMBER_LABEL } from '../../operator/manifests/common.ts';
 import { EXIT, note, UsageError } from '../output.ts';
 import { Forwards } from './forward.ts';
-import { logOf } from './logs.ts';
+import { logOf, wasRestarted } from './logs.ts';
 import {
   asking,
   clusterOf,
@@ -64,7 +64,12 @@ export function bundleCommand(): Command {
         return bundle.end();
       };
       // Together: a disk that is full must not go unheard while the rest is collected.
-      const [missing] = await Promise.all([all(), bundle.to(target)]);
+      const written = Promise.all([all(), bundle.to(target)]);
+      const [missing] = await written.catch(async (error: unknown) => {
+        // Half an archive would look like one.
+        await rm(file, { force: true });
+        throw error;
+      });
       for (const line of missing) note(`not in the bundle: ${line}`);
       const shown = flags.json ? JSON.stringify({ file, missing }) : file;
       process.stdout.write(`${shown}\n`);
@@ -161,6 +166,10 @@ async function fromPods(bundle: Bundle, place: Place, pods: readonly KubeObject[
       if (id === undefined) continue;
       const limitBytes = LOG_BYTES_MAX;
       await bundle.add(`logs/${id}.log`, () => logOf(place.config, pod, { limitBytes }));
+      if (wasRestarted(pod)) {
+        const options = { limitBytes, previous: true };
+        await bundle.add(`logs/${id}.previous.log`, () => logOf(place.config, pod, options));
+      }
       await bundle.add(`metrics/${id}.txt`, () => metricsOf(forwards, pod));
     }
   } finally {

@@ -82,10 +82,16 @@ export function spoken(pods: readonly KubeObject[], previous: boolean): readonly
   return pods.filter((pod) => !silent.includes(pod));
 }
 
+/** Whether there is a log of a container before the present one. */
+export function wasRestarted(pod: KubeObject): boolean {
+  const [container] = listAt(pod, 'status', 'containerStatuses');
+  return at(container, 'lastState', 'terminated') !== undefined;
+}
+
 /** Empty where the container has said something, or could have. */
 function whySilent(pod: KubeObject, previous: boolean): string {
   const [container] = listAt(pod, 'status', 'containerStatuses');
-  const ended = at(container, 'lastState', 'terminated') !== undefined;
+  const ended = wasRestarted(pod);
   if (previous) return ended ? '' : 'it was not restarted';
   const begun = ['running', 'terminated'].some((one) => at(container, 'state', one) !== undefined);
   if (begun || ended) return '';

@@ -113,11 +113,17 @@ export class Lab {
     return this.#nodes;
   }
 
+  /** Throws where there is no such zone. */
+  nodesOf(zone: string): readonly [LabNode, ...LabNode[]] {
+    const [first, ...more] = this.nodes.filter((node) => node.zone === zone);
+    if (first === undefined) throw new Error(`no zone ${zone}; there are: ${ZONES}`);
+    return [first, ...more];
+  }
+
   /** One more node in a zone, with images as the others have them and volumes of its own. */
   async addNode(zone: string, volumes = 8): Promise<LabNode> {
-    const there = this.nodes.filter((node) => node.zone === zone);
+    const there = this.nodesOf(zone);
     const [first] = there;
-    if (first === undefined) throw new Error(`no zone ${zone}; there are: ${ZONES}`);
     const { lab, folder, nodes } = this.state;
     const name = `${zone}${Math.max(...there.map((node) => numberOf(node.name))) + 1}`;
     this.#state = changeNodes(this.state, [...nodes, name]);

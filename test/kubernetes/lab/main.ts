@@ -129,9 +129,14 @@ async function main([verb, ...rest]: readonly string[]): Promise<void> {
     case 'in':
       return hand((await open()).userCommand(rest));
     case 'cut':
-      return (await open()).network.cut(needed(first, 'the zone'));
-    case 'heal':
-      return (await open()).network.heal(needed(first, 'the zone'));
+    case 'heal': {
+      const lab = await open();
+      for (const { name } of lab.nodesOf(needed(first, 'the zone'))) {
+        if (verb === 'cut') await lab.network.cut(name);
+        else await lab.network.heal(name);
+      }
+      return;
+    }
     case 'add-node':
       return say(`node-${(await (await open()).addNode(needed(first, 'the zone'))).name} is ready`);
     case 'remove-node':
