@@ -32,6 +32,7 @@ function tell(context: TestContext, { gapMillis, history }: Observed): void {
 export function lifeCases(theSubject: () => Subject): void {
   members(theSubject);
   rollCases(theSubject);
+  restarts(theSubject);
   brokenRoll(theSubject);
   certificates(theSubject);
   places(theSubject);
@@ -87,6 +88,29 @@ export function rollCases(theSubject: () => Subject): void {
     });
     tell(context, seen);
     assert.ok(uidsOf(await subject.pods()).every((uid) => !before.includes(uid)));
+  });
+}
+
+function restarts(theSubject: () => Subject): void {
+  test('kubectl rollout restart restarts every process, one by one', TIMEOUT, async (context) => {
+    const subject = theSubject();
+    const ofAll = `--selector=journal.dev/cluster=${CLUSTER},journal.dev/member`;
+    const uids = async (): Promise<readonly string[]> => {
+      const path = '--output=jsonpath={.items[*].metadata.uid}';
+      const text = await subject.kubectl('get', 'pods', ofAll, path);
+      return text.split(' ').filter((uid) => uid !== '');
+    };
+    const before = await uids();
+    assert.equal(before.length, 6);
+    const seen = await subject.underLoad('restarted', async () => {
+      await subject.kubectl('rollout', 'restart', 'statefulset', ofAll);
+      await until('every process is another one', CHANGE_MILLIS_MAX * 2, async () => {
+        const now = await uids();
+        return now.length === 6 && now.every((uid) => !before.includes(uid)) ? true : undefined;
+      });
+      await subject.wholeWith(3);
+    });
+    tell(context, seen);
   });
 }
 
