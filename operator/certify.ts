@@ -6,6 +6,7 @@
 // root: TLS does not stop at an intermediate authority.
 
 import type { Random } from '../io/random.ts';
+import { troubleOfIssued } from './handshake.ts';
 import type { Ledger } from './journal/ledger.ts';
 import type { Settled } from './journal/settle.ts';
 import { changesOwner, isAsWanted } from './journal/steps.ts';
@@ -92,7 +93,7 @@ export async function certify(
     const why = `Secret ${name} is missing`;
     return { ...nothing, held: [why], trouble: ledger.replicas.length === 0 ? '' : why };
   }
-  const issuer = issuerOf(world, settled);
+  const issuer = await issuerOf(world, settled, options);
   if (typeof issuer === 'string') return { ...nothing, trouble: issuer };
   const leaves = leavesOf(ledger, settled);
   const context = { ...options, world, settled, leaves, issuer };
@@ -138,15 +139,25 @@ type Issuer =
   | { readonly kind: 'given'; readonly authority: Required<Authority> };
 
 /** In words, where the Secret that the spec names cannot be used. */
-function issuerOf({ objects, nowMillis }: World, { tls }: Settled): Issuer | string {
-  const { issuerSecretName: name } = tls;
+async function issuerOf(
+  { objects, nowMillis }: World,
+  settled: Settled,
+  { random }: CertifyOptions,
+): Promise<Issuer | string> {
+  const { issuerSecretName: name, leafDays: days } = settled.tls;
   if (name === '') return { kind: 'own' };
   const secret = find({ objects }, 'Secret', name);
   if (!isKubeObject(secret)) return `Secret ${name} is not there`;
   const authority = { ...readPair(secret), root: decodedAt(secret, 'ca.crt') };
   const missing = ['tls.crt', 'tls.key'].filter((key) => decodedAt(secret, key) === '');
   if (missing.length > 0) return `Secret ${name} has no ${missing.join(' and no ')}`;
-  const wrong = troubleOfIssuer(authority, nowMillis);
+  const server = processLeaf(settled, { component: 'replica', id: 'replica-1', zone: '' });
+  const [operator] = ownLeaves(settled);
+  const wrong =
+    troubleOfIssuer(authority, nowMillis) ||
+    (await troubleOfIssued(authority, server.subject, operator.subject, {
+      ...{ serial: serial(random), nowMillis, days },
+    }));
   if (wrong !== '') return `Secret ${name}: ${wrong}`;
   return { kind: 'given', authority };
 }

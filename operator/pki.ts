@@ -110,7 +110,8 @@ export function troubleOfIssuer({ cert, key, root = '' }: Authority, nowMillis: 
   if (own === null) return 'tls.key is no private key in PEM, without a passphrase';
   if (!certificate.ca) return 'tls.crt is of no authority: it has not CA:TRUE';
   if (!certificate.checkPrivateKey(own)) return 'tls.key is not the key of tls.crt';
-  const { validTo } = certificate;
+  const { validFrom, validTo } = certificate;
+  if (Date.parse(validFrom) > nowMillis) return `tls.crt does not hold before ${validFrom}`;
   if (Date.parse(validTo) <= nowMillis) return `tls.crt has been over since ${validTo}`;
   const others = attempt(() => blocksOf(cert + root).map((block) => new X509Certificate(block)));
   if (others === null) return 'ca.crt is no certificate in PEM';

@@ -34,7 +34,7 @@ export function processLeaf(settled: Settled, { component, id }: Process): Leaf 
   };
 }
 
-export function ownLeaves(settled: Settled): readonly Leaf[] {
+export function ownLeaves(settled: Settled): readonly [operator: Leaf, client: Leaf] {
   const names = namesOf(settled.name);
   const { operator, client } = commonNames(settled.name);
   return [
