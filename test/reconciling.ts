@@ -25,7 +25,10 @@ export const pathFor = (kind: keyof typeof RESOURCES, name: string): string =>
   pathOf(RESOURCES[kind], 'n', name);
 export const CLUSTER = pathFor('JournalCluster', 'orders');
 
-/** JournalCluster `orders` in namespace `n`; `prepare` puts what is there before it. */
+/**
+ * JournalCluster `orders` in namespace `n`; `prepare` puts what is there before it. `beside` makes
+ * another operator.
+ */
 export async function begin(spec: object = {}, prepare: (api: MemoryKube) => void = () => {}) {
   const api = new MemoryKube();
   prepare(api);
@@ -45,16 +48,18 @@ export async function begin(spec: object = {}, prepare: (api: MemoryKube) => voi
   });
   cleanups.push(() => cache.stop());
   while (!cache.synced) await pause();
-  const reconciler = new Reconciler({
-    ...parts,
-    cache,
-    events: new Events(parts, silent, 'test'),
-    image: 'journal:1',
-    ...{ podMonitorLabels: {}, ipv6: false },
-    operatorNamespace: 'journal-system',
-    folder,
-    spreadMillis: 0,
-  });
+  const beside = (operatorNamespace: string): Reconciler =>
+    new Reconciler({
+      ...parts,
+      cache,
+      events: new Events(parts, silent, 'test'),
+      image: 'journal:1',
+      ...{ podMonitorLabels: {}, ipv6: false },
+      operatorNamespace,
+      folder,
+      spreadMillis: 0,
+    });
+  const reconciler = beside('journal-system');
   const pass = async (times = 1): Promise<void> => {
     for (let count = 0; count < times; count += 1) {
       await pause();
@@ -72,7 +77,7 @@ export async function begin(spec: object = {}, prepare: (api: MemoryKube) => voi
   };
   const events = (): string[] =>
     [...api.objects.values()].filter(({ kind }) => kind === 'Event').map((one) => `${one.note}`);
-  return { api, pass, get, condition, events, reconciler };
+  return { api, pass, get, condition, events, reconciler, beside };
 }
 
 /** Until every watch has told what was written. */

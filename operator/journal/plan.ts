@@ -14,7 +14,7 @@ import { authorization } from '../manifests/configmap.ts';
 import { backupJob, restoreJob } from '../manifests/cronjob.ts';
 import { podMonitor } from '../manifests/monitor.ts';
 import type { Process } from '../manifests/pod.ts';
-import { networkPolicy } from '../manifests/policy.ts';
+import { networkPolicy, policyName } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
 import { formatting, inputs } from './format.ts';
@@ -65,9 +65,15 @@ export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
       : (clearing(world, ledger, settled) ?? format()));
   if (later === null) {
     if (shape.length === 0) return { actions: [], progress: leftOut(world, ledger, settled) };
-    return { actions: shape, progress: working(APPLYING, `writing ${shape.length} objects`) };
+    return { actions: shape, progress: working(APPLYING, applyingText(shape)) };
   }
   return { actions: [...shape, ...later.actions], progress: later.progress };
+}
+
+/** Told by the first: where something changes back what is written, this says what does not hold. */
+function applyingText(actions: readonly Action[]): string {
+  const [first] = actions;
+  return `writing ${actions.length} objects${first === undefined ? '' : `: ${first.why}`}`;
 }
 
 /** What a cluster that was formatted needs next; null for nothing. */
@@ -116,8 +122,10 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
   if (settled.tls.enabled) wanted.push(authorization(settled));
   wanted.push(budget(settled, 'replica'), budget(settled, 'controller'));
   if (settled.networkPolicy.enabled) {
-    wanted.push(networkPolicy(settled, 'replica', operatorNamespace));
-    wanted.push(networkPolicy(settled, 'controller', operatorNamespace));
+    for (const component of ['replica', 'controller'] as const) {
+      const present = find(world, 'NetworkPolicy', policyName(settled, component));
+      wanted.push(networkPolicy(settled, component, operatorNamespace, present));
+    }
   }
   if (settled.podMonitor && defaults.podMonitors !== null) {
     wanted.push(podMonitor(settled, defaults.podMonitors));

@@ -348,3 +348,21 @@ test('a suspended cluster is reported and not touched', async () => {
   assert.equal(get('Service', 'orders-replica-1'), undefined);
   assert.equal(conditionOf(api.objects.get(CLUSTER), 'Ready'), 'False');
 });
+
+test('two operators of two namespaces come to rest: neither locks the other out', async () => {
+  const { api, pass, get, beside } = await begin();
+  const other = beside('other-system');
+  await pass(3);
+  for (let count = 0; count < 2; count += 1) {
+    await other.reconcile('n', 'orders');
+    await pass();
+  }
+  const before = api.writes.length;
+  await other.reconcile('n', 'orders');
+  await pass(2);
+  assert.deepEqual(api.writes.slice(before), []);
+  const policy = JSON.stringify(get('NetworkPolicy', 'orders-controllers')?.spec);
+  for (const namespace of ['journal-system', 'other-system']) {
+    assert.match(policy, new RegExp(`metadata.name":"${namespace}"`));
+  }
+});

@@ -12,10 +12,19 @@ test('quantities that mean the same are no drift, others are', () => {
     ['1.5Gi', '1536Mi'],
     ['1E', '1000P'],
     ['25e-1', '2500m'],
+    ['1.4Gi', '1503238553600m'],
+    ['0.0001', '100u'],
+    ['4.1G', '4100M'],
   ] as const) {
     const at = (cpu: string | number) => ({ limits: { cpu } });
     assert.equal(difference(at(wanted), at(found)), null, `${wanted} is ${found}`);
   }
+  for (let milli = 1; milli < 8_000; milli += 1) {
+    const cpu = (milli / 1_000).toFixed(3);
+    assert.equal(difference({ cpu }, { cpu: `${milli}m` }), null, cpu);
+    assert.equal(difference({ cpu }, { cpu: `${milli + 1}m` }), 'cpu', cpu);
+  }
+  assert.equal(difference({ memory: '68719476736' }, { memory: '68719476737' }), 'memory');
   assert.equal(difference({ cpu: '1e3' }, { cpu: '1e4' }), 'cpu');
   assert.equal(difference({ cpu: '1e' }, { cpu: '1' }), 'cpu');
 });

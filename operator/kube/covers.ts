@@ -84,8 +84,13 @@ function sameValue(wanted: unknown, found: unknown): boolean {
   // False, zero and empty text are what a missing field means.
   if (found === undefined) return wanted === false || wanted === '' || wanted === 0;
   const [one, other] = [quantity(wanted), quantity(found)];
-  return one !== undefined && one === other;
+  if (one === undefined || other === undefined) return false;
+  // The API server writes 0.7 as 700m, and 1.4Gi in thousandths: the same but for the arithmetic.
+  return Math.abs(one - other) <= Math.abs(one) * PRECISION;
 }
+
+/** Of a quantity: far below what it may be given in, far above what doubles lose. */
+const PRECISION = 1e-12;
 
 const UNITS: Readonly<Record<string, number>> = {
   n: 1e-9,

@@ -3,27 +3,38 @@
 
 import { CLIENT_PORT, CONTROLLER_PORT, PROBE_PORT, type Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
+import { listAt, textAt } from '../kube/fields.ts';
 import { CLUSTER_LABEL, type Component, MANAGER, made, namesOf, selectorFor } from './common.ts';
 
 const NAMESPACE_LABEL = 'kubernetes.io/metadata.name';
 const DNS_PORT = 53;
+const MANAGED_PODS = ['podSelector', 'matchLabels', 'app.kubernetes.io/name'] as const;
+const IN_NAMESPACE = ['namespaceSelector', 'matchLabels', NAMESPACE_LABEL] as const;
 
 const tcp = (number: number) => ({ protocol: 'TCP', port: number });
 
-/** `operatorNamespace` is where the operator's pods run. */
+/** Operators that were ever let in; more than one or two are a mistake of people. */
+const OPERATORS_MAX = 8;
+
+export function policyName({ name }: Settled, component: Component): string {
+  const { replicas, controllers } = namesOf(name);
+  return component === 'replica' ? replicas : controllers;
+}
+
+/** `operatorNamespace` is where the pods of this operator run. */
 export function networkPolicy(
   settled: Settled,
   component: Component,
   operatorNamespace: string,
+  present: KubeObject | undefined,
 ): KubeObject {
-  const names = namesOf(settled.name);
-  const name = component === 'replica' ? names.replicas : names.controllers;
+  const name = policyName(settled, component);
   const cluster = { podSelector: { matchLabels: { [CLUSTER_LABEL]: settled.name } } };
-  const operator = {
-    namespaceSelector: { matchLabels: { [NAMESPACE_LABEL]: operatorNamespace } },
+  const operators = operatorsOf(present, operatorNamespace).map((namespace) => ({
+    namespaceSelector: { matchLabels: { [NAMESPACE_LABEL]: namespace } },
     podSelector: { matchLabels: { 'app.kubernetes.io/name': MANAGER } },
-  };
-  const from = [cluster, operator, ...(component === 'replica' ? clients(settled) : [])];
+  }));
+  const from = [cluster, ...operators, ...(component === 'replica' ? clients(settled) : [])];
   const port = component === 'replica' ? CLIENT_PORT : CONTROLLER_PORT;
   const spec = {
     podSelector: { matchLabels: selectorFor(settled.name, component) },
@@ -39,6 +50,20 @@ export function networkPolicy(
     ],
   };
   return made(settled, 'NetworkPolicy', name, { spec });
+}
+
+/**
+ * The namespaces of operators that were let in before, and the own one: two operators by mistake
+ * would lock each other out in turn, for ever, if each let in itself alone.
+ */
+function operatorsOf(present: KubeObject | undefined, own: string): readonly string[] {
+  const before = listAt(present, 'spec', 'ingress')
+    .flatMap((rule) => listAt(rule, 'from'))
+    .filter((peer) => textAt(peer, ...MANAGED_PODS) === MANAGER)
+    .map((peer) => textAt(peer, ...IN_NAMESPACE) ?? '')
+    .filter((namespace) => namespace !== '' && namespace !== own);
+  const others = [...new Set(before)].slice(0, OPERATORS_MAX - 1);
+  return [...others, own].sort();
 }
 
 /** Pods of the own namespace, and of those that are listed. */
