@@ -73,11 +73,52 @@ export interface ControllersSpec {
   readonly podTemplate?: PodTemplate;
 }
 
+interface Requirement {
+  readonly key: string;
+  readonly operator: string;
+  readonly values?: readonly string[];
+}
+
+interface NodeTerm {
+  readonly matchExpressions?: readonly Requirement[];
+  readonly matchFields?: readonly Requirement[];
+}
+
+interface LabelSelector {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  readonly matchExpressions?: readonly Requirement[];
+}
+
+interface PodTerm {
+  readonly labelSelector?: LabelSelector;
+  readonly namespaceSelector?: LabelSelector;
+  readonly namespaces?: readonly string[];
+  readonly topologyKey: string;
+  readonly matchLabelKeys?: readonly string[];
+  readonly mismatchLabelKeys?: readonly string[];
+}
+
+interface PodAffinity {
+  readonly requiredDuringSchedulingIgnoredDuringExecution?: readonly PodTerm[];
+  readonly preferredDuringSchedulingIgnoredDuringExecution?: readonly {
+    readonly weight: number;
+    readonly podAffinityTerm: PodTerm;
+  }[];
+}
+
 /** Affinity as in a pod: passed on, not read, but for its required node terms. */
 export interface Affinity {
-  readonly nodeAffinity?: Readonly<Record<string, unknown>>;
-  readonly podAffinity?: Readonly<Record<string, unknown>>;
-  readonly podAntiAffinity?: Readonly<Record<string, unknown>>;
+  readonly nodeAffinity?: {
+    readonly requiredDuringSchedulingIgnoredDuringExecution?: {
+      readonly nodeSelectorTerms: readonly NodeTerm[];
+    };
+    readonly preferredDuringSchedulingIgnoredDuringExecution?: readonly {
+      readonly weight: number;
+      readonly preference: NodeTerm;
+    }[];
+  };
+  readonly podAffinity?: PodAffinity;
+  readonly podAntiAffinity?: PodAffinity;
 }
 
 /** CPU, memory and more of one process, as in a container of a pod. */
@@ -178,12 +219,49 @@ const volume: Shape<VolumeSpec> = { size: 'string', className: 'string' };
 
 const resources: Shape<Resources> = { requests: 'map', limits: 'map' };
 
+const requirement: Shape<Requirement> = { key: 'string', operator: 'string', values: ['string'] };
+
+const nodeTerm: Shape<NodeTerm> = {
+  matchExpressions: [requirement],
+  matchFields: [requirement],
+};
+
+const labelSelector: Shape<LabelSelector> = {
+  matchLabels: 'map',
+  matchExpressions: [requirement],
+};
+
+const podTerm: Shape<PodTerm> = {
+  labelSelector,
+  namespaceSelector: labelSelector,
+  namespaces: ['string'],
+  topologyKey: 'string',
+  matchLabelKeys: ['string'],
+  mismatchLabelKeys: ['string'],
+};
+
+const podAffinity: Shape<PodAffinity> = {
+  requiredDuringSchedulingIgnoredDuringExecution: [podTerm],
+  preferredDuringSchedulingIgnoredDuringExecution: [
+    { weight: 'integer', podAffinityTerm: podTerm },
+  ],
+};
+
+const affinity: Shape<Affinity> = {
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [nodeTerm] },
+    preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 'integer', preference: nodeTerm }],
+  },
+  podAffinity,
+  podAntiAffinity: podAffinity,
+};
+
 const podTemplate: Shape<PodTemplate> = {
   labels: 'map',
   annotations: 'map',
   resources,
   nodeSelector: 'map',
-  affinity: { nodeAffinity: 'map', podAffinity: 'map', podAntiAffinity: 'map' },
+  affinity,
   tolerations: [
     {
       key: 'string',

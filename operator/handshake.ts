@@ -8,7 +8,7 @@ import { type Authority, type Issuing, issue, joinPems, type Pair, type Subject 
 
 const PATIENCE_MILLIS = 5_000;
 const TRIALS_MAX = 1_000;
-/** What a certificate says of its time is looked at by the time of the pass, not of this machine. */
+/** Whether a certificate holds now is judged by the time of the pass, not of this machine. */
 const OF_TIME = ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'];
 
 /** Verdicts by authority and names: every look at a cluster asks for its own again. */

@@ -96,15 +96,19 @@ function table(schema: Schema): string[] {
   return ['| field | type | allowed | meaning |', '| --- | --- | --- | --- |', ...rows, ''];
 }
 
+/** Of these a row each says enough: their fields are Kubernetes' own, and many. */
+const AS_IN_A_POD = ['nodeAffinity', 'podAffinity', 'podAntiAffinity'];
+
 function rowsOf(prefix: string, schema: Schema): string[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     const required = schema.required?.includes(name) ? ', required' : '';
     const path = `${prefix}${name}`;
     const rules = (field['x-kubernetes-validations'] ?? []).map(({ message }) => message);
     const allowed = [allowedOf(field), ...rules].filter((text) => text !== '').join('; ');
-    const row =
-      `| \`${path}\` | ${typeOf(field)}${required} | ${cell(allowed)} | ` +
-      `${cell(field.description ?? '')} |`;
+    const own = AS_IN_A_POD.includes(name);
+    const meaning = `${cell(field.description ?? '')}${own ? ' Its fields are as in a pod.' : ''}`;
+    const row = `| \`${path}\` | ${typeOf(field)}${required} | ${cell(allowed)} | ${meaning} |`;
+    if (own) return [row];
     const items = field.items?.properties === undefined ? undefined : field.items;
     return [row, ...rowsOf(`${path}.`, field), ...(items ? rowsOf(`${path}[].`, items) : [])];
   });

@@ -96,9 +96,9 @@ class Scene {
       ...{ id: '0'.repeat(32), name, lineage: 1, epoch: 1, reconfigurations: 0 },
       ...{ writable: true, note: '', minReplicas: 2 },
       members: members.map((text, index) => {
-        const id = text.replace('!', '');
+        const id = text.replace(/^[!+]/, '');
         const lsn = text.startsWith('!') ? 5 : 10;
-        const role = index === 0 ? 'head' : 'tail';
+        const role = text.startsWith('+') ? 'learner' : index === 0 ? 'head' : 'tail';
         const live = !this.silent.has(id);
         const lsns = { endLsn: lsn, durableLsn: lsn, committedLsn: lsn, lag: 10 - lsn };
         return { id, store: '', zone: '', address: '', role, live, synced: live, ...lsns };

@@ -43,6 +43,7 @@ import {
   isBound,
   isFine,
   isReplica,
+  journalsOf,
   podsOf,
   podTrouble,
   refusedVolume,
@@ -70,7 +71,7 @@ export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
   return { actions: [...shape, ...later.actions], progress: later.progress };
 }
 
-/** Told by the first: where something changes back what is written, this says what does not hold. */
+/** The first is told: where something changes back what is written, that says what it is. */
 function applyingText(actions: readonly Action[]): string {
   const [first] = actions;
   return `writing ${actions.length} objects${first === undefined ? '' : `: ${first.why}`}`;
@@ -120,7 +121,7 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
   wanted.push(account(settled), clientService(settled));
   wanted.push(controllersService(settled));
   if (settled.tls.enabled) wanted.push(authorization(settled));
-  wanted.push(budget(settled, 'replica'), budget(settled, 'controller'));
+  wanted.push(budget(settled, 'replica', spare(world, settled)), budget(settled, 'controller'));
   if (settled.networkPolicy.enabled) {
     for (const component of ['replica', 'controller'] as const) {
       const present = find(world, 'NetworkPolicy', policyName(settled, component));
@@ -140,6 +141,23 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
     ...unbound(world, ledger, settled, processesOf(ledger)),
     ...processesOf(ledger).flatMap((process) => running(world, ledger, settled, process)),
   ];
+}
+
+/**
+ * How many replicas a drain may take: none while a journal is being copied and takes no appends
+ * without any of the members that have all of it. As before while that cannot be known.
+ */
+function spare(world: World, settled: Settled): 0 | 1 {
+  if (world.chain.kind === 'unknown') {
+    const present = find(world, 'PodDisruptionBudget', namesOf(settled.name).replicas);
+    return numberAt(present, 'spec', 'maxUnavailable') === 0 ? 0 : 1;
+  }
+  const none = journalsOf(world).some(({ members, minReplicas }) => {
+    const copying = members.filter(({ role }) => role === 'learner' || role === 'joining').length;
+    const left = members.length - copying - 1;
+    return copying > 0 && left < (minReplicas > 0 ? minReplicas : settled.minReplicas);
+  });
+  return none ? 0 : 1;
 }
 
 /** The claims of all processes, and those of which the volume is left. */

@@ -70,11 +70,16 @@ function template(
   const tls = secure ? [...files, '--tls-key', `${TLS}/tls.key`] : [];
   const secretName = namesOf(settled.name).clientSecret;
   // Where the replicas may run, so may this; but it moves away from a node that does not answer.
-  const { nodeSelector, tolerations, priorityClassName } = settled.podTemplate;
+  const { labels, annotations, affinity, nodeSelector, tolerations, priorityClassName } =
+    settled.podTemplate;
   return {
-    metadata: { labels: { ...labelsFor(settled.name), [COMPONENT_LABEL]: component } },
+    metadata: {
+      labels: { ...labels, ...labelsFor(settled.name), [COMPONENT_LABEL]: component },
+      ...(annotations === undefined ? {} : { annotations }),
+    },
     spec: {
       ...podBase(settled, priorityClassName === undefined ? {} : { priorityClassName }),
+      ...(affinity === undefined ? {} : { affinity }),
       ...(nodeSelector === undefined ? {} : { nodeSelector }),
       ...(tolerations === undefined ? {} : { tolerations }),
       restartPolicy: 'OnFailure',

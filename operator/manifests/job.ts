@@ -60,7 +60,10 @@ export function formatJob(
   const spec = {
     backoffLimit: 20,
     template: {
-      metadata: { labels },
+      metadata: {
+        labels: { ...template.labels, ...labels },
+        ...(template.annotations === undefined ? {} : { annotations: template.annotations }),
+      },
       spec: {
         ...podBase(settled, template),
         restartPolicy: 'OnFailure',

@@ -98,8 +98,21 @@ test('a newer operator that makes other templates leaves those that are there', 
   for (const process of PROCESSES) {
     const made = statefulSet(plain, process, undefined);
     const annotations = { ...made.metadata.annotations, 'journal.dev/template': '{"older":1}' };
-    const older = { ...made, metadata: { ...made.metadata, annotations } };
-    assert.deepEqual(templateOf(statefulSet(plain, process, older)), { older: 1 });
+    const withAll = (more: Record<string, string>) => ({
+      ...made,
+      metadata: { ...made.metadata, annotations: { ...annotations, ...more } },
+    });
+    const [name, sum] = ['journal.dev/template-checksum', 'another'];
+    // The first releases wrote no checksum.
+    const { [name]: _, ...older }: Record<string, string> = annotations;
+    const before = { ...made, metadata: { ...made.metadata, annotations: older } };
+    const kept = statefulSet(plain, process, before);
+    assert.deepEqual(templateOf(kept), { older: 1 });
+    assert.deepEqual(templateOf(statefulSet(plain, process, kept)), { older: 1 });
+    // What somebody writes there is not rolled out: the pods stay as they are.
+    for (const edited of [withAll({}), withAll({ [name]: sum })]) {
+      assert.deepEqual(statefulSet(plain, process, edited), made);
+    }
   }
 });
 

@@ -3,6 +3,7 @@
 // Kubernetes starts the pod again when the operator is away; any member can be taken out; the pod
 // is restarted only by the operator (`OnDelete`), after its gates.
 
+import { createHash } from 'node:crypto';
 import type { Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { isObject, textAt } from '../kube/fields.ts';
@@ -13,6 +14,8 @@ import { type Process, podLabels, podTemplate } from './pod.ts';
 export const INPUTS_ANNOTATION = 'journal.dev/template-inputs';
 /** The template as it was made, so that a newer operator can keep to it. */
 export const TEMPLATE_ANNOTATION = 'journal.dev/template';
+/** Of inputs and template: what somebody changes of them is seen, and is not rolled out. */
+const CHECKSUM_ANNOTATION = 'journal.dev/template-checksum';
 
 export function statefulSet(
   settled: Settled,
@@ -22,6 +25,7 @@ export function statefulSet(
   const names = namesOf(settled.name);
   const inputs = inputsOf(settled, process);
   const template = keptTemplate(present, inputs) ?? podTemplate(settled, process);
+  const text = JSON.stringify(template);
   const selector = { ...selectorFor(settled.name, process.component), [MEMBER_LABEL]: process.id };
   return made(
     settled,
@@ -42,19 +46,28 @@ export function statefulSet(
       labels: podLabels(settled, process),
       annotations: {
         [INPUTS_ANNOTATION]: inputs,
-        [TEMPLATE_ANNOTATION]: JSON.stringify(template),
+        [TEMPLATE_ANNOTATION]: text,
+        [CHECKSUM_ANNOTATION]: checksumOf(inputs, text),
       },
     },
   );
 }
 
+const checksumOf = (inputs: string, template: string): string =>
+  createHash('sha256')
+    .update(JSON.stringify([inputs, template]))
+    .digest('hex');
+
 /** An upgrade of the operator restarts no pod: the same wishes mean the same template. */
 function keptTemplate(present: KubeObject | undefined, inputs: string) {
-  if (textAt(present, 'metadata', 'annotations', INPUTS_ANNOTATION) !== inputs) return undefined;
+  const said = (name: string): string | undefined =>
+    textAt(present, 'metadata', 'annotations', name);
+  const text = said(TEMPLATE_ANNOTATION) ?? '';
+  // What an older operator made has no checksum yet.
+  const checksum = said(CHECKSUM_ANNOTATION) ?? checksumOf(inputs, text);
+  if (said(INPUTS_ANNOTATION) !== inputs || checksum !== checksumOf(inputs, text)) return undefined;
   try {
-    const template: unknown = JSON.parse(
-      textAt(present, 'metadata', 'annotations', TEMPLATE_ANNOTATION) ?? '',
-    );
+    const template: unknown = JSON.parse(text);
     return isObject(template) ? template : undefined;
   } catch {
     return undefined;

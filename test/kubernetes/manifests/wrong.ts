@@ -139,6 +139,9 @@ export const backup = (more: Spec): Spec => ({
   backup: { schedule: '0 3 * * *', claimName: 'x', ...more },
 });
 
+const REQUIRED = 'requiredDuringSchedulingIgnoredDuringExecution';
+const PREFERRED = 'preferredDuringSchedulingIgnoredDuringExecution';
+
 /** One field each, whose value its schema alone can judge. */
 export const FIELDS: readonly (readonly [field: string, spec: Spec, says: RegExp])[] = [
   ['zoneCount', { storage, zoneCount: 0 }, /spec\.zoneCount: .*greater than or equal to 1/],
@@ -152,6 +155,38 @@ export const FIELDS: readonly (readonly [field: string, spec: Spec, says: RegExp
     /podTemplate\.nodeSelector: .*each name/,
   ],
   ['affinity', pods({ affinity: { a: 1 } }), /unknown field "spec\.podTemplate\.affinity\.a"/],
+  [
+    'node terms of another type',
+    pods({ affinity: { nodeAffinity: { [REQUIRED]: 1 } } }),
+    /affinity\.nodeAffinity\.requiredDuringSchedulingIgnoredDuringExecution: .*must be of type object/,
+  ],
+  [
+    'a node term without values',
+    pods({
+      affinity: {
+        nodeAffinity: {
+          [REQUIRED]: {
+            nodeSelectorTerms: [{ matchExpressions: [{ key: 'a', operator: 'In' }] }],
+          },
+        },
+      },
+    }),
+    /matchExpressions\[0\]\.values: .*In and NotIn have values, Gt and Lt have one/,
+  ],
+  [
+    'pods near what has no name',
+    pods({ affinity: { podAntiAffinity: { [REQUIRED]: [{ topologyKey: 'a b' }] } } }),
+    /podAntiAffinity\.required[A-Za-z]+\[0\]\.topologyKey: .*"a b"/,
+  ],
+  [
+    'a weight above all others',
+    pods({
+      affinity: {
+        podAffinity: { [PREFERRED]: [{ weight: 101, podAffinityTerm: { topologyKey: 'a' } }] },
+      },
+    }),
+    /podAffinity\.preferred[A-Za-z]+\[0\]\.weight: .*less than or equal to 100/,
+  ],
   ['priorityClassName', pods({ priorityClassName: 'A!' }), /\.priorityClassName: .*"A!"/],
   ['logLevel', pods({ logLevel: 'loud' }), /\.logLevel: .*"debug", "info", "warn", "error"/],
   [
