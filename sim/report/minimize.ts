@@ -71,6 +71,7 @@ class Shrinking {
       const after = sizeOf(this.#result);
       if (after.faults === before.faults && after.turns === before.turns) break;
     }
+    if (enough()) say('the budget was over: more might be left out in a longer one, --budget');
     return {
       options: this.#options,
       result: this.#result,
@@ -140,7 +141,9 @@ class Shrinking {
 
   #enough = (): boolean => this.#means.enough();
 
+  /** What ended before it began is not told as done. */
   #tell(what: string): void {
+    if (this.#enough()) return;
     this.#means.say(`${what}: ${told(sizeOf(this.#result))} (${this.#tries} runs)`);
   }
 }

@@ -93,6 +93,25 @@ test('a run that passes is not minimized', async () => {
   assert.equal(await minimize({ ...LYING, lyingDisks: false }, means), null);
 });
 
+test('what the budget left untried is not told as done', async () => {
+  const lines: string[] = [];
+  let runs = 0;
+  const means = {
+    run: async (options: Parameters<typeof run>[0]) => {
+      runs += 1;
+      return await run(options);
+    },
+    enough: () => runs > 2,
+    say: (line: string) => void lines.push(line),
+  };
+  assert.ok((await minimize(LYING, means)) !== null);
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith('dropped')),
+    [],
+  );
+  assert.match(lines.at(-1) ?? '', /^the budget was over: /);
+});
+
 test('a story of too many lines keeps the telling ones', async () => {
   const { result, turns } = await traced({ ...LYING, lyingDisks: false });
   const lines = story(result, turns, 40).split('\n');

@@ -4,8 +4,12 @@ import { describe } from 'node:test';
 import { stallCases } from './cases/stalls.ts';
 import { onLab, withOperator } from './cases/suite.ts';
 
-onLab('what the world refuses', (theLab) => {
-  withOperator(theLab, () => {
-    describe('stalls', () => stallCases(theLab));
-  });
-});
+onLab(
+  'what the world refuses',
+  (theLab) => {
+    withOperator(theLab, () => {
+      describe('stalls', () => stallCases(theLab));
+    });
+  },
+  { volumes: 48 },
+);
