@@ -8,6 +8,7 @@ import { type Authority, type Issuing, issue, joinPems, type Pair, type Subject 
 
 const PATIENCE_MILLIS = 5_000;
 const TRIALS_MAX = 1_000;
+const LATE = 'a handshake takes too long';
 /** Whether a certificate holds now is judged by the time of the pass, not of this machine. */
 const OF_TIME = ['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'];
 
@@ -29,7 +30,11 @@ export function troubleOfIssued(
   const known = trials.get(about);
   if (known !== undefined) return known;
   if (trials.size >= TRIALS_MAX) trials.clear();
-  const trial = tried(authority, server, client, issuing);
+  const trial = tried(authority, server, client, issuing).then((verdict) => {
+    // A machine that was busy says nothing of an authority.
+    if (verdict.endsWith(LATE)) trials.delete(about);
+    return verdict;
+  });
   trials.set(about, trial);
   return trial;
 }
@@ -69,7 +74,7 @@ async function handshake(
         const code = 'code' in error ? String(error.code) : '';
         resolve(OF_TIME.includes(code) ? '' : error.message);
       };
-      setTimeout(() => resolve('a handshake takes too long'), PATIENCE_MILLIS).unref();
+      setTimeout(() => resolve(LATE), PATIENCE_MILLIS).unref();
       // The server is the last to be content: a client of TLS 1.3 is so before it was judged.
       listener.on('secureConnection', () => resolve(''));
       listener.on('tlsClientError', end);
