@@ -14,6 +14,7 @@ import {
   type Configuration,
   compareConfigurations,
   LINEAGE_EPOCH_STEP,
+  type Member,
   order,
 } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
@@ -287,33 +288,33 @@ function nodesOf(
   volumes: readonly Inventory[],
   journals: readonly Configuration[],
 ): readonly NodeRecord[] {
+  // What an older configuration says of a store is overtaken, and so is whose label it had.
   const members = [
-    ...journals.flatMap(order),
     ...volumes.flatMap(({ configurations }) => configurations.flatMap(order)),
+    ...journals.flatMap(order),
   ];
-  const seen = new Map<StoreId, number>();
-  const raise = (store: StoreId, incarnation: number): void => {
-    seen.set(store, Math.max(seen.get(store) ?? 0, incarnation));
-  };
-  for (const { store, incarnation } of members) raise(store, incarnation);
-  const nodes = new Map<StoreId, Omit<NodeRecord, 'generation' | 'startId'>>();
-  for (const { store, id, zone: place, address } of members) {
-    nodes.set(store, { store, member: id, zone: place, address });
+  const known = new Map<StoreId, Member>();
+  for (const member of members) {
+    const before = known.get(member.store);
+    const overtaken = before !== undefined && before.incarnation > member.incarnation;
+    known.delete(member.store);
+    known.set(member.store, overtaken ? before : member);
   }
   // Whoever answers knows best who it is and where, and comes last: its label is its own.
   for (const { hello } of volumes) {
-    const { store, member, zone: place, address } = hello;
-    raise(store, Math.max(hello.incarnation, hello.lastIncarnation));
-    nodes.delete(store);
-    nodes.set(store, { store, member: memberId(member), zone: zone(place), address });
+    const { store, member, zone: place, address, lastIncarnation } = hello;
+    const before = known.get(store)?.incarnation ?? 0;
+    const incarnation = Math.max(before, hello.incarnation, lastIncarnation);
+    known.delete(store);
+    known.set(store, { store, incarnation, id: memberId(member), zone: zone(place), address });
   }
-  // The answering ones first, so that they get the grant of their label.
-  return [...nodes.values()].reverse().map((node) => ({
-    store: node.store,
-    generation: (seen.get(node.store) ?? 0) + GENERATION_MARGIN,
+  // The answering ones first, then the newest, so that they get the grant of their label.
+  return [...known.values()].reverse().map(({ store, incarnation, id, zone: place, address }) => ({
+    store,
+    generation: incarnation + GENERATION_MARGIN,
     startId: '',
-    member: node.member,
-    zone: node.zone,
-    address: node.address,
+    member: id,
+    zone: place,
+    address,
   }));
 }
