@@ -339,3 +339,27 @@ test('of two losses that are ordered at once the record names the one that won',
   await other();
   await stands();
 });
+
+test('a loss that was judged on an epoch that is over is refused', async () => {
+  const world = await open('a', 'b', 'c');
+  const register = world.register();
+  const judged = chainOf(7, memberOf('x'), memberOf('y'));
+  const key = journalKey(judged.journal);
+  await register.change(key, () => encode(judged));
+  // Looked at before y went on alone: what it has acknowledged since x does not have.
+  const moved = chainOf(8, memberOf('y'));
+  const change: typeof register.change = async (changed, update) => {
+    if (changed === key) await world.register().change(key, () => encode(moved));
+    return await register.change(changed, update);
+  };
+  const { signal } = new AbortController();
+  const order: LossOrder = { latest: judged, member: memberOf('x'), reason: 'R1', signal };
+  await assert.rejects(forceLoss({ change }, order, silent), { code: 'STALE_EPOCH' });
+  assert.deepEqual(decodeConfiguration((await register.read(key)) ?? ''), moved);
+  const loss = decodeLoss((await register.read(lossKey(judged.journal, 2))) ?? '');
+  assert.equal(loss.taken, undefined, 'it is not told as one that took effect');
+  // Whoever looks again may order it.
+  await forceLoss(register, { ...order, latest: moved, reason: 'R2' }, silent);
+  const { lineage, serving } = decodeConfiguration((await register.read(key)) ?? '');
+  assert.deepEqual([lineage, serving], [2, [memberOf('x')]]);
+});
