@@ -6,6 +6,8 @@ const BY = ['protocol suite', 'register walks', 'register search', 'simulation']
 const DECIDE = ['controller suite', 'simulation'] as const;
 /** An old copy comes back in simulation only while the controllers live that know of it. */
 const SAVED = ['controller suite'] as const;
+/** No walk and no simulation rebuilds registers, or orders a loss while others may go on. */
+const BY_HAND = ['controller suite'] as const;
 const quick = { quick: true };
 
 export const REGISTER: readonly Mutant[] = [
@@ -124,4 +126,46 @@ export const REGISTER: readonly Mutant[] = [
       '(proved.length < kept.length && !(late && proved.length > 0))) {',
     replace: '  if (late && proved.length < 0) {',
   }),
+  mutant(
+    'recover-takes-the-first-configuration',
+    'rebuilt registers have an epoch that is over, by the volume that was read first',
+    BY_HAND,
+    {
+      file: 'operator/controller/recover.ts',
+      search: '    if (before === undefined || compareConfigurations(configuration, before) > 0) {',
+      replace: '    if (before === undefined || configuration.lineage > before.lineage) {',
+    },
+  ),
+  mutant(
+    'recover-without-floors',
+    'new controllers do not know what disks have acknowledged',
+    BY_HAND,
+    {
+      file: 'operator/controller/recover.ts',
+      search: '  await keepFloors(parts, cluster, set, volumes);\n',
+      replace: '',
+    },
+  ),
+  mutant(
+    'recover-without-a-generation-margin',
+    'a start that only the lost controllers knew of is given out once more',
+    BY_HAND,
+    {
+      file: 'operator/controller/recover.ts',
+      search: 'const GENERATION_MARGIN = 1_000;',
+      replace: 'const GENERATION_MARGIN = 0;',
+    },
+  ),
+  mutant(
+    'force-loss-of-a-configuration-that-moved-on',
+    'a loss takes effect although it was judged on an epoch that is over',
+    BY_HAND,
+    {
+      file: 'operator/controller/register/loss.ts',
+      search:
+        '    return known !== null && compareConfigurations(known, latest) === 0 ' +
+        '? encode(next) : current;',
+      replace: '    return known?.lineage === latest.lineage ? encode(next) : current;',
+    },
+  ),
 ];
