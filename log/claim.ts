@@ -44,15 +44,24 @@ export class Claim {
   }
 
   static async #make(disk: Disk, directory: string, number: number): Promise<Claim | null> {
+    const path = `${directory}/${claimName(number)}`;
+    let file: DiskFile;
     try {
-      const file = await disk.create(`${directory}/${claimName(number)}`);
-      await file.write(0, [STANDS]);
-      await disk.syncDirectory(directory);
-      return new Claim(disk, directory, number, file);
+      file = await disk.create(path);
     } catch (error) {
       if (hasCode(error, 'EEXIST')) return null;
       throw error;
     }
+    try {
+      await file.write(0, [STANDS]);
+      await disk.syncDirectory(directory);
+    } catch (error) {
+      // Left behind by a full disk it would pass for that of another process at the next attempt.
+      await file.close();
+      await disk.remove(path);
+      throw error;
+    }
+    return new Claim(disk, directory, number, file);
   }
 
   async #emptyOthers(): Promise<void> {

@@ -54,6 +54,9 @@ export async function cutLog(log: LogInside, endLsn: Lsn): Promise<void> {
       const cut = { segment: log.writer.store.lastNumber, endLsn };
       await log.writer.saveState(log, nextState(log, { cuts: [...log.state.cuts, cut] }));
       log.writer.roll();
+    } else {
+      // What is given up here was in no segment, unless a full disk has kept a part of it.
+      await log.writer.dropTorn();
     }
     log.endLsn = endLsn;
     log.endCrc = crc;

@@ -64,6 +64,8 @@ export interface Writer {
   rewrite(log: LogInside, batches: readonly Batch[]): Promise<void>;
   /** The next frame goes to a new segment; only within `alone`. */
   roll(): void;
+  /** What a full disk kept of a write is gone, durably, when it resolves; only within `alone`. */
+  dropTorn(): Promise<void>;
   /** Removes segments that hold nothing any more; only within `alone`. */
   collect(): Promise<void>;
 }

@@ -319,6 +319,17 @@ export class VolumeWriter implements Writer {
     this.#rollNext = true;
   }
 
+  async dropTorn(): Promise<void> {
+    const { active } = this.store;
+    if (!this.#rollNext || active === null) return;
+    try {
+      // Takes no room, unlike the end frame that lies in its place once the segment is closed.
+      await active.cutBack();
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
   async collect(): Promise<void> {
     const { store } = this;
     const used = new Set<number>();

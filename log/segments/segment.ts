@@ -121,6 +121,13 @@ export class Segment {
     await file.sync();
   }
 
+  /** Nothing lies behind the end any more; durable when it resolves. */
+  async cutBack(): Promise<void> {
+    const file = await this.file();
+    await file.truncate(this.end);
+    await file.sync();
+  }
+
   moveTo(end: number): void {
     this.end = end;
     this.durableEnd = end;

@@ -106,11 +106,13 @@ export class StoppingDisk {
       write: (position, chunks) =>
         changed(`write ${position}`, (by) => {
           const bytes = Buffer.concat(chunks);
-          const grows = Math.max(0, position + bytes.length - found.size);
-          if (grows > this.image.capacityBytes - this.image.usedBytes()) {
-            throw new DiskError('ENOSPC', path);
-          }
-          found.write(position, bytes, by);
+          const free = Math.max(0, this.image.capacityBytes - this.image.usedBytes());
+          const room = Math.max(0, found.size + free - position);
+          found.write(position, bytes.subarray(0, room), by);
+          if (bytes.length <= room) return;
+          // What there was room for is written like anything else: the next sync covers it.
+          by.done = true;
+          throw new DiskError('ENOSPC', path);
         }),
       size: () => this.#free(life, () => found.size),
       truncate: (size) => changed(`truncate ${size}`, (by) => found.truncate(size, by)),

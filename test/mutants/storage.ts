@@ -86,6 +86,28 @@ export const STORAGE: readonly Mutant[] = [
     replace: '      nextState(log, { cuts: [...log.state.cuts, cut] });\n',
   }),
   mutant(
+    'torn-write-of-a-full-disk-stays',
+    'what a full disk kept of a write lies beside what replaced it',
+    BY,
+    {
+      file: 'log/disk/writer.ts',
+      search: '        this.#rollNext = true;\n        void this.askSpace();',
+      replace: '        void this.askSpace();',
+    },
+    quick,
+  ),
+  mutant(
+    'torn-write-outlives-a-cut',
+    'what a full disk kept of a write is back after it was cut',
+    BY,
+    {
+      file: 'log/disk/changes.ts',
+      search: '      await log.writer.dropTorn();\n',
+      replace: '',
+    },
+    quick,
+  ),
+  mutant(
     'drop-forgotten-too-early',
     'the word that a journal is dropped goes before older ones',
     BY,
