@@ -9,6 +9,7 @@ import type { CrashMode } from './platter/file.ts';
 import { type Actor, World } from './world.ts';
 
 const SECTOR = 512;
+const BLOCK = 4096;
 
 interface Bench {
   readonly world: World;
@@ -136,12 +137,39 @@ test('a full disk refuses what grows a file and goes on with what does not', asy
   const { disk, files, run } = bench('full');
   await run(async () => {
     const file = await files.create('/f');
-    await file.write(0, [filled(1, 4 * SECTOR)]);
+    await file.write(0, [filled(1, BLOCK)]);
     disk.faults.takenBytes = 1_000_000;
     assert.equal((await files.space('/')).freeBytes, 0);
-    await assert.rejects(file.write(4 * SECTOR, [filled(1, 1)]), { code: 'ENOSPC' });
+    await assert.rejects(file.write(BLOCK, [filled(1, 1)]), { code: 'ENOSPC' });
+    assert.equal(await file.size(), BLOCK);
     await file.write(0, [filled(2, SECTOR)]);
+    assert.equal(disk.counts.refusedWrites, 1);
   });
+});
+
+test('a full disk keeps any part of a write that there is room for, and syncs it', async () => {
+  const kept = new Set<number>();
+  for (let seed = 0; seed < 40; seed += 1) {
+    const { disk, files, run } = bench(`part ${seed}`);
+    await run(async () => {
+      const file = await files.create('/f');
+      await files.syncDirectory('/');
+      await file.write(0, [filled(1, SECTOR)]);
+      disk.faults.takenBytes = 1_000_000 - SECTOR - 100;
+      // The rest of its block, which nobody else can have, is more than the 100 bytes.
+      await assert.rejects(file.write(SECTOR, [filled(2, BLOCK)]), { code: 'ENOSPC' });
+      await file.sync();
+    });
+    disk.crash('none');
+    await run(async () => {
+      const bytes = await (await files.open('/f')).read(0, 2 * BLOCK);
+      const part = bytes.subarray(SECTOR);
+      assert.ok(bytes.length <= BLOCK && part.every((byte) => byte === 2), `${bytes.length}`);
+      kept.add(part.length);
+    });
+  }
+  assert.ok(kept.size > 20, `${[...kept]}`);
+  assert.ok(Math.min(...kept) < SECTOR && Math.max(...kept) > BLOCK - 2 * SECTOR, `${[...kept]}`);
 });
 
 test('bits rot, reads fall short, writes go astray, when they are told to', async () => {

@@ -47,6 +47,8 @@ const WRITE: readonly [number, number] = [20, 120];
 const SYNC: readonly [number, number] = [300, 2500];
 const NAME: readonly [number, number] = [20, 100];
 const BYTES_PER_MICRO = 500;
+/** Room is given to files so: what is left of a file's last block takes none. */
+const BLOCK_BYTES = 4096;
 
 export class SimulatedDisk {
   readonly image: DiskImage;
@@ -64,6 +66,18 @@ export class SimulatedDisk {
     syncs: 0,
     failedSyncs: 0,
     misdirected: 0,
+    /** Writes that found the disk full. */
+    refusedWrites: 0,
+    /** Answers that there is less room, since something else has taken it. */
+    lessRoom: 0,
+    /** Calls that took longer since the disk was slow. */
+    slowed: 0,
+    /** Syncs that waited until they were let go. */
+    heldSyncs: 0,
+    /** Bits that were flipped. */
+    rotten: 0,
+    /** Locks that were taken from another machine. */
+    locksElsewhere: 0,
   };
 
   constructor(world: World, name: string, options: { sectorBytes: number; capacityBytes: number }) {
@@ -84,7 +98,9 @@ export class SimulatedDisk {
     const files = this.image.files().filter(([path, file]) => file.size > 0 && chosen(path));
     if (files.length === 0) return false;
     const [, file] = this.#dice.pick(files);
-    return file.rot(this.#dice.below(file.size), this.#dice.below(8));
+    const flipped = file.rot(this.#dice.below(file.size), this.#dice.below(8));
+    this.counts.rotten += Number(flipped);
+    return flipped;
   }
 
   /**
@@ -105,10 +121,10 @@ export class SimulatedDisk {
       removeDirectory: (path) => name(path, () => image.removeDirectory(path)),
       syncDirectory: (path) => this.#syncDirectory(actor, path),
       space: () =>
-        this.#after(actor, NAME, 'space', () => ({
-          freeBytes: this.#freeBytes(),
-          totalBytes: image.capacityBytes,
-        })),
+        this.#after(actor, NAME, 'space', () => {
+          if (this.faults.takenBytes > 0) this.counts.lessRoom += 1;
+          return { freeBytes: this.#freeBytes(), totalBytes: image.capacityBytes };
+        }),
       lock: (path) => this.#lock(actor, path, elsewhere),
     };
   }
@@ -125,7 +141,7 @@ export class SimulatedDisk {
 
   async #syncDirectory(actor: Actor, path: string): Promise<void> {
     const covered = this.image.unsynced(path);
-    const held = this.faults.syncsHeldUntil;
+    const held = this.heldUntil();
     await this.#after(actor, SYNC, `syncDirectory ${path}`, () => undefined, held);
     // Drawn only where it may fail, so that all other runs are what they were.
     if (this.faults.syncErrorChance > 0) this.#mayFail(path);
@@ -145,6 +161,7 @@ export class SimulatedDisk {
       const holder = this.#locks.get(key);
       if (holder?.alive === true) throw new DiskError('EBUSY', path);
       this.#locks.set(key, actor);
+      this.counts.locksElsewhere += Number(elsewhere);
     });
     const release = async (): Promise<void> => {
       if (this.#locks.get(key) === actor) this.#locks.delete(key);
@@ -179,6 +196,7 @@ export class SimulatedDisk {
     } catch (error) {
       outcome = { error };
     }
+    if (this.faults.slowFactor > 1) this.counts.slowed += 1;
     const delay = Math.max(micros * this.faults.slowFactor, notBefore - this.#world.now);
     return new Promise((resolve, reject) => {
       this.#world.schedule(delay, actor, 'disk', label, () => {
@@ -190,6 +208,13 @@ export class SimulatedDisk {
 
   now(): number {
     return this.#world.now;
+  }
+
+  /** Of a sync that begins now. */
+  heldUntil(): number {
+    const { syncsHeldUntil } = this.faults;
+    if (syncsHeldUntil > this.#world.now) this.counts.heldSyncs += 1;
+    return syncsHeldUntil;
   }
 
   readOutcome(file: FileImage, path: string, position: number, length: number): Uint8Array {
@@ -206,11 +231,26 @@ export class SimulatedDisk {
 
   write(file: FileImage, path: string, position: number, bytes: Uint8Array): FileOperation {
     this.counts.writes += 1;
-    const grows = Math.max(0, position + bytes.length - file.size);
-    if (grows > this.#freeBytes()) throw new DiskError('ENOSPC', path);
     const operation: FileOperation = { done: false };
-    file.write(this.#place(file, position), bytes, operation);
-    return operation;
+    const room = this.#room(file, position);
+    if (bytes.length <= room) {
+      file.write(this.#place(file, position), bytes, operation);
+      return operation;
+    }
+    this.counts.refusedWrites += 1;
+    // As a real disk: what there is room for is there, and the rest is not.
+    const kept = room > 0 ? this.#dice.between(0, room) : 0;
+    file.write(position, bytes.subarray(0, kept), operation);
+    // The next sync covers it, whatever the process was told.
+    operation.done = true;
+    throw new DiskError('ENOSPC', path);
+  }
+
+  /** How many bytes can be written at `position`. */
+  #room(file: FileImage, position: number): number {
+    const free = this.#freeBytes();
+    const whole = Math.ceil(file.size / BLOCK_BYTES) * BLOCK_BYTES;
+    return Math.max(file.size + free, whole) - position;
   }
 
   truncate(file: FileImage, path: string, size: number): FileOperation {
@@ -295,7 +335,7 @@ class SimulatedFile implements DiskFile {
   async sync(): Promise<void> {
     const covered = this.#file.resolved();
     const length = this.#disk.durations('sync', 0);
-    const held = this.#disk.faults.syncsHeldUntil;
+    const held = this.#disk.heldUntil();
     await this.#settle(`sync ${this.path}`, length, () => undefined, held);
     this.#disk.finishSync(this.#file, this.path, covered);
   }

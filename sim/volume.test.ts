@@ -3,11 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DiskError } from '../io/disk.ts';
 import { silent } from '../io/logger.ts';
 import { batchCrc, encodeBatch, encodeBody } from '../log/batch.ts';
 import type { JournalLog, Volume } from '../log/log.ts';
 import { openVolume } from '../log/volume.ts';
 import { KIB } from '../protocol/configuration.ts';
+import { JournalError } from '../protocol/errors.ts';
 import { type Batch, epoch, journalId, lastLsn, lsn, micros } from '../protocol/types.ts';
 import { MachineClock, simulatedClock } from './clock.ts';
 import { SimulatedDisk } from './disk.ts';
@@ -35,6 +37,8 @@ class Life {
   readonly expected = new Map<string, Expected>();
   actor: Actor;
   batches = 0;
+  /** So often the disk was full. */
+  refusals = 0;
 
   constructor(seed: string) {
     this.world = new World(seed);
@@ -127,14 +131,42 @@ class Life {
       if (dice < 0.6) this.append(log);
       else if (dice < 0.9) {
         const ends = volume.journals().map((one) => [this.of(one), one.endLsn] as const);
-        await volume.sync();
-        for (const [one, end] of ends) one.durableLsn = Math.max(one.durableLsn, end);
+        if (await this.fits(() => volume.sync())) {
+          for (const [one, end] of ends) one.durableLsn = Math.max(one.durableLsn, end);
+        }
       } else if (dice < 0.95 && this.of(log).durableLsn > 0) {
         const through = this.dice.between(1, this.of(log).durableLsn);
         this.of(log).trimmable = Math.max(this.of(log).trimmable, through);
-        await log.trim(lsn(through));
+        await this.insist(() => log.trim(lsn(through)));
       } else await this.cut(log);
+      if (this.dice.chance(0.1)) this.fill();
+      else if (this.dice.chance(0.3)) this.disk.faults.takenBytes = 0;
     }
+  }
+
+  /** Somebody else takes all of the disk but so much. */
+  fill(): void {
+    const { capacityBytes } = this.disk.image;
+    const left = this.dice.spread(1, 40_000);
+    this.disk.faults.takenBytes = capacityBytes - this.disk.image.usedBytes() - left;
+  }
+
+  /** False where the disk is full. */
+  async fits(task: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await task();
+      return true;
+    } catch (error) {
+      const full = error instanceof JournalError && error.code === 'DISK_FULL';
+      if (!full && !(error instanceof DiskError && error.code === 'ENOSPC')) throw error;
+      this.refusals += 1;
+      return false;
+    }
+  }
+
+  /** Again, once there is room, where the disk was full. */
+  async insist(task: () => Promise<unknown>): Promise<void> {
+    while (!(await this.fits(task))) this.disk.faults.takenBytes = 0;
   }
 
   /** Everything after some border is given up; old bytes must never come back. */
@@ -146,7 +178,7 @@ class Life {
     const end = this.dice.pick(lawful.slice(-3));
     const before = { ...expected };
     expected.durableLsn = Math.min(expected.durableLsn, end);
-    await log.cut(lsn(end));
+    await this.insist(() => log.cut(lsn(end)));
     expected.batches = before.batches.filter(({ header }) => lastLsn(header) <= end);
   }
 
@@ -155,6 +187,7 @@ class Life {
     this.actor = this.world.birth('life');
     const box: { error?: unknown } = {};
     const events = this.dice.spread(5, 1_000);
+    this.disk.faults.takenBytes = 0;
     const life = async (): Promise<void> => {
       const volume = await this.open();
       for (const log of volume.journals()) await this.judge(log);
@@ -178,7 +211,7 @@ class Life {
 }
 
 test(`${SEEDS} seeds of ${LIVES} lives lose nothing that was synced`, async () => {
-  let batches = 0;
+  let [batches, refusals] = [0, 0];
   for (let seed = 0; seed < SEEDS; seed += 1) {
     const life = new Life(`volume ${seed}`);
     try {
@@ -187,6 +220,8 @@ test(`${SEEDS} seeds of ${LIVES} lives lose nothing that was synced`, async () =
       throw new Error(`seed ${seed} of the volume fails`, { cause: error });
     }
     batches += life.batches;
+    refusals += life.refusals;
   }
+  assert.ok(refusals > SEEDS, `the disk was full ${refusals} times`);
   assert.ok(batches > SEEDS * LIVES * 10, `only ${batches} batches were appended`);
 });
