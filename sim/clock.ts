@@ -54,6 +54,15 @@ export class MachineClock {
     this.#driftPpm = ppm;
   }
 
+  get driftPpm(): number {
+    return this.#driftPpm;
+  }
+
+  /** Microseconds by which it was set, all together. */
+  get offset(): number {
+    return this.#offset;
+  }
+
   /** How far the wall clock is from true time. */
   error(): number {
     return this.wall() - (WALL_START + this.#world.now);

@@ -67,6 +67,8 @@ export class Machine {
   restarts = true;
   /** Told why a process ended by itself. */
   onExit: (actor: Actor, error: unknown) => void = () => {};
+  /** What was done to it and its processes from outside; in vain does not count. */
+  readonly counts = { kills: 0, powerFailures: 0, pauses: 0, stops: 0 };
   readonly lines: LogLine[] = [];
   /** Why its processes ended, the last few. */
   readonly exits: string[] = [];
@@ -163,12 +165,15 @@ export class Machine {
   /** SIGKILL: the process is gone, the machine and its page cache are not. */
   kill(): void {
     this.#wanted = false;
-    if (this.actor?.alive === true) this.#end(this.actor, false);
+    if (this.actor?.alive !== true) return;
+    this.counts.kills += 1;
+    this.#end(this.actor, false);
   }
 
   /** The power fails: what was not synced is decided. */
   powerOff(mode: CrashMode): void {
     this.#wanted = false;
+    this.counts.powerFailures += 1;
     if (this.actor?.alive === true) this.#end(this.actor, true);
     this.disk.crash(mode);
   }
@@ -176,6 +181,7 @@ export class Machine {
   pause(): void {
     const { actor } = this;
     if (actor === null || !actor.alive || actor.paused) return;
+    this.counts.pauses += 1;
     this.#world.pause(actor);
     this.#fabric.silenced(actor);
   }
@@ -189,6 +195,7 @@ export class Machine {
     const { running, actor } = this;
     this.#wanted = false;
     if (actor === null || !actor.alive) return;
+    this.counts.stops += 1;
     const end = (): void => {
       if (!actor.alive) return;
       this.#end(actor, false);

@@ -3,16 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { micros } from '../../protocol/types.ts';
-import { Cluster } from '../cluster.ts';
+import { Bench } from '../../test/sim/bench.ts';
 import type { Machine } from '../machine.ts';
 import { Dice } from '../random.ts';
-import { World } from '../world.ts';
 import { Faults } from './faults.ts';
 import { KINDS } from './kinds.ts';
 import type { Kind } from './scene.ts';
-
-const TWO_MINUTES = micros(120_000_000);
 
 function kindOf(name: string): Kind {
   const kind = KINDS.find((one) => one.name === name);
@@ -21,48 +17,7 @@ function kindOf(name: string): Kind {
 }
 
 /** A cluster of three controllers that works, with nothing to do. */
-class Bench {
-  readonly world: World;
-  readonly cluster: Cluster;
-
-  constructor(seed: string) {
-    this.world = new World(seed);
-    this.cluster = new Cluster(this.world, { replicas: 1, controllers: 3, clients: 0 });
-  }
-
-  get controllers(): readonly string[] {
-    return this.cluster.controllers.map(({ name }) => name);
-  }
-
-  async turn(task: () => Promise<void>): Promise<void> {
-    let over = false;
-    const done = task();
-    const end = (): void => {
-      over = true;
-    };
-    done.then(end, end);
-    await this.world.run(() => over, micros(this.world.now + TWO_MINUTES));
-    assert.ok(over, 'not done within two virtual minutes');
-    await done;
-  }
-
-  async until(holds: () => boolean): Promise<void> {
-    while (!holds()) await this.world.sleep(50_000);
-  }
-
-  async start(): Promise<Machine> {
-    const { cluster } = this;
-    cluster.onExit = (actor, error) => {
-      if (/InvariantViolation|SpecViolation/.test(String(error))) assert.fail(actor.name);
-    };
-    await cluster.start();
-    const [machine] = cluster.controllers;
-    assert.ok(machine !== undefined);
-    const known = (): boolean => cluster.controllers.every((one) => cluster.isKnownToAll(one));
-    await this.until(() => cluster.whole() && known());
-    return machine;
-  }
-
+class Suffering extends Bench {
   /** A fault from its beginning to its end, and until the operator has nothing to do any more. */
   async suffer(name: string, victim: Machine, dice: Dice, lasts = 2_000_000): Promise<void> {
     const end = kindOf(name).begin(this.cluster, victim, dice);
@@ -74,7 +29,7 @@ class Bench {
 }
 
 test('faults that are a matter of chance have a chance, until they end', async () => {
-  const bench = new Bench('chances');
+  const bench = new Suffering('chances');
   await bench.turn(async () => {
     const victim = await bench.start();
     const { fabric } = bench.cluster;
@@ -100,7 +55,7 @@ test('faults that are a matter of chance have a chance, until they end', async (
 });
 
 test('a process is taken one version up and back, whichever it runs', async () => {
-  const bench = new Bench('versions');
+  const bench = new Suffering('versions');
   await bench.turn(async () => {
     const victim = await bench.start();
     const { cluster } = bench;
@@ -116,7 +71,7 @@ test('a process is taken one version up and back, whichever it runs', async () =
 });
 
 test('a fault that nothing came of is not counted', async () => {
-  const bench = new Bench('counted');
+  const bench = new Suffering('counted');
   await bench.turn(async () => {
     await bench.start();
     // Without a journal no record can rot, and hardly anything is written that could go astray.
@@ -135,7 +90,7 @@ test('a fault that nothing came of is not counted', async () => {
 });
 
 test('a full disk of a controller ends it, and room brings it back', async () => {
-  const bench = new Bench('full');
+  const bench = new Suffering('full');
   await bench.turn(async () => {
     const victim = await bench.start();
     await bench.suffer('fullDisk', victim, new Dice('1'));
@@ -149,7 +104,7 @@ for (const [seed, said] of [
   ['2', /knows that this is an old copy of k1/],
 ] as const) {
   test(`a wiped controller votes no more, and is replaced: ${said.source}`, async () => {
-    const bench = new Bench('wiped');
+    const bench = new Suffering('wiped');
     await bench.turn(async () => {
       const victim = await bench.start();
       await bench.suffer('wipeController', victim, new Dice(seed));
@@ -160,7 +115,7 @@ for (const [seed, said] of [
 }
 
 test('a controller that was set back votes no more, and is replaced', async () => {
-  const bench = new Bench('old');
+  const bench = new Suffering('old');
   await bench.turn(async () => {
     const victim = await bench.start();
     await bench.suffer('oldController', victim, new Dice('1'));
@@ -170,7 +125,7 @@ test('a controller that was set back votes no more, and is replaced', async () =
 });
 
 test('a controller is set back only where all others know of a later start', async () => {
-  const bench = new Bench('unknown');
+  const bench = new Suffering('unknown');
   await bench.turn(async () => {
     const victim = await bench.start();
     bench.cluster.fabric.cut('k1', 'k3');
@@ -182,7 +137,7 @@ test('a controller is set back only where all others know of a later start', asy
 });
 
 test('bits that rot on a controller are mended by a second copy, or cost it its seat', async () => {
-  const bench = new Bench('rot');
+  const bench = new Suffering('rot');
   await bench.turn(async () => {
     let victim = await bench.start();
     let [mended, replaced] = [0, 0];
@@ -202,7 +157,7 @@ test('bits that rot on a controller are mended by a second copy, or cost it its 
 });
 
 test('a controller whose writes land elsewhere says so at its next start', async () => {
-  const bench = new Bench('misdirect');
+  const bench = new Suffering('misdirect');
   await bench.turn(async () => {
     const victim = await bench.start();
     victim.disk.faults.misdirectChance = 1;

@@ -30,21 +30,50 @@ export interface Struck {
   readonly from: number;
   /** When it ended, or would have; null where the run was over before. */
   until: number | null;
-  /** False where nothing came of it in the end. */
+  /** False where nothing came of it, neither while it lasted nor, as yet, afterwards. */
   done: boolean;
+}
+
+/** A fault that has begun. */
+interface Begun {
+  end(): void;
+  /** Whether something has come of it until now. */
+  came(): boolean;
+}
+
+/** Begins it; null where there was nothing to be done. */
+export function begin(kind: Kind, scene: Scene, victim: Machine, dice: Dice): Begun | null {
+  const before = kind.shows(scene, victim);
+  const end = kind.begin(scene, victim, dice);
+  if (end === null) return null;
+  let shown = false;
+  let none = false;
+  const came = (): boolean => {
+    shown ||= kind.shows(scene, victim) !== before;
+    return shown && !none;
+  };
+  return {
+    end: () => {
+      // A clock may be set back by the end: what it was until now counts.
+      came();
+      none = end() === false;
+    },
+    came,
+  };
 }
 
 export class Faults {
   readonly budget: Budget;
   /** Names of the kinds that this run draws from. */
   readonly kinds: readonly string[];
-  /** What was done, in order. */
-  readonly struck: Struck[] = [];
   /** A volume was wiped, rotted or set back: data may be gone for good. */
   readonly harmed = new Set<string>();
   /** Of those, where bytes were changed behind the back of the process. */
   readonly spoiled = new Set<string>();
   readonly #scene: Scene;
+  readonly #struckSoFar: Struck[] = [];
+  /** Of what is over, and of which nothing has come yet: an operator goes on for a while. */
+  readonly #late = new Map<Struck, Begun>();
   readonly #dice: Dice;
   readonly #drawn: readonly Kind[];
   readonly #gapMicros: number;
@@ -83,6 +112,12 @@ export class Faults {
     this.#sick = dice.pick(scene.replicas);
   }
 
+  /** What was done, in order. */
+  get struck(): readonly Struck[] {
+    for (const [struck, begun] of this.#late) struck.done = begun.came();
+    return this.#struckSoFar;
+  }
+
   /** How often each kind of fault was carried out. */
   get counts(): Readonly<Record<string, number>> {
     const counts: Record<string, number> = {};
@@ -99,7 +134,7 @@ export class Faults {
     this.#stopped = true;
     for (const end of [...this.#ending.values()]) end();
     this.#ending.clear();
-    for (const one of this.struck) one.until ??= this.#scene.world.now;
+    for (const one of this.#struckSoFar) one.until ??= this.#scene.world.now;
     const { fabric, replicas, controllers, clients } = this.#scene;
     fabric.healAll();
     for (const machine of [...replicas, ...controllers, ...clients]) {
@@ -131,16 +166,16 @@ export class Faults {
       if (this.#costsTwoSeats(kind, victim)) return;
     }
     const lasts = dice.spread(...(kind.lasts ?? LASTS));
-    const end = kind.begin(this.#scene, victim, dice);
-    if (end !== null) this.#struck(number, kind, victim, lasts, end);
+    const begun = begin(kind, this.#scene, victim, dice);
+    if (begun !== null) this.#struck(number, kind, victim, lasts, begun);
   }
 
-  /** It has begun; `end` is called once it has lasted, or when all faults stop. */
-  #struck(number: number, kind: Kind, victim: Machine, lasts: number, end: () => unknown): void {
+  /** It has begun, and ends once it has lasted, or when all faults stop. */
+  #struck(number: number, kind: Kind, victim: Machine, lasts: number, begun: Begun): void {
     const { world } = this.#scene;
     const about = { number, kind: kind.name, victim: victim.name, from: world.now };
     const struck: Struck = { ...about, until: null, done: true };
-    this.struck.push(struck);
+    this.#struckSoFar.push(struck);
     if (kind.alone === true) this.#alone.set(victim, kind);
     if (kind.latent === true || kind.loses === true) this.harmed.add(victim.name);
     if (kind.latent === true || kind.name === 'mountTwice') this.spoiled.add(victim.name);
@@ -148,7 +183,9 @@ export class Faults {
     const over = (): void => {
       if (!this.#ending.delete(number)) return;
       struck.until = world.now;
-      struck.done = end() !== false;
+      begun.end();
+      struck.done = begun.came();
+      if (!struck.done) this.#late.set(struck, begun);
       if (kind.alone === true) this.#alone.delete(victim);
       this.#trouble(victim, -1);
     };

@@ -49,6 +49,11 @@ export type Fault = (scene: Scene, victim: Machine, dice: Dice) => (() => unknow
 
 export interface Kind {
   readonly name: string;
+  /**
+   * What is another value once something has come of the fault, while it lasts or at any time
+   * after; nothing else than faults changes it.
+   */
+  readonly shows: (scene: Scene, victim: Machine) => number | boolean;
   readonly on: 'replica' | 'controller' | 'process' | 'any';
   /** Harms data in a way that only a later read shows. */
   readonly latent?: boolean;

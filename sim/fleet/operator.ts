@@ -39,6 +39,8 @@ export class Operator {
   readonly losses: Loss[] = [];
   /** Journals that were deleted, since the copy that is left has nothing of them. */
   readonly givenUp = new Set<string>();
+  /** What was carried out, by kind and by the member that it names. */
+  readonly #done = new Map<string, number>();
   #pending = 0;
   /** One after another: a repeated order must not overtake the one that takes it back. */
   #orders: Promise<void> = Promise.resolve();
@@ -51,6 +53,18 @@ export class Operator {
   /** Something that was ordered is not done yet. */
   get busy(): boolean {
     return this.#pending > 0;
+  }
+
+  /** How often such an order was carried out, for this member or for any. */
+  done(kind: AdminRequest['kind'], member = ''): number {
+    return this.#done.get(`${kind} ${member}`) ?? 0;
+  }
+
+  #carriedOut({ kind, ...about }: { readonly kind: AdminRequest['kind'] }): void {
+    const member = 'member' in about ? ` ${about.member}` : ' ';
+    for (const key of new Set([`${kind} `, `${kind}${member}`])) {
+      this.#done.set(key, (this.#done.get(key) ?? 0) + 1);
+    }
   }
 
   /** Asks until there is an answer: done, or refused for good. */
@@ -132,6 +146,7 @@ export class Operator {
       if (done(await this.#look())) break;
       await this.#world.sleep(AGAIN_MICROS);
     }
+    this.#carriedOut({ kind: 'controllerReplace' });
     await this.#world.sleep(lingerMicros);
     for (const machine of out) this.#estate.retire(machine);
   }
@@ -205,6 +220,7 @@ export class Operator {
   async #attempt(request: AdminRequest): Promise<'done' | 'again' | 'refused'> {
     try {
       await this.#estate.client.admin(request);
+      this.#carriedOut(request);
       return 'done';
     } catch (error) {
       if (!(error instanceof JournalError)) throw error;

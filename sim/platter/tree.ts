@@ -32,6 +32,8 @@ export class DiskImage {
   readonly sectorBytes: number;
   /** All bytes that files may take together. */
   capacityBytes: number;
+  /** How often all of it was taken away at once, or replaced by a copy. */
+  replaced = 0;
   readonly #entries = new Map<string, Entry>([['/', 'directory']]);
   readonly #unsynced = new Map<string, NameChange[]>();
 
@@ -146,6 +148,7 @@ export class DiskImage {
 
   /** Every byte gone, as with a new disk. */
   wipe(): void {
+    this.replaced += 1;
     for (const name of [...this.#entries.keys()]) if (name !== '/') this.#entries.delete(name);
     this.#unsynced.clear();
   }

@@ -15,6 +15,7 @@ export interface Carrier {
   readonly connections: { delete(connection: Connection): boolean };
   isDown(host: string): boolean;
   isCut(from: string, to: string): boolean;
+  count(what: 'held', from: string, to: string): void;
   latency(from: string, to: string): number;
   delay(from: string, to: string, bytes: number): number;
   deliver(delay: number, to: Actor | null, label: string, detail: number, task: () => void): void;
@@ -161,6 +162,7 @@ export class Connection {
     const [from, to] = outward ? [this.near.host, this.farHost] : [this.farHost, this.near.host];
     if (outward) this.sent = true;
     if (this.#fabric.isCut(from, to)) {
+      this.#fabric.count('held', from, to);
       way.held.push(frame);
       return;
     }

@@ -21,6 +21,16 @@ export interface NetworkFaults {
   repeatChance: number;
 }
 
+/** What came of faults at the wires of one host, to it and from it. */
+interface HostCounts {
+  /** Frames that a cut held back. */
+  held: number;
+  /** Frames that took longer, since the link was slow. */
+  slowed: number;
+  /** Connections that were broken between two hosts. */
+  broken: number;
+}
+
 /** One-way delay between hosts, in microseconds. */
 const NEAR_DELAY: readonly [number, number] = [150, 900];
 const JITTER_MICROS = 250;
@@ -47,7 +57,10 @@ export class Fabric {
     breakChance: 0,
     repeatChance: 0,
   };
+  /** What came of faults that strike everybody. */
+  readonly counts = { stalled: 0, broken: 0, repeated: 0 };
   readonly connections = new Set<Connection>();
+  readonly #countsAt = new Map<string, HostCounts>();
   readonly #actors = new Map<string, Actor>();
   readonly #down = new Set<string>();
   readonly #delays = new Map<string, number>();
@@ -101,6 +114,17 @@ export class Fabric {
     this.#slow.clear();
   }
 
+  countsAt(host: string): Readonly<HostCounts> {
+    return this.#countsAt.get(host) ?? { held: 0, slowed: 0, broken: 0 };
+  }
+
+  count(what: keyof HostCounts, from: string, to: string): void {
+    for (const host of [from, to]) {
+      const before = this.countsAt(host);
+      this.#countsAt.set(host, { ...before, [what]: before[what] + 1 });
+    }
+  }
+
   /** Everything from one host to another takes this many times as long; 1 is as before. */
   slow(from: string, to: string, factor: number): void {
     this.#slow.set(`${from}>${to}`, factor);
@@ -108,11 +132,20 @@ export class Fabric {
 
   /** Breaks what is open between two hosts; each side hears of it in its own time. */
   breakBetween(one: string, other: string): void {
-    for (const connection of this.#between(one, other)) this.breakConnection(connection);
+    for (const connection of this.#between(one, other)) {
+      this.count('broken', one, other);
+      this.#break(connection);
+    }
+  }
+
+  /** It breaks by itself. */
+  breakConnection(connection: Connection): void {
+    this.counts.broken += 1;
+    this.#break(connection);
   }
 
   /** One side takes the connection for broken now, the other up to a second later. */
-  breakConnection(connection: Connection): void {
+  #break(connection: Connection): void {
     const { near, far } = connection;
     const end = far !== null && !far.closed && this.dice.chance(0.5) ? far : near;
     const late = this.dice.chance(0.5) ? this.dice.spread(1_000, 1_000_000) : 0;
@@ -162,6 +195,7 @@ export class Fabric {
   /** How long after a call a proxy sends it once more; null where it does not. */
   repeats(path: string): number | null {
     if (!REPEATED.test(path) || !this.dice.chance(this.faults.repeatChance)) return null;
+    this.counts.repeated += 1;
     return this.dice.spread(1_000, 5_000_000);
   }
 
@@ -169,7 +203,9 @@ export class Fabric {
   delay(from: string, to: string, bytes: number): number {
     const slowed = this.#slow.size === 0 ? 1 : (this.#slow.get(`${from}>${to}`) ?? 1);
     const slow = this.faults.slowFactor * slowed;
+    if (slowed > 1) this.count('slowed', from, to);
     const stalled = this.dice.chance(this.faults.stallChance);
+    if (stalled) this.counts.stalled += 1;
     const stall = stalled ? this.dice.spread(50_000, 1_000_000) : 0;
     const flight = this.latency(from, to) + this.dice.below(JITTER_MICROS);
     return flight * slow + bytes / BYTES_PER_MICRO + stall;
