@@ -98,7 +98,7 @@ test('what was acknowledged is not covered by an older batch of its position', a
   });
 });
 
-test('metadata that a full disk does not let rewrite are not taken for another process’s', async () => {
+test('metadata that a full disk does not let rewrite are taken for nobody else’s', async () => {
   await onDisk(async (disk, machine) => {
     await disk.makeDirectory('/claimed');
     const claim = await Claim.take(disk, '/claimed');
