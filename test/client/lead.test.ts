@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Client, Journal } from '../../client/index.ts';
 import { House, type Housed } from '../replica/house.ts';
-import { until } from '../replica/shepherd.ts';
+import { eventually, until } from '../replica/shepherd.ts';
 import { delayed, journalOf, mutable, open, refused } from './kit.ts';
 
 /** Long enough for a machine that is busy with other things. */
@@ -103,6 +103,29 @@ describe('with one replica', () => {
     assert.equal(leadership.token, 1, 'it is the first claim');
     assert.ok(keyLsn > tokenLsn, 'and was renewed');
     await leadership.release();
+    await other.close();
+  });
+
+  test('who gives a lease back has stopped leading before anybody is told', async () => {
+    const orders = await journal();
+    const muted = new Set<string>();
+    const network = mutable(muted, (message) => {
+      if (JSON.stringify(message).includes('"release"')) muted.add(a.replica.address);
+    });
+    const other = open([a.replica.address], { network });
+    const events: string[] = [];
+    const leadership = await other.journal(orders.name).lead('worker', {
+      leaseMillis: 60_000,
+      onEvent: ({ kind }) => events.push(kind),
+    });
+    const release = leadership.release();
+    const given = async () => (await orders.key('worker')).leaseMillis === 0;
+    await eventually('the key is free', given);
+    // The answer is held back, and anybody may lead by now.
+    assert.equal(leadership.lost.aborted, true);
+    assert.equal(leadership.remainingMillis(), 0);
+    assert.deepEqual(events, ['claimed', 'lost']);
+    await release;
     await other.close();
   });
 
