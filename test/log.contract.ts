@@ -8,7 +8,7 @@ import { openTables, snapshotTables, tablesFrom } from '../protocol/chain/tables
 import { DEFAULT_SETTINGS } from '../protocol/configuration.ts';
 import { InvariantViolation, JournalError } from '../protocol/errors.ts';
 import { epoch, type JournalId, journalId, lastLsn, lsn, micros } from '../protocol/types.ts';
-import { append, baseOfPeer, batchAfter, readAll } from './log/batches.ts';
+import { append, appendControl, baseOfPeer, batchAfter, readAll } from './log/batches.ts';
 
 export interface VolumeUnderTest {
   readonly name: string;
@@ -38,6 +38,7 @@ export function testVolume(under: VolumeUnderTest): void {
   testAppends(check);
   testReads(check);
   testChanges(check);
+  testCursors(check);
   testBases(check);
   testInstall(check, under.durable);
   testRebase(check, under.durable);
@@ -177,6 +178,24 @@ function testChanges(check: Check): void {
     assert.deepEqual([last.lsn, log.endLsn, log.endCrc], [30, 30, last.crc]);
     append(log, 2);
     await volume.sync();
+    await volume.close();
+  });
+}
+
+function testCursors(check: Check): void {
+  check('a base holds the cursors that were set up to it', async (open) => {
+    const volume = await open();
+    const log = volume.create(ONE);
+    append(log, 5);
+    appendControl(log, { kind: 'cursor', name: 'reader', lsn: lsn(3) });
+    appendControl(log, { kind: 'cursor', name: 'other', lsn: lsn(4) });
+    appendControl(log, { kind: 'cursor', name: 'other', lsn: null });
+    append(log, 5);
+    appendControl(log, { kind: 'cursor', name: 'reader', lsn: lsn(9) });
+    await volume.sync();
+    const held = { lsn: lsn(3), updatedAt: micros(6_000) };
+    const { tables } = await log.trim(lsn(10));
+    assert.deepEqual([...openTables(tables).cursors], [['reader', held]]);
     await volume.close();
   });
 }

@@ -16,7 +16,12 @@ import type {
 } from '../../protocol/chain/messages.ts';
 import { EMPTY_SHAPE, epochAt, extended, rebased } from '../../protocol/chain/shape.ts';
 import { type ChainState, openChain } from '../../protocol/chain/state.ts';
-import { emptyTables, foldBatch, snapshotTables } from '../../protocol/chain/tables.ts';
+import {
+  emptyTables,
+  foldBatch,
+  snapshotTables,
+  type Tables,
+} from '../../protocol/chain/tables.ts';
 import { type Configuration, DEFAULT_SETTINGS, type Member } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
 import {
@@ -113,9 +118,13 @@ export function shapeOf(headers: readonly BatchHeader[], baseLsn: Lsn): LogShape
 }
 
 export function tablesOf(world: ChainWorldState, headers: readonly BatchHeader[]): TablesSnapshot {
+  return snapshotTables(foldOf(world, headers));
+}
+
+export function foldOf(world: ChainWorldState, headers: readonly BatchHeader[]): Tables {
   const tables = emptyTables(latest(world).settings.limits);
   for (const header of headers) foldBatch(tables, header);
-  return snapshotTables(tables);
+  return tables;
 }
 
 export function boot(world: ChainWorldState, site: Site): void {

@@ -7,22 +7,12 @@
 
 import { silent } from '../../io/logger.ts';
 import { nodeDisk, nodeRandom } from '../../io/node.ts';
-import { encodeBatch, encodeControlBody } from '../../log/batch.ts';
 import { formatDirectory } from '../../log/directory.ts';
 import { METADATA_DIRECTORY, VOLUME_DIRECTORY } from '../../log/layout.ts';
-import type { JournalLog } from '../../log/log.ts';
 import { openMetadata } from '../../log/metadata.ts';
 import { openVolume } from '../../log/volume.ts';
-import {
-  after,
-  type Control,
-  epoch,
-  journalId,
-  lsn,
-  micros,
-  storeId,
-} from '../../protocol/types.ts';
-import { append } from '../log/batches.ts';
+import { journalId, lsn, storeId } from '../../protocol/types.ts';
+import { append, appendControl } from '../log/batches.ts';
 import { stillClock } from '../log/life.ts';
 
 export const ORDERS = journalId('0a'.repeat(16));
@@ -33,27 +23,6 @@ export const IDENTITY = {
   store: storeId('0c'.repeat(16)),
   member: 'a',
 } as const;
-
-function appendControl(log: JournalLog, control: Control): void {
-  const { bytes, crc } = encodeControlBody(control);
-  const firstLsn = after(log.endLsn, 1);
-  const header = {
-    journal: log.journal,
-    firstLsn,
-    count: 1,
-    epoch: epoch(3),
-    timestamp: micros(firstLsn * 1000),
-    kind: control.kind,
-    keyOperation: 'tag',
-    leaseMillis: 0,
-    idempotence: null,
-    keys: [],
-    control,
-    bodyCrc: crc,
-    bodyBytes: bytes.length,
-  } as const;
-  log.append(encodeBatch(header, bytes, log.endCrc));
-}
 
 export async function makeGolden(directory: string): Promise<void> {
   await formatDirectory(nodeDisk, directory, IDENTITY);
@@ -80,8 +49,8 @@ export async function makeGolden(directory: string): Promise<void> {
   await volume.sync();
   await orders.cut(lsn(21));
   append(orders, 4, { epoch: 2 });
-  appendControl(orders, { kind: 'cursor', name: 'reader', lsn: lsn(5) });
-  appendControl(orders, { kind: 'trim', through: lsn(10) });
+  appendControl(orders, { kind: 'cursor', name: 'reader', lsn: lsn(5) }, 3);
+  appendControl(orders, { kind: 'trim', through: lsn(10) }, 3);
   await volume.sync();
   await orders.trim(lsn(10));
   await events.setAside();

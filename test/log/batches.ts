@@ -1,12 +1,13 @@
 // Batches for tests of the log: the next one of a log, and what a log holds.
 
-import { encodeBatch, encodeBody } from '../../log/batch.ts';
+import { encodeBatch, encodeBody, encodeControlBody } from '../../log/batch.ts';
 import type { Base, JournalLog } from '../../log/log.ts';
 import { memoryVolume } from '../../log/memory.ts';
 import {
   after,
   type Batch,
   type BatchHeader,
+  type Control,
   epoch,
   type JournalId,
   type Lsn,
@@ -77,6 +78,28 @@ export function append(log: JournalLog, count: number, choices: BatchChoices = {
   const { batch } = batchAfter(log, count, choices);
   log.append(batch);
   return batch;
+}
+
+/** A control entry, in the epoch that is given. */
+export function appendControl(log: JournalLog, control: Control, at = 1): void {
+  const { bytes, crc } = encodeControlBody(control);
+  const firstLsn = after(log.endLsn, 1);
+  const header = {
+    journal: log.journal,
+    firstLsn,
+    count: 1,
+    epoch: epoch(at),
+    timestamp: micros(firstLsn * 1000),
+    kind: control.kind,
+    keyOperation: 'tag',
+    leaseMillis: 0,
+    idempotence: null,
+    keys: [],
+    control,
+    bodyCrc: crc,
+    bodyBytes: bytes.length,
+  } as const;
+  log.append(encodeBatch(header, bytes, log.endCrc));
 }
 
 export interface ReadBack {
