@@ -5,11 +5,18 @@
 
 import { ok } from 'node:assert/strict';
 import { test } from 'node:test';
+import { walkBehind } from './chain-behind.ts';
 import { walk } from './chain-walk.ts';
 
 const STEPS = 1_500;
 const seeds = Number(process.env.WALKS ?? 50);
 const from = Number(process.env.FROM ?? 1);
+
+test('no read among members that were left behind gives an old answer', () => {
+  let asked = 0;
+  for (let seed = from; seed < from + seeds; seed += 1) asked += walkBehind(seed);
+  ok(asked > seeds, `too few reads could have been old: ${asked}`);
+});
 
 test('random walks keep every invariant', () => {
   const sum = { acknowledged: 0, epochs: 0, reads: 0, refusals: 0, answers: 0, duplicates: 0 };
