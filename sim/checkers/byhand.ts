@@ -87,6 +87,7 @@ export const read = (
   records: readonly SeenRecord[],
 ): Operation => ({
   kind: 'read',
+  limit?: number,
   process: 'r',
   journal: J,
   called: span[0],
@@ -95,6 +96,7 @@ export const read = (
   linearizable: true,
   answer: { kind: 'records', records, nextLsn },
 });
+  ...(limit === undefined ? {} : { limit }),
 
 export const led = (
   process: string,

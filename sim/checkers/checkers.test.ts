@@ -29,7 +29,7 @@ const RIGHT: readonly Operation[] = [
   tail([51, 55], 3),
   subscribe(1, [a, b, c]),
   subscribe(null, [b]),
-  read([55, 60], 2, 4, [b, c]),
+  read([55, 60], 2, 4, [b, c], 9),
   led('one', [0, 50], 1),
   led('two', [51, null], 2),
 ];
@@ -138,6 +138,11 @@ const WRONG: readonly Wrong[] = [
     [append('b', [0, 1], 2), append('a', [5, 6], 1)],
   ],
   [
+  [
+    'a linearizable read that ends before what was there',
+    ['order'],
+    [append('a', [0, 1], 1), append('b', [2, 3], 2), read([5, 6], 1, 2, [a], 9)],
+  ],
     'a tail that is old',
     ['order', 'linearizability'],
     [append('a', [0, 1], 1), append('b', [2, 3], 2), tail([5, 6], 1)],

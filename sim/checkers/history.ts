@@ -64,6 +64,8 @@ export interface ReadOperation extends Timed {
   readonly kind: 'read';
   readonly from: number;
   readonly linearizable: boolean;
+  /** Most records that were asked for; left out where there was no such bound. */
+  readonly limit?: number;
   readonly answer:
     | {
         readonly kind: 'records';

@@ -6,6 +6,7 @@ import {
   type History,
   journalsOf,
   type Operation,
+  type ReadOperation,
   type Verdict,
   verdict,
 } from './history.ts';
@@ -127,11 +128,19 @@ function boundOf(
   if (operation.kind === 'read' && operation.answer.kind === 'records') {
     const { answer, from, linearizable } = operation;
     const high = answer.records.at(-1)?.lsn ?? 0;
-    // A read with a limit proves nothing of what is above it: only an empty one does.
-    const low = linearizable && answer.records.length === 0 ? from - 1 : Infinity;
+    const low = linearizable && cameToTheEnd(operation) ? answer.nextLsn - 1 : Infinity;
     return { what: `the read of ${process} from ${from}`, called, returned, low, high };
   }
   return null;
+}
+
+/** Less than any read is cut off at, which is at 8 MiB. */
+const SHORT_CHARACTERS = 1_000_000;
+
+/** Whether there was room left for more: then nothing is said to lie above what was answered. */
+function cameToTheEnd({ answer, limit = 1 }: ReadOperation): boolean {
+  if (answer.kind !== 'records' || answer.records.length >= limit) return false;
+  return answer.records.reduce((sum, { data }) => sum + data.length, 0) < SHORT_CHARACTERS;
 }
 
 function realTime(found: readonly Bound[], say: Say): void {

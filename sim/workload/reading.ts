@@ -24,6 +24,7 @@ export async function readLoop(worker: Worker): Promise<void> {
         from,
         linearizable,
         answer: { kind: 'records', records, nextLsn: answer.nextLsn },
+        limit,
       });
     } catch (error) {
       const refused = worker.recorder.refusal(error, `${worker.name} read`);
