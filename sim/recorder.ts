@@ -5,6 +5,7 @@ import { JournalError } from '../protocol/errors.ts';
 import type { JournalRecord } from '../transport/public.ts';
 import type {
   AppendOperation,
+  CursorOperation,
   LedOperation,
   Operation,
   Refused,
@@ -62,7 +63,7 @@ export class Recorder {
    * A trim that begins. It is written down before it is answered: a client that dies meanwhile may
    * have trimmed all the same, and nobody else could say who asked for it.
    */
-  trim(what: Pick<TrimOperation, 'process' | 'journal' | 'through'>): PendingTrim {
+  trim(what: Pick<TrimOperation, 'process' | 'journal' | 'through' | 'force'>): PendingTrim {
     const called = this.now;
     const at = this.operations.length;
     const put = (returned: number | null, answer: TrimOperation['answer']): void => {
@@ -72,6 +73,20 @@ export class Recorder {
     return {
       trimmed: (firstLsn) => put(this.now, { kind: 'trimmed', firstLsn }),
       refused: (error) => put(this.now, this.refusal(error, `${what.process} trim`)),
+    };
+  }
+
+  /** A cursor that begins to be set, moved or deleted; written down at once as a trim is. */
+  cursor(what: Pick<CursorOperation, 'process' | 'journal' | 'name' | 'lsn'>): PendingCursor {
+    const called = this.now;
+    const at = this.operations.length;
+    const put = (returned: number | null, answer: CursorOperation['answer']): void => {
+      this.operations[at] = { ...what, kind: 'cursor', called, returned, answer };
+    };
+    put(null, { kind: 'refused', code: 'UNANSWERED', outcome: 'unknown' });
+    return {
+      moved: () => put(this.now, { kind: 'moved' }),
+      refused: (error) => put(this.now, this.refusal(error, `${what.process} cursor`)),
     };
   }
 
@@ -121,6 +136,11 @@ export interface Pending {
 
 export interface PendingTrim {
   trimmed(firstLsn: number): void;
+  refused(error: unknown): void;
+}
+
+export interface PendingCursor {
+  moved(): void;
   refused(error: unknown): void;
 }
 

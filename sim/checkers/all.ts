@@ -1,6 +1,7 @@
 // All checkers, in the order in which a run is judged: the first that complains names the failure.
 
 import { conditions } from './conditions.ts';
+import { cursors } from './cursors.ts';
 import { durability } from './durability.ts';
 import type { Checker } from './history.ts';
 import { idempotence } from './idempotence.ts';
@@ -13,6 +14,7 @@ import { timestamps } from './timestamps.ts';
 export const checkers: readonly Checker[] = [
   order,
   durability,
+  cursors,
   idempotence,
   conditions,
   subscriptions,

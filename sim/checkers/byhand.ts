@@ -3,11 +3,13 @@
 import type {
   AppendOperation,
   Condition,
+  CursorOperation,
   FinalLog,
   LedOperation,
   Operation,
   Refused,
   SeenRecord,
+  TrimOperation,
 } from './history.ts';
 
 const TIME = 1_000_000;
@@ -85,18 +87,50 @@ export const read = (
   from: number,
   nextLsn: number,
   records: readonly SeenRecord[],
+  limit?: number,
 ): Operation => ({
   kind: 'read',
-  limit?: number,
   process: 'r',
   journal: J,
   called: span[0],
   returned: span[1],
   from,
   linearizable: true,
+  ...(limit === undefined ? {} : { limit }),
   answer: { kind: 'records', records, nextLsn },
 });
-  ...(limit === undefined ? {} : { limit }),
+
+export const trim = (
+  span: readonly [number, number | null],
+  through: number,
+  facts: Partial<Pick<TrimOperation, 'force' | 'answer'>> = {},
+): Operation => ({
+  kind: 'trim',
+  process: 't',
+  journal: J,
+  called: span[0],
+  returned: span[1],
+  through,
+  force: false,
+  answer: { kind: 'trimmed', firstLsn: through + 1 },
+  ...facts,
+});
+
+export const cursor = (
+  span: readonly [number, number | null],
+  lsn: number | null,
+  answer: CursorOperation['answer'] = { kind: 'moved' },
+  name = 'c',
+): Operation => ({
+  kind: 'cursor',
+  process: 'c',
+  journal: J,
+  called: span[0],
+  returned: span[1],
+  name,
+  lsn,
+  answer,
+});
 
 export const led = (
   process: string,

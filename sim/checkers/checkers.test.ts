@@ -3,7 +3,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkers } from './all.ts';
-import { append, final, led, read, record, refused, subscribe, tail } from './byhand.ts';
+import {
+  append,
+  cursor,
+  final,
+  led,
+  read,
+  record,
+  refused,
+  subscribe,
+  tail,
+  trim,
+} from './byhand.ts';
 import type { FinalLog, History, Operation } from './history.ts';
 import { linear } from './linear.ts';
 
@@ -32,6 +43,9 @@ const RIGHT: readonly Operation[] = [
   read([55, 60], 2, 4, [b, c], 9),
   led('one', [0, 50], 1),
   led('two', [51, null], 2),
+  cursor([60, 61], 1),
+  trim([62, 63], 1),
+  trim([64, 65], 2, { answer: refused('CURSOR_HOLDS') }),
 ];
 
 test('a right history passes all', () => {
@@ -68,6 +82,8 @@ test('a claim that was answered to nobody is known by the refusal that names it'
   // A token that no record of that key has is still wrong.
   assert.ok(fenced(3) > 0);
 });
+
+const LONG = 100_000_000;
 
 /** A wrong history, and the checkers that must find it; others may as well. */
 type Wrong = readonly [
@@ -123,6 +139,11 @@ const WRONG: readonly Wrong[] = [
     [append('a', [0, 1], 1), read([5, 6], 1, 1, [])],
   ],
   [
+    'a linearizable read that ends before what was there',
+    ['order'],
+    [append('a', [0, 1], 1), append('b', [2, 3], 2), read([5, 6], 1, 2, [a], 9)],
+  ],
+  [
     'an epoch that falls along a disk',
     ['order'],
     [append('a', [0, 1], 1), append('b', [2, 3], 2)],
@@ -138,11 +159,6 @@ const WRONG: readonly Wrong[] = [
     [append('b', [0, 1], 2), append('a', [5, 6], 1)],
   ],
   [
-  [
-    'a linearizable read that ends before what was there',
-    ['order'],
-    [append('a', [0, 1], 1), append('b', [2, 3], 2), read([5, 6], 1, 2, [a], 9)],
-  ],
     'a tail that is old',
     ['order', 'linearizability'],
     [append('a', [0, 1], 1), append('b', [2, 3], 2), tail([5, 6], 1)],
@@ -168,7 +184,38 @@ const WRONG: readonly Wrong[] = [
       final('y', [a], { batches: final('y', [a]).batches.map((one) => ({ ...one, digest: '?' })) }),
     ],
   ],
-  ['a trim that nobody asked for', ['durability'], RIGHT, [final('x', [b, c], { baseLsn: 1 })]],
+  [
+    'a trim that nobody asked for',
+    ['durability'],
+    RIGHT.filter(({ kind }) => kind !== 'trim'),
+    [final('x', [b, c], { baseLsn: 1 })],
+  ],
+  ['a trim that passes a cursor', ['cursors'], [cursor([0, 1], 4), trim([2, 3], 5)]],
+  [
+    'a trim that passes one of two cursors',
+    ['cursors'],
+    [cursor([0, 1], 4), cursor([0, 1], 9, { kind: 'moved' }, 'd'), trim([2, 3], 5)],
+  ],
+  [
+    'a trim that passes a cursor which comes further later',
+    ['cursors'],
+    [cursor([0, 1], 1), trim([2, 3], 5), cursor([4, 5], 5)],
+  ],
+  [
+    'a trim that passes a cursor whose deletion was refused',
+    ['cursors'],
+    [cursor([0, 1], 1), cursor([2, 3], null, refused('NOT_HEAD')), trim([4, 5], 5)],
+  ],
+  [
+    'a trim that passes a cursor set anew long after it was deleted',
+    ['cursors'],
+    [cursor([0, 1], null), cursor([LONG, LONG + 1], 1), trim([LONG + 2, LONG + 3], 5)],
+  ],
+  [
+    'a trim that was held by nothing',
+    ['cursors'],
+    [cursor([0, 1], 5), trim([2, 3], 5, { answer: refused('CURSOR_HOLDS') })],
+  ],
   [
     'a yes to a tail that had moved',
     ['conditions', 'linearizability'],

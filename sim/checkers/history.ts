@@ -88,7 +88,17 @@ export interface SubscribeOperation extends Timed {
 export interface TrimOperation extends Timed {
   readonly kind: 'trim';
   readonly through: number;
+  /** Whether it may pass cursors. */
+  readonly force: boolean;
   readonly answer: { readonly kind: 'trimmed'; readonly firstLsn: number } | Refused;
+}
+
+/** A cursor that is set, moved or, with null, deleted. */
+export interface CursorOperation extends Timed {
+  readonly kind: 'cursor';
+  readonly name: string;
+  readonly lsn: number | null;
+  readonly answer: { readonly kind: 'moved' } | Refused;
 }
 
 /** From when to when a process believed that it was the leader of `key`, on the true clock. */
@@ -106,6 +116,7 @@ export type Operation =
   | ReadOperation
   | SubscribeOperation
   | TrimOperation
+  | CursorOperation
   | LedOperation;
 
 /** A batch as it lies on a member's disk. */

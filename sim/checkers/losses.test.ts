@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkers } from './all.ts';
+import { cursor, trim } from './byhand.ts';
+import { cursors } from './cursors.ts';
 import type { AppendOperation, FinalLog, Operation } from './history.ts';
 import { type Loss, withoutLosses } from './losses.ts';
 
@@ -85,4 +87,12 @@ test('nor what was acknowledged since', () => {
 test('nor does what was given up come back to a reader', () => {
   const operations = [...before, ...after, read(['a', 'b', 'c'], 120)];
   assert.notDeepEqual(complaints(operations, ['a', 'b', 'd', 'e'], [loss]), []);
+});
+
+test('a cursor that was set before may be gone, one that was set since is not', () => {
+  const operations = [cursor([10, 15], 1), trim([100, 105], 2)];
+  const lost = withoutLosses({ operations, finals: [] }, [loss]);
+  assert.deepEqual(cursors.check(lost).wrong, []);
+  const since = { operations: [cursor([60, 65], 1), trim([100, 105], 2)], finals: [] };
+  assert.equal(cursors.check(withoutLosses(since, [loss])).wrong.length, 1);
 });

@@ -15,6 +15,8 @@ export interface Loss {
   readonly at: number;
 }
 
+const UNKNOWN: Refused = { kind: 'refused', code: 'GIVEN_UP', outcome: 'unknown' };
+
 export function withoutLosses(history: History, losses: readonly Loss[]): History {
   let { operations } = history;
   for (const loss of losses) {
@@ -30,6 +32,8 @@ export function withoutLosses(history: History, losses: readonly Loss[]): Histor
 function kept(operation: Operation, { keptLsn, at }: Loss): Operation[] {
   // One who led, or followed, across the loss has seen two logs: both are told apart nowhere.
   if (operation.kind === 'led') return [];
+  // The log may have gone on without its entry, and with one that was taken back before.
+  if (operation.kind === 'cursor') return [{ ...operation, answer: UNKNOWN }];
   if (operation.kind === 'subscribe') {
     const spans = operation.returned === null || operation.returned >= at;
     const records = operation.records.filter(({ lsn }) => lsn <= keptLsn);

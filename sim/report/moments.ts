@@ -97,7 +97,11 @@ export function asked(operation: Operation): string {
     case 'subscribe':
       return `subscribe from ${operation.from ?? 'the next record'}`;
     case 'trim':
-      return `trim through ${operation.through}`;
+      return `trim through ${operation.through}${operation.force ? ', forced' : ''}`;
+    case 'cursor':
+      return operation.lsn === null
+        ? `delete cursor ${operation.name}`
+        : `cursor ${operation.name} to ${operation.lsn}`;
     case 'led':
       return `leader of ${operation.key}, token ${operation.token}`;
   }
@@ -134,6 +138,8 @@ function answered(operation: Operation): string {
       return `${range(answer.records)}, next ${answer.nextLsn}`;
     case 'trimmed':
       return `begins at ${answer.firstLsn}`;
+    case 'moved':
+      return 'done';
   }
 }
 

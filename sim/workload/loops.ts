@@ -33,7 +33,8 @@ export function drawMix(dice: Dice): Readonly<Record<string, number>> {
   mix.subscribe = 0.3 + dice.fraction();
   mix.read = 0.1 + dice.fraction();
   mix.compareTail = 0.1 + dice.fraction();
-  if (mix.trim !== undefined) mix.trim /= 3;
+  // Enough that some trims meet cursors, and few enough that records stay to be judged.
+  mix.trim = 0.2 + (mix.trim ?? 0) / 3;
   return mix;
 }
 

@@ -1,5 +1,6 @@
 // Loops that read, follow, trim, keep cursors, and make and drop journals.
 
+import type { Journal } from '../../client/journal.ts';
 import type { SeenRecord } from '../checkers/history.ts';
 import { seen } from '../recorder.ts';
 import type { Worker } from './worker.ts';
@@ -23,8 +24,8 @@ export async function readLoop(worker: Worker): Promise<void> {
         returned: worker.now,
         from,
         linearizable,
-        answer: { kind: 'records', records, nextLsn: answer.nextLsn },
         limit,
+        answer: { kind: 'records', records, nextLsn: answer.nextLsn },
       });
     } catch (error) {
       const refused = worker.recorder.refusal(error, `${worker.name} read`);
@@ -68,18 +69,24 @@ export async function subscribeLoop(worker: Worker): Promise<void> {
   }
 }
 
-/** Drops a prefix now and then, at a record or inside a batch. */
+/**
+ * Drops a prefix now and then, at a record or inside a batch; most of the time it has consumed
+ * something itself, and says so by a cursor.
+ */
 export async function trimLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
+  const name = cursorName(worker);
   while (await worker.turn()) {
-    await worker.pause(500_000, 8_000_000);
+    await worker.pause(300_000, 5_000_000);
     try {
       const { tailLsn } = await journal.tail({ timeoutMillis: 5_000 });
-      const through = Math.max(1, tailLsn - worker.dice.between(0, 60));
-      const force = worker.dice.chance(0.5);
       if (tailLsn === 0) continue;
+      if (worker.dice.chance(0.7)) await move(worker, journal, name, Math.max(0, tailLsn - 20));
+      const force = worker.dice.chance(0.4);
+      const near = !force && worker.dice.chance(0.6);
+      const through = near ? await aboutTheLowest(worker, journal, tailLsn) : some(worker, tailLsn);
       const { name: process } = worker;
-      const pending = worker.recorder.trim({ process, journal: journal.name, through });
+      const pending = worker.recorder.trim({ process, journal: journal.name, through, force });
       try {
         pending.trimmed(await journal.trim(through, { force, timeoutMillis: 5_000 }));
       } catch (error) {
@@ -91,18 +98,31 @@ export async function trimLoop(worker: Worker): Promise<void> {
   }
 }
 
+const some = (worker: Worker, tailLsn: number): number =>
+  Math.max(1, tailLsn - worker.dice.between(0, 60));
+
+/** As far as all cursors have come, or one further; anywhere where there are none. */
+async function aboutTheLowest(worker: Worker, journal: Journal, tailLsn: number): Promise<number> {
+  const cursors = await journal.cursors({ timeoutMillis: 5_000 });
+  if (cursors.length === 0) return some(worker, tailLsn);
+  const lowest = Math.min(...cursors.map(({ lsn }) => lsn));
+  return Math.max(1, Math.min(tailLsn, lowest + worker.dice.below(2)));
+}
+
+const DELETED = 'cursor-0';
+const cursorName = (worker: Worker): string => `cursor-${worker.dice.below(3)}`;
+
+/** Only one of the names is ever deleted: a deletion that comes twice excuses any trim. */
 export async function cursorLoop(worker: Worker): Promise<void> {
   const journal = worker.anyJournal();
-  const name = `cursor-${worker.dice.below(3)}`;
+  const name = cursorName(worker);
   let position = 0;
   while (await worker.turn()) {
     try {
-      const deleted = worker.dice.chance(0.1);
+      const deleted = name === DELETED && worker.dice.chance(0.2);
       const { tailLsn } = await journal.tail({ timeoutMillis: 5_000 });
       position = Math.max(position, tailLsn - 20);
-      await journal.setCursor(name, deleted ? null : Math.max(0, position), {
-        timeoutMillis: 5_000,
-      });
+      await move(worker, journal, name, deleted ? null : position);
       const cursors = await journal.cursors({ timeoutMillis: 5_000 });
       const own = cursors.find((cursor) => cursor.name === name);
       if (own !== undefined && !Number.isSafeInteger(own.lsn)) {
@@ -112,6 +132,26 @@ export async function cursorLoop(worker: Worker): Promise<void> {
       worker.recorder.refusal(error, `${worker.name} cursor`);
     }
     await worker.pause(300_000, 4_000_000);
+  }
+}
+
+async function move(
+  worker: Worker,
+  journal: Journal,
+  name: string,
+  lsn: number | null,
+): Promise<void> {
+  const pending = worker.recorder.cursor({
+    process: worker.name,
+    journal: journal.name,
+    name,
+    lsn,
+  });
+  try {
+    await journal.setCursor(name, lsn, { timeoutMillis: 5_000 });
+    pending.moved();
+  } catch (error) {
+    pending.refused(error);
   }
 }
 
