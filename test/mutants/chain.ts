@@ -5,6 +5,8 @@ import { type Mutant, mutant } from './mutant.ts';
 const BY = ['protocol suite', 'chain walks', 'chain search', 'simulation'] as const;
 /** Searches wedge nobody, and their tables hold no cursors. */
 const WALKED = ['protocol suite', 'chain walks'] as const;
+const CURSORS = ['protocol suite', 'chain walks', 'simulation'] as const;
+const BASES = ['protocol suite', 'log suite', 'chain walks'] as const;
 const quick = { quick: true };
 
 export const CHAIN: readonly Mutant[] = [
@@ -177,9 +179,26 @@ export const CHAIN: readonly Mutant[] = [
     search: '  if (here !== null && tooFew(state)) {',
     replace: '  if (here !== null && here.configuration.serving.length === 0) {',
   }),
-  mutant('cursor-does-not-hold', 'a trim passes a registered cursor', WALKED, {
+  mutant('cursor-does-not-hold', 'a trim passes a registered cursor', CURSORS, {
     file: 'protocol/chain/head.ts',
     search: '} else if (!force && holding !== undefined && through > holding.lsn) {',
     replace: '} else if (!force && holding !== undefined && through < 0) {',
+  }),
+  mutant('cursors-hold-nothing', 'neither trims nor old age look at cursors', CURSORS, {
+    file: 'protocol/chain/tables.ts',
+    search: '(lowest === undefined || cursor.lsn < lowest.lsn ? cursor : lowest),',
+    replace: '(lowest === undefined || cursor.lsn < lowest.lsn ? lowest : lowest),',
+  }),
+  mutant('cursors-lost-in-a-base', 'a base that others start from has no cursors', BASES, {
+    file: 'protocol/chain/tables.ts',
+    search: '    cursors: [...tables.cursors],\n',
+    replace: '    cursors: [],\n',
+  }),
+  mutant('read-joins-the-barrier-under-way', 'a read takes a barrier older than itself', WALKED, {
+    file: 'protocol/chain/commit.ts',
+    search: '  state.reads.push({ to, untilLsn: NO_LSN, since: awake(state), barrier: null });',
+    replace:
+      '  const barrier = state.barrier > 0 ? state.barrier : null;\n' +
+      '  state.reads.push({ to, untilLsn: NO_LSN, since: awake(state), barrier });',
   }),
 ];

@@ -98,6 +98,31 @@ export const EDGES: readonly Mutant[] = [
     },
     quick,
   ),
+  {
+    name: 'release-told-before-leading-stops',
+    about: 'who gives a lease back leads on until that is answered',
+    by: CLIENT,
+    edits: [
+      {
+        file: 'client/lead.ts',
+        search:
+          "    this.#lose('released');\n" +
+          '    this.#lost.abort(cancelled(this.#what));\n' +
+          '    this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };\n' +
+          '    try {\n      if (held)',
+        replace: '    try {\n      if (held)',
+      },
+      {
+        file: 'client/lead.ts',
+        search: "'a lease was left to run out');\n    } finally {\n",
+        replace:
+          "'a lease was left to run out');\n    } finally {\n" +
+          "      this.#lose('released');\n" +
+          '      this.#lost.abort(cancelled(this.#what));\n' +
+          '      this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };\n',
+      },
+    ],
+  },
   mutant('no-slack', 'nobody waits for the error of the clocks', LEASE, {
     file: 'client/lease.ts',
     search: '(lease.holderMillis + slackMillis) * MICROS_A_MILLI',
