@@ -98,7 +98,7 @@ test('what was acknowledged is not covered by an older batch of its position', a
   });
 });
 
-test('metadata that a full disk does not let rewrite are taken for nobody else’s', async () => {
+test('a claim that a full disk left empty is not taken for that of another process', async () => {
   await onDisk(async (disk, machine) => {
     await disk.makeDirectory('/claimed');
     const claim = await Claim.take(disk, '/claimed');

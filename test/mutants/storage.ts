@@ -94,7 +94,6 @@ export const STORAGE: readonly Mutant[] = [
       search: '        this.#rollNext = true;\n        void this.askSpace();',
       replace: '        void this.askSpace();',
     },
-    quick,
   ),
   mutant(
     'torn-write-outlives-a-cut',
@@ -105,7 +104,6 @@ export const STORAGE: readonly Mutant[] = [
       search: '      await log.writer.dropTorn();\n',
       replace: '',
     },
-    quick,
   ),
   mutant(
     'drop-forgotten-too-early',
