@@ -45,3 +45,16 @@ test('the faults that were carried out are counted, and those that never were ar
   every.add(report(Object.fromEntries(FAULT_NAMES.map((name) => [name, 1]))));
   assert.ok(every.lines(1, 1).every((one) => !one.includes('never')));
 });
+
+test('many runs in which a checker looked at nothing show nothing, short ones excepted', () => {
+  const blind = (runs: number, events: number): string | null => {
+    const totals = new Totals();
+    for (let run = 0; run < runs; run += 1) {
+      totals.add({ ...report({}), events, checked: { order: 1, cursors: 0 } });
+    }
+    return totals.blind();
+  };
+  assert.equal(blind(20, 6_000), 'these checkers looked at nothing: cursors');
+  assert.equal(blind(19, 6_000), null);
+  assert.equal(blind(24, 1_200), null);
+});
