@@ -16,6 +16,7 @@ import {
   giveUp,
   isBound,
   isFine,
+  isInChain,
   isRunning,
   journalsWith,
   podOf,
@@ -92,9 +93,7 @@ function lostBeside(world: World, { replicas }: Ledger): string {
 
 /** The controllers let nobody go without whom a journal would take no appends. */
 function isNeededIn({ members, minReplicas }: JournalStatus, settled: Settled, id: string) {
-  const others = members.filter(
-    (one) => one.id !== id && !['learner', 'joining'].includes(one.role),
-  );
+  const others = members.filter((one) => one.id !== id && isInChain(one));
   return others.length < minReplicas && settled.members < minReplicas;
 }
 

@@ -9,12 +9,12 @@ import { conditionOf, numberAt } from '../kube/fields.ts';
 import { account } from '../manifests/account.ts';
 import { budget } from '../manifests/budget.ts';
 import { asLarge, claim, isStale, retiredClaim } from '../manifests/claim.ts';
-import { namesOf } from '../manifests/common.ts';
+import { groupName, namesOf } from '../manifests/common.ts';
 import { authorization } from '../manifests/configmap.ts';
 import { backupJob, restoreJob } from '../manifests/cronjob.ts';
 import { podMonitor } from '../manifests/monitor.ts';
 import type { Process } from '../manifests/pod.ts';
-import { networkPolicy, policyName } from '../manifests/policy.ts';
+import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
 import { formatting, inputs } from './format.ts';
@@ -42,6 +42,7 @@ import {
   giveUp,
   isBound,
   isFine,
+  isInChain,
   isReplica,
   journalsOf,
   podsOf,
@@ -124,7 +125,7 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
   wanted.push(budget(settled, 'replica', spare(world, settled)), budget(settled, 'controller'));
   if (settled.networkPolicy.enabled) {
     for (const component of ['replica', 'controller'] as const) {
-      const present = find(world, 'NetworkPolicy', policyName(settled, component));
+      const present = find(world, 'NetworkPolicy', groupName(settled.name, component));
       wanted.push(networkPolicy(settled, component, operatorNamespace, present));
     }
   }
@@ -153,9 +154,9 @@ function spare(world: World, settled: Settled): 0 | 1 {
     return numberAt(present, 'spec', 'maxUnavailable') === 0 ? 0 : 1;
   }
   const none = journalsOf(world).some(({ members, minReplicas }) => {
-    const copying = members.filter(({ role }) => role === 'learner' || role === 'joining').length;
-    const left = members.length - copying - 1;
-    return copying > 0 && left < (minReplicas > 0 ? minReplicas : settled.minReplicas);
+    const whole = members.filter(isInChain).length;
+    const needed = minReplicas > 0 ? minReplicas : settled.minReplicas;
+    return whole < members.length && whole - 1 < needed;
   });
   return none ? 0 : 1;
 }

@@ -20,6 +20,7 @@ import {
   headOf,
   isFine,
   isIdle,
+  isInChain,
   isOutdated,
   isReady,
   isWithoutPod,
@@ -198,12 +199,7 @@ const notBegun = ({ metadata: { name } }: KubeObject): string =>
 /** To the next serving member of the chain, who lacks nothing. */
 function handOver(world: World, journal: JournalStatus, id: string): readonly Action[] {
   const to = journal.members.find(
-    (one) =>
-      one.id !== id &&
-      one.live &&
-      one.synced &&
-      !['learner', 'joining'].includes(one.role) &&
-      isFine(world, one.id),
+    (one) => one.id !== id && one.live && one.synced && isInChain(one) && isFine(world, one.id),
   );
   if (to === undefined || headOf(journal) !== id) return [];
   const request = { kind: 'moveHead', journal: journal.name, member: to.id } as const;
@@ -252,7 +248,7 @@ function journalGate({ name, members, note }: JournalStatus, id: string): string
   if (others.length === 0) return null;
   const committed = Math.max(...members.map(({ committedLsn }) => committedLsn));
   for (const other of others) {
-    if (other.role === 'learner' || other.role === 'joining') {
+    if (!isInChain(other)) {
       return `${other.id} is still joining journal ${name}`;
     }
     if (!other.live || !other.synced) return `${other.id} does not serve journal ${name}`;

@@ -1,6 +1,11 @@
 // What is seen of one cluster at one moment, and the questions that plan and status ask of it.
 
-import type { ClusterStatus, JournalStatus, ProcessStatus } from '../../transport/public.ts';
+import type {
+  ClusterStatus,
+  JournalStatus,
+  MemberStatus,
+  ProcessStatus,
+} from '../../transport/public.ts';
 import { REFUSED_VOLUME } from '../controller/status.ts';
 import type { JournalCluster } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
@@ -160,8 +165,12 @@ export function isFine(world: World, id: string): boolean {
 export const journalsWith = (world: World, id: string): readonly JournalStatus[] =>
   journalsOf(world).filter(({ members }) => members.some((one) => one.id === id));
 
+/** One of the chain: it has the whole log, or it would not be there. */
+export const isInChain = ({ role }: MemberStatus): boolean =>
+  role !== 'learner' && role !== 'joining';
+
 export const headOf = ({ members }: JournalStatus): string | undefined =>
-  members.find(({ role }) => role !== 'learner' && role !== 'joining')?.id;
+  members.find(isInChain)?.id;
 
 export const headedBy = (world: World, id: string): readonly JournalStatus[] =>
   journalsOf(world).filter((journal) => headOf(journal) === id);

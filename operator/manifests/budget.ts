@@ -6,15 +6,14 @@
 
 import type { Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { type Component, made, namesOf, selectorFor } from './common.ts';
+import { type Component, groupName, made, selectorFor } from './common.ts';
 
 export function budget(
   settled: Settled,
   component: Component,
   maxUnavailable: 0 | 1 = 1,
 ): KubeObject {
-  const names = namesOf(settled.name);
-  const name = component === 'replica' ? names.replicas : names.controllers;
+  const name = groupName(settled.name, component);
   const spec = {
     maxUnavailable,
     unhealthyPodEvictionPolicy: 'AlwaysAllow',

@@ -43,6 +43,12 @@ export function labelsFor(cluster: string): Record<string, string> {
   };
 }
 
+/** The name of what there is one of for all replicas, or all controllers. */
+export function groupName(cluster: string, component: Component): string {
+  const { replicas, controllers } = namesOf(cluster);
+  return component === 'replica' ? replicas : controllers;
+}
+
 /** By which Services, budgets and policies find pods: never changed, since selectors cannot be. */
 export const selectorFor = (cluster: string, component: Component): Record<string, string> => ({
   [CLUSTER_LABEL]: cluster,

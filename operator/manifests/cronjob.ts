@@ -7,7 +7,7 @@ import { CLIENT_PORT, type Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { COMPONENT_LABEL, labelsFor, made, namesOf } from './common.ts';
 import { INPUTS_ANNOTATION } from './job.ts';
-import { containerSecurity, podBase, resourcesOf } from './pod.ts';
+import { containerSecurity, jobMetadata, podBase, resourcesOf } from './pod.ts';
 
 const FOLDER = '/backups';
 const TLS = '/etc/journal/tls';
@@ -70,13 +70,10 @@ function template(
   const tls = secure ? [...files, '--tls-key', `${TLS}/tls.key`] : [];
   const secretName = namesOf(settled.name).clientSecret;
   // Where the replicas may run, so may this; but it moves away from a node that does not answer.
-  const { labels, annotations, affinity, nodeSelector, tolerations, priorityClassName } =
-    settled.podTemplate;
+  const { affinity, nodeSelector, tolerations, priorityClassName } = settled.podTemplate;
+  const labels = { ...labelsFor(settled.name), [COMPONENT_LABEL]: component };
   return {
-    metadata: {
-      labels: { ...labels, ...labelsFor(settled.name), [COMPONENT_LABEL]: component },
-      ...(annotations === undefined ? {} : { annotations }),
-    },
+    metadata: jobMetadata(settled.podTemplate, labels),
     spec: {
       ...podBase(settled, priorityClassName === undefined ? {} : { priorityClassName }),
       ...(affinity === undefined ? {} : { affinity }),

@@ -18,6 +18,7 @@ import {
   affinity,
   containerSecurity,
   controllerAddress,
+  jobMetadata,
   type Process,
   podBase,
   resourcesOf,
@@ -60,10 +61,7 @@ export function formatJob(
   const spec = {
     backoffLimit: 20,
     template: {
-      metadata: {
-        labels: { ...template.labels, ...labels },
-        ...(template.annotations === undefined ? {} : { annotations: template.annotations }),
-      },
+      metadata: jobMetadata(template, labels),
       spec: {
         ...podBase(settled, template),
         restartPolicy: 'OnFailure',

@@ -78,6 +78,15 @@ export const podLabels = (settled: Settled, { component, id, zone }: Process) =>
   [ZONE_LABEL]: zone,
 });
 
+/** Of the pods of Jobs: the operator's labels win over those of the template. */
+export const jobMetadata = (
+  { labels, annotations }: PodTemplate,
+  own: Readonly<Record<string, string>>,
+) => ({
+  labels: { ...labels, ...own },
+  ...(annotations === undefined ? {} : { annotations }),
+});
+
 /** What every pod of the cluster has, jobs included. */
 export function podBase(settled: Settled, template: PodTemplate): Record<string, unknown> {
   return {

@@ -4,7 +4,7 @@
 import { CLIENT_PORT, CONTROLLER_PORT, PROBE_PORT, type Settled } from '../journal/settle.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { listAt, textAt } from '../kube/fields.ts';
-import { CLUSTER_LABEL, type Component, MANAGER, made, namesOf, selectorFor } from './common.ts';
+import { CLUSTER_LABEL, type Component, groupName, MANAGER, made, selectorFor } from './common.ts';
 
 const NAMESPACE_LABEL = 'kubernetes.io/metadata.name';
 const DNS_PORT = 53;
@@ -16,11 +16,6 @@ const tcp = (number: number) => ({ protocol: 'TCP', port: number });
 /** Operators that were ever let in; more than one or two are a mistake of people. */
 const OPERATORS_MAX = 8;
 
-export function policyName({ name }: Settled, component: Component): string {
-  const { replicas, controllers } = namesOf(name);
-  return component === 'replica' ? replicas : controllers;
-}
-
 /** `operatorNamespace` is where the pods of this operator run. */
 export function networkPolicy(
   settled: Settled,
@@ -28,7 +23,7 @@ export function networkPolicy(
   operatorNamespace: string,
   present: KubeObject | undefined,
 ): KubeObject {
-  const name = policyName(settled, component);
+  const name = groupName(settled.name, component);
   const cluster = { podSelector: { matchLabels: { [CLUSTER_LABEL]: settled.name } } };
   const operators = operatorsOf(present, operatorNamespace).map((namespace) => ({
     namespaceSelector: { matchLabels: { [NAMESPACE_LABEL]: namespace } },

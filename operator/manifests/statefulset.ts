@@ -64,8 +64,9 @@ function keptTemplate(present: KubeObject | undefined, inputs: string) {
     textAt(present, 'metadata', 'annotations', name);
   const text = said(TEMPLATE_ANNOTATION) ?? '';
   // What an older operator made has no checksum yet.
-  const checksum = said(CHECKSUM_ANNOTATION) ?? checksumOf(inputs, text);
-  if (said(INPUTS_ANNOTATION) !== inputs || checksum !== checksumOf(inputs, text)) return undefined;
+  const checksum = said(CHECKSUM_ANNOTATION);
+  const edited = checksum !== undefined && checksum !== checksumOf(inputs, text);
+  if (said(INPUTS_ANNOTATION) !== inputs || edited) return undefined;
   try {
     const template: unknown = JSON.parse(text);
     return isObject(template) ? template : undefined;
