@@ -27,11 +27,44 @@ export const small: Spec = {
 interface Stall {
   readonly what: string;
   readonly name: string;
+  /** Is done to the world before the cluster comes. */
+  readonly before?: (subject: Subject) => Promise<void>;
   readonly spec: Spec;
   /** Reason and message of the condition `Stalled`. */
   readonly says: RegExp;
   /** Puts it right. */
   readonly cure: (subject: Subject) => Promise<void>;
+}
+
+/** Refuses StatefulSets of replicas of this cluster whose pods say nothing of a team. */
+async function wantTeams({ lab, name }: Subject): Promise<void> {
+  const apiVersion = 'admissionregistration.k8s.io/v1';
+  const metadata = { name: 'teams' };
+  const rule = {
+    apiGroups: ['apps'],
+    apiVersions: ['v1'],
+    operations: ['CREATE', 'UPDATE'],
+    resources: ['statefulsets'],
+  };
+  const policy = {
+    matchConstraints: { resourceRules: [rule] },
+    matchConditions: [{ name: 'its', expression: `request.name.startsWith('${name}-replica-')` }],
+    validations: [
+      {
+        expression: "'team' in object.spec.template.metadata.labels",
+        message: 'pods say whose they are by a label',
+      },
+    ],
+  };
+  await lab.apply(
+    { apiVersion, kind: 'ValidatingAdmissionPolicy', metadata, spec: policy },
+    {
+      apiVersion,
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata,
+      spec: { policyName: 'teams', validationActions: ['Deny'] },
+    },
+  );
 }
 
 const STALLS: readonly Stall[] = [
@@ -120,17 +153,12 @@ const STALLS: readonly Stall[] = [
     },
   },
   {
-    what: 'an affinity that the API server refuses',
-    name: 'affinity',
-    spec: {
-      podTemplate: {
-        affinity: {
-          podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: '!' }] },
-        },
-      },
-    },
-    says: /ObjectRefused: .*\/affinity-replica-1: 422 .*topologyKey: Invalid value: "!"/,
-    cure: (subject) => subject.change({ podTemplate: null }),
+    what: 'a policy of the cluster that wants a label',
+    name: 'policy',
+    before: wantTeams,
+    spec: {},
+    says: /ObjectRefused: .*\/policy-replica-1: 422 .*'teams'.* pods say whose they are by a label/,
+    cure: (subject) => subject.change({ podTemplate: { labels: { team: 'payments' } } }),
   },
   {
     what: 'a backup that is not there',
@@ -171,11 +199,12 @@ export function stallCases(
   theLab: () => Lab,
   names = [...STALLS.map(({ name }) => name), 'backup', 'foreign'],
 ): void {
-  for (const { what, name, spec, says, cure } of STALLS) {
+  for (const { what, name, before, spec, says, cure } of STALLS) {
     if (!names.includes(name)) continue;
     test(`stalled by ${what}, and good again`, TIMEOUT, async (context) => {
       const subject = new Subject(theLab(), NAMESPACE, name);
       const { members = 1 } = { ...small, ...spec };
+      await before?.(subject);
       await subject.make({ ...small, ...spec });
       context.diagnostic(await subject.says('Stalled', 'True', says));
       const since = conditionOf(await subject.found(), 'Stalled')?.lastTransitionTime;

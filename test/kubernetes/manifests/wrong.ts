@@ -179,6 +179,41 @@ export const FIELDS: readonly (readonly [field: string, spec: Spec, says: RegExp
     /podAntiAffinity\.required[A-Za-z]+\[0\]\.topologyKey: .*"a b"/,
   ],
   [
+    'pods near those of the same label, of no selector',
+    pods({
+      affinity: { podAffinity: { [REQUIRED]: [{ topologyKey: 'a', matchLabelKeys: ['b'] }] } },
+    }),
+    /podAffinity\.required[A-Za-z]+\[0\]\.labelSelector: .*matchLabelKeys and mismatchLabelKeys need it/,
+  ],
+  [
+    'pods near those of the same label and of another',
+    pods({
+      affinity: {
+        podAffinity: {
+          [REQUIRED]: [
+            {
+              topologyKey: 'a',
+              labelSelector: {},
+              matchLabelKeys: ['b'],
+              mismatchLabelKeys: ['c', 'b'],
+            },
+          ],
+        },
+      },
+    }),
+    /podAffinity\.required[A-Za-z]+\[0\]\.mismatchLabelKeys: .*none of these is in matchLabelKeys/,
+  ],
+  [
+    'a prefix of 254 characters',
+    pods({ tolerations: [{ key: `${'a'.repeat(254)}/b`, operator: 'Exists' }] }),
+    /tolerations\[0\]\.key: .*the prefix before "\/" has at most 253 characters/,
+  ],
+  [
+    'a label with a prefix of 254 characters',
+    pods({ labels: { [`${'a'.repeat(254)}/b`]: 'c' } }),
+    /podTemplate\.labels: .*its prefix of at most 253/,
+  ],
+  [
     'a weight above all others',
     pods({
       affinity: {
