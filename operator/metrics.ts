@@ -45,10 +45,11 @@ export class OperatorMetrics {
     });
     new Gauge({
       name: 'journal_operator_queue_length',
-      help: 'Clusters that wait to be looked at.',
+      help: 'Clusters that wait to be looked at; 0 in a process that does not hold the Lease.',
       registers,
       collect() {
-        this.set(queue.length);
+        // All lie in the queue of one that waits for the Lease, and none waits for it.
+        this.set(leads() ? queue.length : 0);
       },
     });
     new Gauge({

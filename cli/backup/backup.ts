@@ -53,7 +53,9 @@ async function backup(at: Connected, directory: string, flags: BackupFlags): Pro
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
-  for (const old of (await backupsOf(directory, 'complete')).slice(0, -flags.keep)) {
+  // Where there is no journal, the cluster is new or another one: nothing goes for its sake.
+  const all = names.length === 0 ? [] : await backupsOf(directory, 'complete');
+  for (const old of all.slice(0, -flags.keep)) {
     await rm(join(directory, old), { recursive: true });
     note(`removed ${old}`);
   }

@@ -1,10 +1,11 @@
-// Who is shown as a learner: those that are to become members, and nobody that merely copies on.
+// Who is shown as a learner: those that are to become members, and nobody that merely copies on;
+// and which replicas are shown: those that somebody misses where they do not answer.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_SETTINGS, type Member } from '../../protocol/configuration.ts';
 import { epoch, journalId, lsn, memberId, storeId, zone } from '../../protocol/types.ts';
-import { isToJoin } from './status.ts';
+import { isShown, isToJoin } from './status.ts';
 
 const storeOf = (digit: string) => storeId(digit.repeat(32));
 
@@ -45,4 +46,24 @@ test('one that is to leave, or whose label went to another store, never joins', 
   assert.ok(!isToJoin(chain('1', '2'), { ...spare, leaving: { by: null } }, spare.store));
   assert.ok(!isToJoin(chain('1', '2'), spare, storeOf('5')));
   assert.ok(!isToJoin(chain('1', '2'), undefined, spare.store));
+});
+
+test('a member that has left is missed by nobody once it ended', () => {
+  const { store } = spare;
+  const leaving = { store, leaving: { by: 'replica-5' } };
+  const silent = { heard: false, configurations: [chain('1', '2', '3')] };
+  assert.ok(isShown(store, spare, silent));
+  assert.ok(!isShown(store, leaving, silent));
+  assert.ok(isShown(store, leaving, { ...silent, heard: true }));
+  const inside = chain('1', '2', '4');
+  assert.ok(isShown(store, leaving, { heard: false, configurations: [inside] }));
+  const deleted = { ...inside, deleted: true };
+  assert.ok(!isShown(store, leaving, { heard: false, configurations: [deleted] }));
+});
+
+test('a store whose label went to another one is shown while a journal names it', () => {
+  const other = { store: storeOf('5'), leaving: null };
+  const configurations = [chain('1', '2', '4')];
+  assert.ok(isShown(spare.store, other, { heard: true, configurations }));
+  assert.ok(!isShown(spare.store, other, { heard: true, configurations: [] }));
 });

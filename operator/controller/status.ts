@@ -72,20 +72,31 @@ const isHeard = (seen: Seen | undefined, now: number): boolean =>
   seen !== undefined && seen.health !== null && now - seen.lastPong < TIMING.suspect;
 
 function replicas(parts: StatusParts): readonly ProcessStatus[] {
-  const { catalog } = parts;
+  const { catalog, observer, now } = parts;
+  const all = catalog.configurations();
   return catalog
     .nodes()
-    .filter((node) => isShown(catalog, node))
+    .filter(({ member, store }) => {
+      const heard = isHeard(observer.find(store), now());
+      return isShown(store, catalog.grant(member), { heard, configurations: all });
+    })
     .sort((one, other) => (one.member < other.member ? -1 : 1))
     .map((node) => replicaStatus(parts, node));
 }
 
-/** Stores whose label went to another one are shown while some journal still names them. */
-function isShown(catalog: Catalog, { member, store }: NodeRecord): boolean {
-  if (catalog.grant(member)?.store === store) return true;
-  return catalog
-    .configurations()
-    .some((configuration) => order(configuration).some((one) => one.store === store));
+/**
+ * Stores whose label went to another one are shown while some journal still names them, and so are
+ * members that leave, or while they answer: who is out and ended is missed by nobody.
+ */
+export function isShown(
+  store: StoreId,
+  grant: Pick<GrantRecord, 'store' | 'leaving'> | undefined,
+  seen: { readonly heard: boolean; readonly configurations: readonly Configuration[] },
+): boolean {
+  if (grant?.store === store && (grant.leaving === null || seen.heard)) return true;
+  return seen.configurations.some(
+    (one) => !one.deleted && order(one).some((member) => member.store === store),
+  );
 }
 
 function replicaStatus(parts: StatusParts, node: NodeRecord): ProcessStatus {

@@ -14,10 +14,16 @@ import { difference, quantity } from '../kube/covers.ts';
 import type { Events } from '../kube/events.ts';
 import { labelsOf, textAt } from '../kube/fields.ts';
 import { applyObject, deleteObject, getObject } from '../kube/objects.ts';
-import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER, MEMBER_LABEL } from '../manifests/common.ts';
+import {
+  CLUSTER_LABEL,
+  MANAGED_LABEL,
+  MANAGER,
+  MEMBER_LABEL,
+  namesOf,
+} from '../manifests/common.ts';
 import type { Ledger } from './ledger.ts';
 import type { Action, Order, Progress } from './steps.ts';
-import { ASK } from './world.ts';
+import { ASK, find, type World } from './world.ts';
 
 /** An object of somebody else has the name: it is left alone, and the cluster waits. */
 export class ForeignObject extends Error {
@@ -122,6 +128,29 @@ const sizeOf = (claim: KubeObject | null): string | undefined =>
   textAt(claim, 'spec', 'resources', 'requests', 'storage');
 
 /**
+ * Resolves with why one could not be written, undefined where all were. It leaves the others none
+ * the worse, but of an authority that is not kept nothing goes out.
+ */
+export async function writeSecrets(
+  cluster: KubeObject,
+  secrets: readonly KubeObject[],
+  world: World,
+  hands: Hands,
+): Promise<unknown> {
+  let failed: unknown;
+  for (const secret of secrets) {
+    const { name } = secret.metadata;
+    try {
+      await apply(cluster, secret, find(world, 'Secret', name) ?? null, hands);
+    } catch (error) {
+      failed ??= error;
+      if (name === namesOf(cluster.metadata.name).authority) return failed;
+    }
+  }
+  return failed;
+}
+
+/**
  * Whether the API server will not take what was written to it, however often: a field that only
  * it can judge, a quota, a right that is missing. It calls an unknown field an error of its own.
  */
@@ -168,7 +197,7 @@ async function step(cluster: KubeObject, action: Action, hands: Hands): Promise<
 }
 
 /** False where the same write was in vain before. */
-export async function apply(
+async function apply(
   cluster: KubeObject,
   object: KubeObject,
   before: KubeObject | null,

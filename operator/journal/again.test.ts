@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { begin, CLUSTER, format, pathFor, refuse } from '../../test/reconciling.ts';
 import { isKind, type KubeObject } from '../kube/api.ts';
-import { isObject, listAt, textAt } from '../kube/fields.ts';
+import { isObject, listAt, numberAt, textAt } from '../kube/fields.ts';
 
 type Placed = readonly [path: string, object: KubeObject];
 
@@ -194,6 +194,50 @@ test('whether volumes go with a cluster is as asked for while it is suspended', 
   assert.deepEqual(owners(), [1, 1, 1, 1]);
   const claim = get('PersistentVolumeClaim', 'orders-replica-1-data');
   assert.doesNotMatch(JSON.stringify(claim?.spec), /9Gi/);
+});
+
+/** The claim of a replica that goes with its JournalCluster, which is then asked to keep it. */
+async function keptFromNowOn() {
+  const found = await begin({ deletionPolicy: 'Delete' });
+  const { api, pass, get } = found;
+  await pass(3);
+  format(api);
+  await pass(3);
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(isObject(cluster?.spec));
+  api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, deletionPolicy: 'Retain' } });
+  const owners = () =>
+    get('PersistentVolumeClaim', 'orders-replica-1-data')?.metadata.ownerReferences?.length ?? 0;
+  const behind = () => {
+    const one = api.objects.get(CLUSTER);
+    return (one?.metadata.generation ?? 0) - (numberAt(one, 'status', 'observedGeneration') ?? 0);
+  };
+  return { ...found, owners, behind };
+}
+
+test('volumes are kept as soon as that is asked for, whatever Secret is in the way', async () => {
+  const { api, pass, get, condition, owners, behind } = await keptFromNowOn();
+  assert.deepEqual([owners(), behind()], [1, 1]);
+  const path = pathFor('Secret', 'orders-client');
+  api.remove(path);
+  api.put(path, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'orders-client' } });
+  api.remove(pathFor('Service', 'orders'));
+  await assert.rejects(pass(1), /Secret orders-client is there and was not made for this/);
+  assert.equal(condition('Stalled'), 'True ForeignObject');
+  assert.deepEqual([owners(), behind()], [0, 0]);
+  // And everything else is repaired.
+  assert.ok(get('Service', 'orders'));
+});
+
+test('a status that says it has seen the spec is not written before volumes are kept', async () => {
+  const { api, pass, condition, owners, behind } = await keptFromNowOn();
+  refuse(api, /\/persistentvolumeclaims\//, 'etcd is busy', 500);
+  await assert.rejects(pass(1), /busy/);
+  assert.equal(condition('Progressing'), 'False ReconcileFailed');
+  assert.deepEqual([owners(), behind()], [1, 1]);
+  api.before = () => {};
+  await pass(1);
+  assert.deepEqual([owners(), behind()], [0, 0]);
 });
 
 test('a claim that lost its label is no lost volume, and gets it again', async () => {

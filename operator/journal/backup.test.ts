@@ -9,7 +9,7 @@ import { found } from './found.ts';
 import { plan } from './plan.ts';
 import { settle } from './settle.ts';
 import { statusOf } from './status.ts';
-import type { Action, Progress } from './steps.ts';
+import { type Action, type Progress, waiting, working } from './steps.ts';
 import type { World } from './world.ts';
 
 const STEADY: Progress = { kind: 'steady' };
@@ -162,4 +162,46 @@ test('backups run where replicas may run, and leave nodes that do not answer', (
   assert.deepEqual(at(pod, 'tolerations'), tolerations);
   assert.equal(at(pod, 'priorityClassName'), 'high');
   assert.equal(at(pod, 'terminationGracePeriodSeconds'), 30);
+});
+
+const RESTORE = { restore: { claimName: 'old', path: 'orders/x' } } as const;
+
+test('no backup is made, and none removed, before what is to be restored is', () => {
+  const suspended = (spec: Partial<JournalClusterSpec>, restored: boolean) => {
+    const { world, ledger, settled } = worldOf(spec, []);
+    const { actions } = plan(world, { ...ledger, restored }, settled);
+    const made = actions.find((one) => one.kind === 'apply' && one.object.kind === 'CronJob');
+    return made?.kind === 'apply' ? at(made.object, 'spec', 'suspend') : undefined;
+  };
+  assert.deepEqual(
+    [suspended(RESTORE, false), suspended(RESTORE, true), suspended({}, false)],
+    [true, false, false],
+  );
+});
+
+test('a cluster is not Ready before it is restored and has its journals, whatever goes on', () => {
+  const all: readonly Progress[] = [
+    STEADY,
+    working('Restoring', 'importing'),
+    working('Reconciling', 'etcd is busy'),
+    waiting('AddingMember', 'replica-4 comes'),
+    { kind: 'stalled', reason: 'RestoreFailed', message: 'no complete backup' },
+    { kind: 'suspended', reason: 'Suspended', message: 'suspended' },
+  ];
+  const ready = (spec: Partial<JournalClusterSpec>, progress: Progress, restored: boolean) => {
+    const { world, ledger, settled } = worldOf({ tls: { mode: 'Disabled' }, ...spec }, []);
+    const chain = { kind: 'known', status: { ready: true, journals: [], processes: [] } };
+    // cast: what is looked at of what the controllers say.
+    const known = { ...world, chain } as unknown as World;
+    const outcome = { ...OUTCOME, progress };
+    const { conditions = [] } = statusOf(known, { ...ledger, restored }, settled, outcome);
+    const one = conditions.find(({ type }) => type === 'Ready');
+    return `${one?.status} ${one?.reason}`;
+  };
+  for (const progress of all) {
+    assert.equal(ready(RESTORE, progress, false), 'False Restoring');
+    assert.equal(ready(RESTORE, progress, true), 'True AppendsAccepted');
+    const journals = { journals: [{ name: 'audit' }] };
+    assert.equal(ready(journals, progress, false), 'False CreatingJournal');
+  }
 });

@@ -3,18 +3,19 @@
 
 import type { JournalStatus } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { labelsOf, numberAt } from '../kube/fields.ts';
+import { labelsOf, numberAt, textAt } from '../kube/fields.ts';
 import { isStale } from '../manifests/claim.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
 import { controllerAddress, type Process } from '../manifests/pod.ts';
 import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import type { Settled } from './settle.ts';
-import { type Action, type Plan, waiting, working } from './steps.ts';
+import { type Action, type Plan, type Progress, waiting, working } from './steps.ts';
 import {
   claimState,
   find,
   giveUp,
   isBound,
+  isEndless,
   isFine,
   isInChain,
   isRunning,
@@ -35,10 +36,10 @@ export function letGo(world: World, ledger: Ledger, settled: Settled): Plan | nu
 }
 
 /** Those that nobody has to come for go first: they may be in the way of who comes for others. */
-function nextOf<Entry extends { readonly leaving: string; readonly by: string }>(
+function nextOf<Entry extends ReplicaEntry | ControllerEntry>(
   all: readonly Entry[],
 ): Entry | undefined {
-  const leaving = all.filter((one) => one.leaving !== '');
+  const leaving = all.filter((one) => one.leaving !== '' && !one.removing);
   return leaving.find(({ by }) => by === '') ?? leaving[0];
 }
 
@@ -69,15 +70,11 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
   }
   const inside = journalsWith(world, id);
   const needs = by === '' ? inside.find((journal) => isNeededIn(journal, settled, id)) : null;
-  if (!entry.removing && needs) return needed(settled, id, needs);
-  if (!entry.removing && inside.length > 0) {
+  if (needs) return needed(settled, id, needs);
+  if (inside.length > 0) {
     const where = inside.map(({ name }) => name).join(', ');
     const message = `${id} is still in ${where}${by === '' ? lostBeside(world, ledger) : ''}`;
     return { actions: [], progress: waiting('Leaving', message) };
-  }
-  if (entry.removing) {
-    const replicas = ledger.replicas.filter((one) => one !== entry);
-    return removal(world, settled, id, { ...ledger, replicas });
   }
   const replicas = ledger.replicas.map((one) => (one === entry ? { ...one, removing: true } : one));
   return out({ ...ledger, replicas }, id);
@@ -121,7 +118,7 @@ function letControllerGo(
   const { id, by, leaving } = entry;
   const seated = processOf(world, id) !== undefined;
   const successor = ledger.controllers.find((one) => one.id === by);
-  if (seated && !entry.removing) {
+  if (seated) {
     // It is being formatted, or starts, and tells of itself: nobody else has to wait for that.
     const there = successor?.formatted === true && isRunning(podOf(world, by));
     if (by !== '' && !there) return null;
@@ -132,10 +129,6 @@ function letControllerGo(
     const add = by === '' ? '' : seatOf(settled, by);
     const what = by === '' ? `${remove.join(' and ')} leave` : `${by} takes the place of ${id}`;
     return seating({ remove: remove.join(), add }, `${what}: ${leaving}`);
-  }
-  if (entry.removing) {
-    const controllers = ledger.controllers.filter((one) => one !== entry);
-    return removal(world, settled, id, { ...ledger, controllers });
   }
   const controllers = ledger.controllers.map((one) =>
     one === entry ? { ...one, removing: true } : one,
@@ -180,8 +173,32 @@ const out = (ledger: Ledger, id: string): Plan => ({
   progress: working('Leaving', `${id} is out and can go`),
 });
 
+/** What is left of those that are out: a step of one of them, or what the first is waiting for. */
+export function ending(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  const replicas = ledger.replicas.filter(({ removing }) => removing);
+  const plans = replicas.map((entry) => {
+    const left = ledger.replicas.filter((one) => one !== entry);
+    return removal(world, settled, entry.id, { ...ledger, replicas: left });
+  });
+  const controllers = endingControllers(world, ledger, settled);
+  return firstOf(controllers === null ? plans : [...plans, controllers]);
+}
+
+/** Those that give way to a new set go before that is formatted, so that nobody asks them. */
+export function endingControllers(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  const controllers = ledger.controllers.filter(({ removing }) => removing);
+  const plans = controllers.map((entry) => {
+    const left = ledger.controllers.filter((one) => one !== entry);
+    return removal(world, settled, entry.id, { ...ledger, controllers: left });
+  });
+  return firstOf(plans);
+}
+
+const firstOf = (plans: readonly Plan[]): Plan | null =>
+  plans.find(({ actions }) => actions.length > 0) ?? plans[0] ?? null;
+
 /** The StatefulSet first; the rest when its pod is gone; the ledger last. */
-export function removal(world: World, settled: Settled, id: string, without: Ledger): Plan {
+function removal(world: World, settled: Settled, id: string, without: Ledger): Plan {
   const progress = working('Leaving', `removing what belonged to ${id}`);
   const names = namesOf(settled.name);
   const drop = (object: KubeObject): Action => ({
@@ -195,7 +212,8 @@ export function removal(world: World, settled: Settled, id: string, without: Led
     const going = set.metadata.deletionTimestamp !== undefined;
     return { actions: going ? [] : [drop(set)], progress };
   }
-  if (podOf(world, id) !== undefined) return { actions: [], progress };
+  const pod = podOf(world, id);
+  if (pod !== undefined) return { actions: [], progress: endless(world, id, pod) ?? progress };
   const rest = world.objects.filter((object) => {
     const volume = object.kind === 'PersistentVolumeClaim' && isBound(object);
     return (!volume || !settled.keepVolumes) && object.metadata.labels?.[MEMBER_LABEL] === id;
@@ -203,6 +221,15 @@ export function removal(world: World, settled: Settled, id: string, without: Led
   const leaf = find(world, 'Secret', names.leaf(id));
   const all = leaf === undefined || rest.includes(leaf) ? rest : [...rest, leaf];
   return { actions: [...all.map(drop), { kind: 'ledger', ledger: without, why: '' }], progress };
+}
+
+function endless(world: World, id: string, pod: KubeObject): Progress | null {
+  if (!isEndless(pod, world)) return null;
+  const node = textAt(pod, 'spec', 'nodeName') ?? 'none';
+  const message =
+    `Pod ${pod.metadata.name} of ${id}, which has left, does not end on node ${node}: ` +
+    `where that is gone for good, kubectl delete node ${node}`;
+  return { kind: 'stalled', reason: 'PodNotEnding', message };
 }
 
 /**

@@ -16,8 +16,10 @@ import {
   find,
   isBound,
   isFine,
+  isGone,
   isMadeAgain,
   isRunning,
+  leaves,
   podOf,
   podsOf,
   processOf,
@@ -173,12 +175,10 @@ function grow(ledger: Ledger, settled: Settled): Change | null {
   return { ledger: next, why: `adding ${id} in zone ${zone}: ${settled.members} are asked for` };
 }
 
-const isLeaving = ({ replicas }: Ledger): boolean => replicas.some(({ leaving }) => leaving !== '');
-
 function replaceReplica(world: World, ledger: Ledger, settled: Settled): Change | null {
-  const going = ledger.replicas.find(({ leaving }) => leaving !== '');
+  const going = ledger.replicas.find(leaves(world));
   if (going !== undefined) return dropSuccessor(world, ledger, settled, going);
-  for (const entry of ledger.replicas) {
+  for (const entry of ledger.replicas.filter(({ leaving }) => leaving === '')) {
     const reason = replicaReason(world, ledger, settled, entry);
     if (reason === null) continue;
     const grown = newReplica(ledger, settled, false);
@@ -261,7 +261,8 @@ function replicaReason(
     return serves || mayReplaceLost(world, ledger, settled, entry) ? trouble : null;
   }
   // Where fewer are asked for, it leaves without a successor.
-  const enough = ledger.replicas.length > settled.members;
+  const there = ledger.replicas.filter((one) => !isGone(world, one));
+  const enough = there.length > settled.members;
   return isUnasked(settled, entry.zone) && !enough ? unaskedReason(entry.zone) : null;
 }
 
@@ -279,9 +280,9 @@ export function mayReplaceLost(
 }
 
 function replaceController(world: World, ledger: Ledger, settled: Settled): Change | null {
-  const going = ledger.controllers.find(({ leaving }) => leaving !== '');
+  const going = ledger.controllers.find(leaves(world));
   if (going !== undefined) return dropNewcomer(world, ledger, settled, going);
-  for (const entry of ledger.controllers) {
+  for (const entry of ledger.controllers.filter(({ leaving }) => leaving === '')) {
     const reason = controllerReason(world, ledger, settled, entry);
     if (reason === null) continue;
     // The new one's zone is chosen as if the old one were gone already.
@@ -328,7 +329,7 @@ function controllerReason(
   settled: Settled,
   entry: ControllerEntry,
 ): string | null {
-  const present = ledger.controllers;
+  const present = ledger.controllers.filter((one) => !isGone(world, one));
   const fine = present.filter(({ id }) => isFine(world, id));
   const others = fine.filter((one) => one !== entry);
   const rest = others.length === present.length - 1;
@@ -339,7 +340,7 @@ function controllerReason(
     if (askedFor(world, entry.id)) return 'it was asked for';
     // There is no haste: all the others are to be well, and replicas, with their data, go first.
     const enough = present.length > settled.controllers;
-    if (rest && !enough && !isLeaving(ledger) && isUnasked(settled, entry.zone)) {
+    if (rest && !enough && !ledger.replicas.some(leaves(world)) && isUnasked(settled, entry.zone)) {
       return unaskedReason(entry.zone);
     }
   }
@@ -353,7 +354,7 @@ function controllerReason(
 function resizeControllers(world: World, ledger: Ledger, settled: Settled): Change | null {
   const staying = ledger.controllers.filter(({ leaving }) => leaving === '');
   const wanted = settled.controllers;
-  if (staying.length !== ledger.controllers.length || staying.length === wanted) return null;
+  if (ledger.controllers.some(leaves(world)) || staying.length === wanted) return null;
   const fine = staying.filter(({ id }) => isFine(world, id));
   if (staying.length < wanted) {
     if (fine.length < staying.length) return null;
@@ -381,7 +382,7 @@ function resizeControllers(world: World, ledger: Ledger, settled: Settled): Chan
 /** Broken ones first, then of zones not asked for, then from the fullest, then the youngest. */
 function shrink(world: World, ledger: Ledger, settled: Settled): Change | null {
   const staying = ledger.replicas.filter(({ leaving }) => leaving === '');
-  if (isLeaving(ledger) || staying.length <= settled.members) return null;
+  if (ledger.replicas.some(leaves(world)) || staying.length <= settled.members) return null;
   const crowd = (zone: string): number => staying.filter((one) => one.zone === zone).length;
   const unasked = (zone: string): number => (isUnasked(settled, zone) ? 1 : 0);
   const [victim] = staying.toReversed().sort((one, other) => {

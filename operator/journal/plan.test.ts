@@ -216,12 +216,12 @@ function carryOut(
       const why = before === null ? '' : ` (${action.why.split(': ').at(-1)})`;
       return [`${verb} ${object.kind} ${object.metadata.name}${why}`];
     }
-    case 'delete':
+    case 'delete': {
       scene.objects.delete(`${action.object.kind}/${action.object.metadata.name}`);
-      if (['StatefulSet', 'Job'].includes(action.object.kind)) {
-        scene.objects.delete(`Pod/${action.object.metadata.name}-0`);
-      }
+      const pod = `Pod/${action.object.metadata.name}-0`;
+      if (!scene.objects.get(pod)?.metadata.deletionTimestamp) scene.objects.delete(pod);
       return [`delete ${action.object.kind} ${action.object.metadata.name} (${action.why})`];
+    }
     case 'ledger':
       write(action.ledger, '');
       return [];

@@ -18,9 +18,9 @@ import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
 import { formatting, inputs } from './format.ts';
-import { hibernation, letGo, letIn, retired, unbound } from './leave.ts';
+import { ending, endingControllers, hibernation, letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
-import { clearing, heldBack, recovering } from './recovery.ts';
+import { heldBack, recovering } from './recovery.ts';
 import { notBack, notDone, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
 import {
@@ -44,10 +44,12 @@ import {
   isFine,
   isInChain,
   isReplica,
+  isToBeRestored,
   journalsOf,
   podsOf,
   podTrouble,
   refusedVolume,
+  unmadeJournal,
   volumeTrouble,
   type World,
 } from './world.ts';
@@ -64,7 +66,7 @@ export function plan(world: World, ledger: Ledger, asked: Settled): Plan {
     // Without controllers nothing else can be done; those that come later hold nobody up.
     (ledger.formatted
       ? beside(format(), next(world, ledger, settled))
-      : (clearing(world, ledger, settled) ?? format()));
+      : (endingControllers(world, ledger, settled) ?? format()));
   if (later === null) {
     if (shape.length === 0) return { actions: [], progress: leftOut(world, ledger, settled) };
     return { actions: shape, progress: working(APPLYING, applyingText(shape)) };
@@ -85,14 +87,23 @@ function next(world: World, ledger: Ledger, settled: Settled): Plan | null {
     silent(world, ledger) ??
     grants(world, ledger) ??
     letIn(world, ledger, settled) ??
-    letGo(world, ledger, settled) ??
-    lost(world, ledger) ??
-    refused(world, ledger) ??
-    starting(world, ledger) ??
-    restore(world, ledger, settled) ??
-    journals(world, settled) ??
-    roll(world, ledger)
+    meanwhile(
+      ending(world, ledger, settled),
+      () =>
+        letGo(world, ledger, settled) ??
+        lost(world, ledger) ??
+        refused(world, ledger) ??
+        starting(world, ledger) ??
+        restore(world, ledger, settled) ??
+        journals(world, settled) ??
+        roll(world, ledger),
+    )
   );
+}
+
+/** Who does not end holds nobody up, and is told where there is nothing else to tell. */
+function meanwhile(first: Plan | null, rest: () => Plan | null): Plan | null {
+  return first === null || first.progress.kind === 'stalled' ? (rest() ?? first) : first;
 }
 
 /** Both at once; told is what gets on, or what is stuck. */
@@ -137,7 +148,7 @@ function objects(world: World, ledger: Ledger, settled: Settled): readonly Actio
   }
   return [
     ...wanted.flatMap((object) => ensure(world, object)),
-    ...backups(world, settled),
+    ...backups(world, ledger, settled),
     ...obsolete(world, settled),
     ...unbound(world, ledger, settled, processesOf(ledger)),
     ...processesOf(ledger).flatMap((process) => running(world, ledger, settled, process)),
@@ -187,10 +198,14 @@ export function disowned(world: World, ledger: Ledger, settled: Settled): readon
 }
 
 /** Made anew where a run of another spec never begins, and so keeps all later ones away. */
-function backups(world: World, settled: Settled): readonly Action[] {
+function backups(world: World, ledger: Ledger, settled: Settled): readonly Action[] {
   const { backup } = world.cluster.spec;
   if (backup === undefined) return [];
-  const wanted = backupJob(settled, { ...backup, keep: backup.keep ?? BACKUPS_DEFAULT });
+  const wanted = backupJob(
+    settled,
+    { ...backup, keep: backup.keep ?? BACKUPS_DEFAULT },
+    isToBeRestored(world, ledger),
+  );
   const present = find(world, wanted.kind, wanted.metadata.name);
   const was = present === undefined ? undefined : inputs(present);
   const stuck = was === undefined || was === inputs(wanted) ? '' : notDone(world, 'backup');
@@ -319,7 +334,7 @@ function refused(world: World, ledger: Ledger): Plan | null {
 /** Before any journal is made: a restore leaves alone what is there. */
 function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
   const wish = world.cluster.spec.restore;
-  if (wish === undefined || ledger.restored) return null;
+  if (wish === undefined || !isToBeRestored(world, ledger)) return null;
   const job = find(world, 'Job', namesOf(settled.name).restore);
   const progress = working('Restoring', `importing ${wish.path} of claim ${wish.claimName}`);
   const wanted = restoreJob(settled, wish);
@@ -348,8 +363,7 @@ function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
 
 function journals(world: World, settled: Settled): Plan | null {
   if (world.chain.kind === 'unknown') return null;
-  const known = new Set(world.chain.status.journals.map(({ name }) => name));
-  const missing = (world.cluster.spec.journals ?? []).find(({ name }) => !known.has(name));
+  const missing = unmadeJournal(world);
   if (missing === undefined) return null;
   const { name, retainSeconds = 0, retainBytes = 0 } = missing;
   const { replicationFactor, minReplicas } = settled;

@@ -17,7 +17,7 @@ import { listAt, textAt } from '../kube/fields.ts';
 import { applyObject, createObject, getObject } from '../kube/objects.ts';
 import { namesOf } from '../manifests/common.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
-import { act, apply, type Hands, refusalOf } from './act.ts';
+import { act, type Hands, refusalOf, writeSecrets } from './act.ts';
 import { found, type NotMade } from './found.ts';
 import { isOwn, type Ledger, readLedger } from './ledger.ts';
 import { changeMembership } from './membership.ts';
@@ -92,6 +92,7 @@ export class Reconciler {
     const cluster = object as unknown as JournalCluster;
     let world = await this.#observe(cluster);
     let outcome: Outcome | undefined;
+    let owned = true;
     // A pass that fails at once must not tell of a cluster that runs as of one that was never made.
     let state = standing(world);
     try {
@@ -102,6 +103,9 @@ export class Reconciler {
         return AGAIN.steady;
       }
       ({ world, state } = founded);
+      owned = false;
+      await this.#own(object, world, state);
+      owned = true;
       const pass = await this.#pass(object, world, state);
       outcome = { ...pass, error: '', overdue: this.#isOverdue(cluster, pass.progress) };
       return pass.againMillis;
@@ -111,7 +115,9 @@ export class Reconciler {
     } finally {
       if (outcome !== undefined) {
         const status = statusOf(world, state?.ledger ?? null, state?.settled ?? null, outcome);
-        await this.#report(object, status);
+        // Who waits for this generation may delete the JournalCluster next.
+        const { observedGeneration = 0 } = owned ? status : (cluster.status ?? {});
+        await this.#report(object, { ...status, observedGeneration });
       }
     }
   }
@@ -124,16 +130,18 @@ export class Reconciler {
     await Promise.all([...this.#chains.keys()].map((key) => this.#forget(key)));
   }
 
+  /** Whether volumes go with the JournalCluster must hold at once, whatever else is in the way. */
+  async #own(cluster: KubeObject, world: World, { ledger, settled }: State): Promise<void> {
+    await act(cluster, disowned(world, ledger, settled), this.#hands(cluster, world, settled));
+  }
+
   async #pass(cluster: KubeObject, world: World, { ledger, settled }: State): Promise<Pass> {
     const hands = this.#hands(cluster, world, settled);
     const { random, spreadMillis } = this.#parts;
     const certified = await certify(world, ledger, settled, { random, spreadMillis });
-    for (const secret of certified.secrets) {
-      const before = find(world, 'Secret', secret.metadata.name) ?? null;
-      await apply(cluster, secret, before, hands);
-    }
+    const failed = await writeSecrets(cluster, certified.secrets, world, hands);
     if (world.cluster.spec.suspend === true) {
-      await act(cluster, disowned(world, ledger, settled), hands);
+      if (failed !== undefined) throw failed;
       const progress = whileSuspended(world, ledger, certified.held);
       const due = this.#again(world, settled, STEADY, 0, certified.dueMillis);
       const againMillis = Math.min(AGAIN.steady, due);
@@ -141,6 +149,7 @@ export class Reconciler {
     }
     const { actions, progress } = plan(world, ledger, settled);
     const volumes = await act(cluster, actions, hands);
+    if (failed !== undefined) throw failed;
     const stalled: Progress = {
       kind: 'stalled',
       reason: 'CertificateTrouble',

@@ -4,7 +4,7 @@
 // The old controllers' processes are gone before the new ones are formatted, so that nobody asks
 // them; replicas serve on meanwhile with the chains that they have.
 
-import { removal } from './leave.ts';
+import { endingControllers } from './leave.ts';
 import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
 import { isOld } from './roll.ts';
 import type { Settled } from './settle.ts';
@@ -85,14 +85,6 @@ export function heldBack(world: World, ledger: Ledger): string {
   return `; ${ASK.recover} waits, since ${there.join(', ')} may come back`;
 }
 
-/** Controllers that give way to a new set go before that is formatted, so that nobody asks them. */
-export function clearing(world: World, ledger: Ledger, settled: Settled): Plan | null {
-  const old = ledger.controllers.find(({ removing }) => removing);
-  if (old === undefined) return null;
-  const controllers = ledger.controllers.filter((one) => one !== old);
-  return removal(world, settled, old.id, { ...ledger, controllers });
-}
-
 /** Null where nothing is to be recovered. `format` plans what formats the new controllers. */
 export function recovering(
   world: World,
@@ -101,7 +93,7 @@ export function recovering(
   format: () => Plan | null,
 ): Plan | null {
   if (ledger.recovery === ledger.recovered) return null;
-  const cleared = clearing(world, ledger, settled);
+  const cleared = endingControllers(world, ledger, settled);
   if (cleared !== null) return cleared;
   if (!ledger.formatted) {
     return format() ?? { actions: [], progress: working('Recovering', 'formatting controllers') };

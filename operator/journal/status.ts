@@ -19,12 +19,14 @@ import {
   headedBy,
   isReady,
   isReplica,
+  isToBeRestored,
   journalsOf,
   podOf,
   podsOf,
   podTrouble,
   processOf,
   refusedVolume,
+  unmadeJournal,
   volumeTrouble,
   type World,
 } from './world.ts';
@@ -129,7 +131,7 @@ function findingsOf(
   outcome: Outcome,
 ): readonly Finding[] {
   return [
-    readyFinding(world, settled, outcome),
+    readyFinding(world, ledger, settled, outcome),
     ...progressFindings(outcome),
     degraded(world, ledger, settled),
     chainHealthy(world, settled),
@@ -140,7 +142,12 @@ function findingsOf(
   ];
 }
 
-function readyFinding(world: World, settled: Settled, { progress }: Outcome): Finding {
+function readyFinding(
+  world: World,
+  ledger: Ledger,
+  settled: Settled,
+  { progress }: Outcome,
+): Finding {
   if (settled.hibernate) return notAwake(world);
   if (world.chain.kind === 'unknown') {
     const holds = mayServe(world, settled) ? null : false;
@@ -153,8 +160,13 @@ function readyFinding(world: World, settled: Settled, { progress }: Outcome): Fi
     return ['Ready', false, 'JournalNotWritable', message];
   }
   if (!status.ready) return ['Ready', false, 'MembersMissing', 'too few replicas answer'];
-  if (progress.kind !== 'steady' && ['CreatingJournal', 'Restoring'].includes(progress.reason)) {
-    return ['Ready', false, progress.reason, progress.message];
+  if (isToBeRestored(world, ledger)) {
+    const message = progress.kind === 'steady' ? '' : progress.message;
+    return ['Ready', false, 'Restoring', message];
+  }
+  const unmade = unmadeJournal(world);
+  if (unmade !== undefined) {
+    return ['Ready', false, 'CreatingJournal', `journal ${unmade.name} is not there yet`];
   }
   if (
     settled.tls.enabled &&

@@ -143,6 +143,39 @@ export const isBound = (claim: KubeObject | undefined): boolean =>
 export const journalsOf = ({ chain }: World): readonly JournalStatus[] =>
   chain.kind === 'known' ? chain.status.journals : [];
 
+/** After the time that a pod is given to end in; its node may be away for a moment. */
+const END_MILLIS_MAX = 60_000;
+
+/** A pod that its node does not end: nobody else takes it away, since it may still run there. */
+export const isEndless = (pod: KubeObject | undefined, { nowMillis }: World): boolean =>
+  nowMillis - Date.parse(pod?.metadata.deletionTimestamp ?? '') > END_MILLIS_MAX;
+
+interface Leaving {
+  readonly id: string;
+  readonly leaving: string;
+  readonly removing: boolean;
+}
+
+/** Out, and on a node that never ends it: it holds nobody up. */
+export const isGone = (world: World, { id, removing }: Leaving): boolean =>
+  removing && isEndless(podOf(world, id), world);
+
+/** Whether somebody is about to leave. */
+export const leaves =
+  (world: World) =>
+  (entry: Leaving): boolean =>
+    entry.leaving !== '' && !isGone(world, entry);
+
+/** Until then nobody is to write: a restore leaves alone what is there. */
+export const isToBeRestored = ({ cluster }: World, { restored }: Ledger): boolean =>
+  cluster.spec.restore !== undefined && !restored;
+
+/** One that the spec names and the controllers do not know. */
+export function unmadeJournal(world: World) {
+  const known = new Set(journalsOf(world).map(({ name }) => name));
+  return (world.cluster.spec.journals ?? []).find(({ name }) => !known.has(name));
+}
+
 export function processOf(world: World, id: string): ProcessStatus | undefined {
   if (world.chain.kind === 'unknown') return undefined;
   return world.chain.status.processes.find((one) => one.id === id);

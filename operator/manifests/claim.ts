@@ -21,7 +21,8 @@ export function claim(
   process: Process,
   present: KubeObject | undefined,
 ): KubeObject {
-  return claimOf(settled, process, larger(volumeOf(settled, process).size, present));
+  const { size } = volumeOf(settled, process);
+  return claimOf(settled, process, larger(size, present), present);
 }
 
 /** That of a process which has left: it is kept or goes as the others do, and grows no more. */
@@ -29,7 +30,7 @@ export function retiredClaim(settled: Settled, present: KubeObject): KubeObject 
   const labels = labelsOf(present.metadata);
   const component = labels[COMPONENT_LABEL] === 'controller' ? 'controller' : 'replica';
   const process = { component, id: labels[MEMBER_LABEL] ?? '', zone: labels[ZONE_LABEL] ?? '' };
-  return claimOf(settled, { ...process, component }, sizeOf(present));
+  return claimOf(settled, { ...process, component }, sizeOf(present), present);
 }
 
 /** A claim that asks for as much as there is. */
@@ -50,9 +51,16 @@ export const isStale = (settled: Settled, { zone }: Process, present: KubeObject
 const volumeOf = (settled: Settled, { component }: Process): Volume =>
   component === 'replica' ? settled.storage : settled.controllerStorage;
 
-function claimOf(settled: Settled, process: Process, storage: string): KubeObject {
+/** One that was kept may be of another class than is asked for: that of a claim stays for good. */
+function claimOf(
+  settled: Settled,
+  process: Process,
+  storage: string,
+  present: KubeObject | undefined,
+): KubeObject {
   const { component, id, zone } = process;
-  const { className } = volumeOf(settled, process);
+  const wished = volumeOf(settled, process).className;
+  const className = textAt(present, 'spec', 'storageClassName') ?? wished;
   const spec = {
     accessModes: ['ReadWriteOnce'],
     resources: { requests: { storage } },

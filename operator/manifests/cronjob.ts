@@ -28,7 +28,8 @@ export interface Restore {
 /** The longest that one backup may take. */
 const DAY_SECONDS = 86_400;
 
-export function backupJob(settled: Settled, backup: Backup): KubeObject {
+/** `held`: none is made for now, since what is to be restored may be among those it removes. */
+export function backupJob(settled: Settled, backup: Backup, held: boolean): KubeObject {
   const { schedule, keep } = backup;
   const args = ['backup', `${FOLDER}/${settled.name}`, '--keep', String(keep)];
   const pod = template(settled, 'backup', backup, args);
@@ -41,7 +42,7 @@ export function backupJob(settled: Settled, backup: Backup): KubeObject {
     startingDeadlineSeconds: 3_600,
     successfulJobsHistoryLimit: 3,
     failedJobsHistoryLimit: 3,
-    suspend: settled.hibernate,
+    suspend: settled.hibernate || held,
     jobTemplate: { metadata: pod.metadata, spec: { ...limits, template: pod } },
   };
   const annotations = { [INPUTS_ANNOTATION]: JSON.stringify(pod) };

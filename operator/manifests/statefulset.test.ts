@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import type { JournalCluster, JournalClusterSpec } from '../crd.ts';
 import type { Decided, Ledger } from '../journal/ledger.ts';
 import { decide, type Settled, settle } from '../journal/settle.ts';
-import { at, listAt } from '../kube/fields.ts';
+import { at, listAt, textAt } from '../kube/fields.ts';
+import { claim } from './claim.ts';
 import { type Process, podTemplate } from './pod.ts';
 import { statefulSet } from './statefulset.ts';
 
@@ -127,5 +128,19 @@ test('pods with addresses of IPv6 listen at all of theirs, and tell it in bracke
       `--listen ${host}:${port} --advertise ${own}:${port} --probe-listen ${host}:7480`;
     assert.ok(said(true, process).includes(all('[::]', '[$(POD_IP)]')), process.id);
     assert.ok(said(false, process).includes(all('0.0.0.0', '$(POD_IP)')), process.id);
+  }
+});
+
+test('a volume that was kept stays of its class, which nothing can change', () => {
+  const process: Process = { component: 'replica', id: 'replica-1', zone: 'a' };
+  const kept = claim(
+    settledOf({ storage: { size: '1Gi', className: 'fast' } }),
+    process,
+    undefined,
+  );
+  for (const storage of [{ size: '2Gi' }, { size: '2Gi', className: 'slow' }]) {
+    const adopted = claim(settledOf({ storage }), process, kept);
+    assert.equal(textAt(adopted, 'spec', 'storageClassName'), 'fast');
+    assert.equal(textAt(adopted, 'spec', 'resources', 'requests', 'storage'), '2Gi');
   }
 });
