@@ -9,12 +9,17 @@ import { lsn } from '../protocol/types.ts';
 import { append, readAll } from '../test/log/batches.ts';
 import { fill, found, ONE, onDisk, open, TWO } from '../test/log/filled.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
+import type { Volume } from './log.ts';
 
 interface Faults {
   write: string | null;
   sync: string | null;
   /** A header of a segment is not read; where it is null, one byte of it at a time. */
   header?: string | null;
+  /** No segment can be opened. */
+  open?: string | null;
+  /** How often one was. */
+  opened?: number;
 }
 
 /** The same disk, whose segments fail by these codes. */
@@ -49,7 +54,12 @@ function faulty(disk: Disk, faults: Faults): Disk {
   return {
     ...disk,
     create: async (path) => wrap(await disk.create(path)),
-    open: async (path) => wrap(await disk.open(path)),
+    open: async (path) => {
+      const code = path.endsWith('.segment') ? (faults.open ?? null) : null;
+      if (code !== null) throw new DiskError(code, path);
+      if (path.endsWith('.segment')) faults.opened = (faults.opened ?? 0) + 1;
+      return wrap(await disk.open(path));
+    },
   };
 }
 
@@ -103,6 +113,52 @@ test('a segment whose header is not read now is no segment that was being made',
     faults.header = null;
     const volume = await open(faulty(disk, faults));
     assert.deepEqual([found(volume, ONE).endLsn, found(volume, TWO).endLsn], [3, 2]);
+    await volume.close();
+  });
+});
+
+/** A journal of several segments, of which most have not been opened yet. */
+async function reopened(disk: Disk, faults: Faults): Promise<Volume> {
+  const written = await open(disk);
+  const log = written.create(ONE);
+  for (let round = 0; round < 80; round += 1) {
+    append(log, 5, { recordBytes: 1_000 });
+    if (round % 4 === 0) await written.sync();
+  }
+  await written.close();
+  return open(faulty(disk, faults));
+}
+
+test('a process that was out of file handles for a moment reads and trims again', async () => {
+  await onDisk(async (disk) => {
+    const faults: Faults = { write: null, sync: null, open: null };
+    const volume = await reopened(disk, faults);
+    const log = found(volume, ONE);
+    faults.open = 'EMFILE';
+    await assert.rejects(log.read(lsn(200), 1), { code: 'EMFILE' });
+    faults.open = null;
+    assert.equal((await readAll(log)).length, 80);
+    await log.trim(lsn(350));
+    await volume.close();
+  });
+});
+
+test('the scrub looks again at what it could not open', async () => {
+  await onDisk(async (disk) => {
+    const faults: Faults = { write: null, sync: null, open: null, opened: 0 };
+    const volume = await reopened(disk, faults);
+    faults.open = 'EMFILE';
+    const before = faults.opened;
+    const stop = new AbortController();
+    const scrub = volume.scrub(1_000_000_000, stop.signal, () => assert.fail());
+    // Each wait of this clock ends at once: rounds go by.
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((then) => setImmediate(then));
+    assert.equal(faults.opened, before);
+    faults.open = null;
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((then) => setImmediate(then));
+    assert.notEqual(faults.opened, before);
+    stop.abort();
+    await scrub;
     await volume.close();
   });
 });

@@ -1,6 +1,7 @@
 // What a volume does beside its appends: checkpoints of tables, copying segments free, scrubbing.
 
 import type { Clock } from '../../io/clock.ts';
+import { DiskError } from '../../io/disk.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { after, type Lsn, lastLsn, lsn, type Micros, micros } from '../../protocol/types.ts';
 import { encodeBase } from '../base.ts';
@@ -157,10 +158,17 @@ async function scrubLog(
       } else if (isGone(error)) return;
       else if (isTrimmed(error)) next = log.baseLsn + 1;
       else if (hasCode(error, 'EIO')) next += 1;
+      else if (error instanceof DiskError) return leaveForLater(log, next, error);
       else throw error;
     }
     await wait(clock, micros(Math.ceil((bytes / bytesPerSecond) * MICROS_PER_SECOND)), signal);
   }
+}
+
+/** A process out of file handles, say: that tells nothing of what lies there. */
+function leaveForLater({ journal, writer }: LogInside, from: number, error: DiskError): void {
+  const { logger } = writer.store.options;
+  logger.warn({ journal, from, error: String(error) }, 'the rest is checked in the next round');
 }
 
 const isTrimmed = (error: unknown): boolean =>

@@ -98,10 +98,15 @@ export class Segment {
     return this.start + offset - HEADER_BYTES;
   }
 
-  /** Opened at the first use, kept open until `close`. */
+  /** Opened at the first use, kept open until `close`. A refusal is not kept: the next use asks. */
   file(): Promise<DiskFile> {
-    this.#file ??= this.#disk.open(this.path);
-    return this.#file;
+    if (this.#file !== null) return this.#file;
+    const opening = this.#disk.open(this.path);
+    this.#file = opening;
+    opening.catch(() => {
+      if (this.#file === opening) this.#file = null;
+    });
+    return opening;
   }
 
   async read(offset: number, length: number): Promise<Buffer> {
@@ -134,8 +139,10 @@ export class Segment {
   }
 
   async close(): Promise<void> {
-    const file = this.#file;
+    const opening = this.#file;
     this.#file = null;
-    if (file !== null) await (await file).close();
+    // What is refused while it opens is as good as closed.
+    const file = await opening?.catch(() => null);
+    await file?.close();
   }
 }
