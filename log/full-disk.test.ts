@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Disk } from '../io/disk.ts';
+import type { Disk, DiskFile } from '../io/disk.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type JournalId, lsn } from '../protocol/types.ts';
 import { append, readAll } from '../test/log/batches.ts';
@@ -95,6 +95,48 @@ test('what was acknowledged is not covered by an older batch of its position', a
     assert.deepEqual(await held(again, ONE), [1, 2]);
     assert.deepEqual([await held(again, TWO), again.damages()], [[1], []]);
     await again.close();
+  });
+});
+
+/** The same disk; `files.open` counts what was opened and not closed. */
+function counted(disk: Disk, files: { open: number }): Disk {
+  const count = (file: DiskFile): DiskFile => {
+    files.open += 1;
+    return {
+      path: file.path,
+      read: (position, length) => file.read(position, length),
+      write: (position, chunks) => file.write(position, chunks),
+      size: () => file.size(),
+      truncate: (size) => file.truncate(size),
+      sync: () => file.sync(),
+      close: () => {
+        files.open -= 1;
+        return file.close();
+      },
+    };
+  };
+  return {
+    ...disk,
+    create: async (path) => count(await disk.create(path)),
+    open: async (path) => count(await disk.open(path)),
+  };
+}
+
+test('a segment that a full disk has no room for leaves no file open, however often', async () => {
+  await onDisk(async (disk, machine) => {
+    const files = { open: 0 };
+    const volume = await open(counted(disk, files));
+    const one = volume.create(ONE);
+    append(one, 1);
+    const before = files.open;
+    machine.image.capacityBytes = machine.image.usedBytes();
+    for (let attempt = 0; attempt < 3; attempt += 1) await assert.rejects(volume.sync(), isFull);
+    assert.equal(files.open, before);
+    machine.image.capacityBytes = ROOMY;
+    await volume.sync();
+    assert.equal(one.durableLsn, 1);
+    await volume.close();
+    assert.equal(files.open, 0);
   });
 });
 

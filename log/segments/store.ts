@@ -111,7 +111,13 @@ export class SegmentStore {
     else await (await disk.create(path)).close();
     const segment = new Segment(disk, path, header, new SegmentIndex(), HEADER_BYTES, true);
     segment.prepared = prepared;
-    if (withHeader) await this.writeHeader(segment);
+    try {
+      if (withHeader) await this.writeHeader(segment);
+    } catch (error) {
+      // Nobody knows of it: the next attempt makes another, five times a second on a full disk.
+      await segment.close();
+      throw error;
+    }
     this.segments.set(header.number, segment);
     this.#nextNumber += 1;
     this.active = segment;
