@@ -92,7 +92,7 @@ export async function campaign(world: World, what: Campaign): Promise<Leadership
 class Holder {
   readonly #world: World;
   readonly #what: Campaign;
-  readonly #session: Session;
+  #session: Session;
   readonly #nonce: string;
   #lost = new AbortController();
   #lease: Lease;
@@ -106,10 +106,21 @@ class Holder {
   constructor(world: World, what: Campaign) {
     this.#world = world;
     this.#what = what;
-    this.#session = new Session(world, what.journal);
+    this.#session = this.#begin();
     this.#nonce = world.random.hex(8);
     this.#lease = openLease(world.clock.now());
-    what.signal.addEventListener('abort', this.#ended, { once: true });
+  }
+
+  /** What a campaign holds on to, until `#end`. */
+  #begin(): Session {
+    this.#what.signal.addEventListener('abort', this.#ended, { once: true });
+    return new Session(this.#world, this.#what.journal);
+  }
+
+  /** Whoever lost what they led may never say that they are done with it. */
+  #end(): void {
+    this.#what.signal.removeEventListener('abort', this.#ended);
+    this.#session.close();
   }
 
   get lost(): AbortSignal {
@@ -126,6 +137,7 @@ class Holder {
     this.#keeping = false;
     this.#lost = new AbortController();
     this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };
+    this.#session = this.#begin();
   }
 
   // ── Winning ─────────────────────────────────────────────────────────────────────────────────
@@ -311,6 +323,8 @@ class Holder {
     const code = reason === 'fenced' || reason === 'expired' ? 'FENCED' : 'CANCELLED';
     if (reason === 'fenced') this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };
     this.#lost.abort(new JournalError(code, message));
+    // Who gives it back says so in the log first.
+    if (reason !== 'released') this.#end();
     this.#tell({ kind: 'lost', token, reason });
   }
 
@@ -318,7 +332,7 @@ class Holder {
   async release(): Promise<void> {
     this.#what.signal.removeEventListener('abort', this.#ended);
     const { token } = this.#lease;
-    const held = holds(this.#lease, this.#world.clock.now());
+    const held = !this.#lost.signal.aborted && holds(this.#lease, this.#world.clock.now());
     this.#lose('released');
     this.#lost.abort(cancelled(this.#what));
     this.#lease = { ...this.#lease, token: NO_LSN, endsAt: micros(0) };
@@ -328,7 +342,7 @@ class Holder {
       const { code } = asJournalError(caught);
       this.#world.logger.info({ key: this.#what.key, code }, 'a lease was left to run out');
     } finally {
-      this.#session.close();
+      this.#end();
     }
   }
 

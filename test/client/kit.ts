@@ -56,6 +56,27 @@ export function mutable(
   };
 }
 
+/** A network that counts the streams that nobody has given up. */
+export function counted(streams: { open: number }): Network {
+  const network = grpcNetwork({ clock: nodeClock, logger: silent });
+  return {
+    call: (...rest) => network.call(...rest),
+    stream: (...rest) => network.stream(...rest),
+    duplex(...args) {
+      const duplex = network.duplex(...args);
+      streams.open += 1;
+      const cancel = (): void => {
+        streams.open -= 1;
+        duplex.cancel();
+      };
+      return { ...duplex, cancel };
+    },
+    serve: (...rest) => network.serve(...rest),
+    forget: (address) => network.forget(address),
+    close: () => network.close(),
+  };
+}
+
 /** A network whose streams bring every answer late. */
 export function delayed(millis: number): Network {
   const network = grpcNetwork({ clock: nodeClock, logger: silent });

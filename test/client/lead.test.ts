@@ -1,11 +1,16 @@
 // Leadership of the SDK, by a real replica and the real clock.
 
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import type { Client, Journal } from '../../client/index.ts';
+import { campaign } from '../../client/lead.ts';
+import { openRouting } from '../../client/routing.ts';
+import { silent } from '../../io/logger.ts';
+import { nodeClock, nodeRandom } from '../../io/node.ts';
 import { House, type Housed } from '../replica/house.ts';
 import { eventually, until } from '../replica/shepherd.ts';
-import { delayed, journalOf, mutable, open, refused } from './kit.ts';
+import { counted, delayed, journalOf, mutable, open, refused } from './kit.ts';
 
 /** Long enough for a machine that is busy with other things. */
 const LEASE_MILLIS = 2_000;
@@ -84,6 +89,41 @@ describe('with one replica', () => {
     await again.release();
   });
 
+  test('what was lost holds on to nothing, though nobody releases it', async () => {
+    const orders = await journal();
+    const streams = { open: 0 };
+    const network = counted(streams);
+    const routing = openRouting([a.replica.address], null);
+    const seams = { clock: nodeClock, random: nodeRandom(), network, logger: silent };
+    const { signal } = new AbortController();
+    const leadership = await campaign(
+      { ...seams, routing, hold: () => () => undefined },
+      {
+        journal: orders.name,
+        key: 'worker',
+        node: 'one',
+        leaseMillis: LEASE_MILLIS,
+        slackMillis: 0,
+        marginMillis: 0,
+        timeoutMillis: 20_000,
+        signal,
+        applied: undefined,
+        onEvent: undefined,
+      },
+    );
+    assert.equal(streams.open, 1);
+    const { firstLsn } = await orders.append([{ key: 'worker', data: 'mine' }], {
+      keyOperation: 'claim',
+      leaseMillis: 500,
+    });
+    assert.ok(firstLsn > leadership.token);
+    await until('the leader notices', () => leadership.lost.aborted, 3 * LEASE_MILLIS);
+    assert.equal(streams.open, 0);
+    await until('nobody listens', () => getEventListeners(signal, 'abort').length === 0);
+    await leadership.release();
+    await network.close();
+  });
+
   test('a claim whose answer was lost is found, and leads from its next renewal on', async () => {
     const orders = await journal();
     const muted = new Set<string>();
@@ -153,6 +193,26 @@ describe('with one replica', () => {
     order.push('leads');
     assert.deepEqual(order, [`applied ${leadership.token}`, 'leads']);
     await leadership.release();
+  });
+
+  test('who loses the key before all is applied campaigns on', async () => {
+    const orders = await journal();
+    const tokens: number[] = [];
+    const leadership = await orders.lead('worker', {
+      leaseMillis: LEASE_MILLIS,
+      slackMillis: 10,
+      applied: async (token, lost) => {
+        tokens.push(token);
+        if (tokens.length > 1) return;
+        await orders.append([{ key: 'worker', data: 'mine' }], { keyOperation: 'claim' });
+        await until('it is lost', () => lost.aborted, 3 * LEASE_MILLIS);
+      },
+    });
+    assert.equal(tokens.length, 2);
+    assert.equal(leadership.token, tokens[1]);
+    assert.equal(leadership.lost.aborted, false);
+    await leadership.release();
+    assert.equal((await orders.key('worker')).leaseMillis, 0);
   });
 
   test('who waits for a key that is forgotten meanwhile claims it', async () => {
