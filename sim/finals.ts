@@ -7,6 +7,7 @@ import { batchRecords } from '../log/batch.ts';
 import { VOLUME_DIRECTORY } from '../log/layout.ts';
 import type { JournalLog } from '../log/log.ts';
 import { openVolume } from '../log/volume.ts';
+import { openTables } from '../protocol/chain/tables.ts';
 import { KIB, MIB } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { after, type Batch, type JournalId, lastLsn, lsn } from '../protocol/types.ts';
@@ -64,8 +65,9 @@ async function readMachine(
     options: { segmentBytes: 256 * KIB, reserveBytes: MIB },
   });
   const finals: FinalLog[] = [];
-  for (const { id, name, endLsn, trimmedLsn } of wanted) {
+  for (const { id, name, endLsn, trimmedLsn: told } of wanted) {
     const log = volume.find(id);
+    const trimmedLsn = log === undefined ? told : (trimmedIn(log) ?? told);
     const about = { member: machine.name, journal: name, committedLsn: endLsn, trimmedLsn };
     // A log that cannot be opened is named by its volume, and refused as a whole.
     const refused = volume.damages().some(({ journal }) => journal === id);
@@ -75,6 +77,11 @@ async function readMachine(
   }
   cluster.world.kill(actor);
   return finals;
+}
+
+/** What the log itself says; null where bad bytes keep it from being known. */
+function trimmedIn(log: JournalLog): number | null {
+  return log.damages().length > 0 ? null : openTables(log.recoveredTables()).scalars.trimmedLsn;
 }
 
 interface Content {

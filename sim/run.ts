@@ -335,7 +335,7 @@ class Life {
       journal: name,
       called: this.#world.now,
       returned: this.#world.now,
-      answer: { kind: 'tail', tailLsn },
+      answer: { kind: 'tail', tailLsn, firstLsn },
     });
     return { id: configuration.journal, name, endLsn, trimmedLsn: firstLsn - 1, serving };
   }

@@ -10,11 +10,13 @@ import { linear } from './linear.ts';
 import { order } from './order.ts';
 import { subscriptions } from './subscriptions.ts';
 import { timestamps } from './timestamps.ts';
+import { trims } from './trims.ts';
 
 export const checkers: readonly Checker[] = [
   order,
   durability,
   cursors,
+  trims,
   idempotence,
   conditions,
   subscriptions,

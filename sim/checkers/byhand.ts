@@ -62,13 +62,17 @@ export const record = (lsn: number, data: string, key?: string): SeenRecord => (
   timestamp: TIME + lsn * 10,
 });
 
-export const tail = (span: readonly [number, number], tailLsn: number): Operation => ({
+export const tail = (
+  span: readonly [number, number],
+  tailLsn: number,
+  firstLsn?: number,
+): Operation => ({
   kind: 'tail',
   process: 'r',
   journal: J,
   called: span[0],
   returned: span[1],
-  answer: { kind: 'tail', tailLsn },
+  answer: { kind: 'tail', tailLsn, ...(firstLsn === undefined ? {} : { firstLsn }) },
 });
 
 export const subscribe = (from: number | null, records: readonly SeenRecord[]): Operation => ({

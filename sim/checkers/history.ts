@@ -56,7 +56,14 @@ export interface AppendOperation extends Timed {
 
 export interface TailOperation extends Timed {
   readonly kind: 'tail';
-  readonly answer: { readonly kind: 'tail'; readonly tailLsn: number } | Refused;
+  readonly answer:
+    | {
+        readonly kind: 'tail';
+        readonly tailLsn: number;
+        /** First position that is left; left out where nobody wrote it down. */
+        readonly firstLsn?: number;
+      }
+    | Refused;
 }
 
 /** A read of consecutive records from `from` on; `from` is what the reader asked for. */
@@ -137,6 +144,7 @@ export interface FinalLog {
   readonly journal: string;
   /** Batches end above this one. */
   readonly baseLsn: number;
+  /** What its own log says, and where its bytes are bad, what the cluster said. */
   readonly trimmedLsn: number;
   readonly committedLsn: number;
   readonly batches: readonly FinalBatch[];

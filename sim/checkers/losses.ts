@@ -33,7 +33,9 @@ function kept(operation: Operation, { keptLsn, at }: Loss): Operation[] {
   // One who led, or followed, across the loss has seen two logs: both are told apart nowhere.
   if (operation.kind === 'led') return [];
   // The log may have gone on without its entry, and with one that was taken back before.
-  if (operation.kind === 'cursor') return [{ ...operation, answer: UNKNOWN }];
+  if (operation.kind === 'cursor' || operation.kind === 'trim') {
+    return [{ ...operation, answer: UNKNOWN }];
+  }
   if (operation.kind === 'subscribe') {
     const spans = operation.returned === null || operation.returned >= at;
     const records = operation.records.filter(({ lsn }) => lsn <= keptLsn);

@@ -21,6 +21,7 @@ import {
   type StoreId,
 } from '../../protocol/types.ts';
 import type { ChainWorldState, Site } from './chain-parts.ts';
+import { ChainTrims } from './chain-trims.ts';
 import { feed } from './chain-world.ts';
 
 interface KeyFact {
@@ -72,6 +73,8 @@ export class ChainTruth {
   readonly #world: ChainWorldState;
   /** After each committed batch, and of the empty log first. */
   readonly facts: Fact[] = [NOTHING];
+  /** Whether what was trimmed is gone. */
+  readonly trims: ChainTrims;
   readonly #committed = new Map<Lsn, BatchHeader>();
   readonly #calls = new Map<number, Call>();
   /** Every append that was ever asked for, by the checksum that stands for its records. */
@@ -92,6 +95,7 @@ export class ChainTruth {
 
   constructor(world: ChainWorldState) {
     this.#world = world;
+    this.trims = new ChainTrims(world, this.facts);
     world.observe = (store, effect) => this.#observe(store, effect);
   }
 
@@ -124,6 +128,7 @@ export class ChainTruth {
   trim(at: number, through: Lsn, force: boolean): void {
     this.#world.used.trims += 1;
     this.#asksGently = !force;
+    this.trims.asked(this.#world.nextRequest, through);
     this.#control(at, { kind: 'trim', through, force });
     this.#asksGently = false;
   }
@@ -170,6 +175,7 @@ export class ChainTruth {
       this.#gentle.add(effect.header);
     }
     if (effect.kind === 'commit') this.#commit(site, effect.committedLsn);
+    this.trims.observe(site, effect);
     if (effect.kind === 'trim') {
       const { trimmedLsn } = this.newest;
       const rule = 'a trim is carried out once it is committed';

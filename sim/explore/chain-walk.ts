@@ -9,6 +9,7 @@ import { applyChain, type ChainAction, chainActions } from './chain-actions.ts';
 import { checkTables, checkWorld, describeWorld } from './chain-checks.ts';
 import { ChainClients } from './chain-clients.ts';
 import type { ChainScope, ChainWorldState, Site } from './chain-parts.ts';
+import type { ChainTrims } from './chain-trims.ts';
 import { ChainTruth } from './chain-truth.ts';
 import { latest, openChainWorld } from './chain-world.ts';
 
@@ -146,6 +147,7 @@ export function openWalk(seed: number): Walker {
     if (action === null) return null;
     if (action.kind === 'cursor' || action.kind === 'wedge') left[action.kind] -= 1;
     take(action, { world, truth, clients });
+    truth.trims.check();
     replay.step();
     return action;
   };
@@ -216,7 +218,7 @@ export interface WalkResult {
   readonly acknowledged: number;
   readonly epoch: number;
   readonly reads: number;
-  readonly looked: ChainTruth['looked'];
+  readonly looked: ChainTruth['looked'] & ChainTrims['looked'];
   /** Actions of the model that were replayed. */
   readonly replayed: ReadonlyMap<string, number>;
 }
@@ -240,7 +242,7 @@ export function walk(seed: number, steps: number): WalkResult {
     throw new Error(`${what}\n${story}\n${describeWorld(world)}`, { cause: error });
   }
   const reads = world.used.reads - world.asked.length;
-  const { looked } = truth;
+  const looked = { ...truth.looked, ...truth.trims.looked };
   const { epoch } = latest(world);
   const replayed = walker.replay.replay.taken;
   return { acknowledged: world.acknowledged.size, epoch, reads, looked, replayed };

@@ -14,7 +14,7 @@ const from = Number(process.env.FROM ?? 1);
 
 test('random walks keep every invariant', () => {
   const sum = { acknowledged: 0, epochs: 0, reads: 0, refusals: 0, answers: 0, duplicates: 0 };
-  const held = { trims: 0, wedges: 0 };
+  const held = { trims: 0, carried: 0, answered: 0, wedges: 0 };
   let behind = 0;
   for (let seed = from; seed < from + seeds; seed += 1) {
     behind += walkBehind(seed);
@@ -26,6 +26,8 @@ test('random walks keep every invariant', () => {
     sum.answers += looked.answers;
     sum.duplicates += looked.duplicates;
     held.trims += looked.trims;
+    held.carried += looked.carried;
+    held.answered += looked.answered;
     held.wedges += looked.wedges;
   }
   const shown = JSON.stringify({ ...sum, ...held, behind });
@@ -35,6 +37,8 @@ test('random walks keep every invariant', () => {
   ok(sum.refusals > seeds, `too few conditions failed: ${shown}`);
   ok(sum.duplicates > seeds, `too few appends came again: ${shown}`);
   ok(held.trims > seeds / 40, `too few trims were held against a cursor: ${shown}`);
+  ok(held.carried > seeds, `too few trims were seen to be carried out: ${shown}`);
+  ok(held.answered > seeds, `too few trims were answered: ${shown}`);
   ok(behind > seeds, `too few reads were asked where an old answer was possible: ${shown}`);
   ok(held.wedges > seeds / 10, `too few members were wedged: ${shown}`);
   if (process.env.WALKS !== undefined) process.stdout.write(`${shown}\n`);

@@ -65,8 +65,8 @@ export async function compareTailLoop(worker: Worker): Promise<void> {
   while (await worker.turn()) {
     const called = worker.now;
     try {
-      const { tailLsn } = await journal.tail({ timeoutMillis: patience(worker) });
-      const answer = { kind: 'tail', tailLsn } as const;
+      const { tailLsn, firstLsn } = await journal.tail({ timeoutMillis: patience(worker) });
+      const answer = { kind: 'tail', tailLsn, firstLsn } as const;
       const { name: process, now: returned } = worker;
       worker.recorder.add({
         kind: 'tail',

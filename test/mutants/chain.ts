@@ -156,6 +156,27 @@ export const CHAIN: readonly Mutant[] = [
     search: 'while (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {',
     replace: 'while (state.trims[0] !== undefined) {',
   }),
+  mutant('trim-forgotten-by-a-restart', 'a process drops nothing that its log says to', WALKED, {
+    file: 'protocol/chain/state.ts',
+    search: '  pendTrim(state);\n  return state;',
+    replace: '  return state;',
+  }),
+  mutant(
+    'trimmed-before-the-commit',
+    'who asks for a trim again is told that it is done before it is committed',
+    WALKED,
+    {
+      file: 'protocol/chain/head.ts',
+      search:
+        "prove(state, request, state.shape.endLsn, { kind: 'applied', lsn: NO_LSN, firstLsn });",
+      replace: "prove(state, request, NO_LSN, { kind: 'applied', lsn: NO_LSN, firstLsn });",
+    },
+  ),
+  mutant('one-trim-a-commit', 'of two trims in one commit the second waits for another', WALKED, {
+    file: 'protocol/chain/commit.ts',
+    search: 'while (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {',
+    replace: 'if (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {',
+  }),
   mutant('wedged-acknowledges', 'a wedged member goes on acknowledging', WALKED, {
     file: 'protocol/chain/flow.ts',
     search:

@@ -36,6 +36,16 @@ export const EDGES: readonly Mutant[] = [
       },
     ],
   },
+  mutant(
+    'trim-shown-until-dropped',
+    'a reader is shown what a trim took, until its log cuts it',
+    REPLICA,
+    {
+      file: 'replica/drive/durable.ts',
+      search: '    host.trimmedLsn = higher(host.trimmedLsn, through);\n',
+      replace: '    host.trimmedLsn = higher(host.trimmedLsn, NO_LSN);\n',
+    },
+  ),
   {
     name: 'catch-up-above-the-commit',
     about: 'a learner is given what is not committed',

@@ -9,6 +9,7 @@ import { nodeClock } from '../../io/node.ts';
 import { checkers } from '../../sim/checkers/all.ts';
 import { cursors } from '../../sim/checkers/cursors.ts';
 import type { History, SeenRecord } from '../../sim/checkers/history.ts';
+import { trims } from '../../sim/checkers/trims.ts';
 import { Dice } from '../../sim/random.ts';
 import { Recorder, seen } from '../../sim/recorder.ts';
 import {
@@ -282,7 +283,7 @@ export function judge(history: History): Judged {
   const looked: Record<string, number> = {};
   for (const checker of checkers) {
     // Nobody trims here, so that no cursor holds anything.
-    if (checker === cursors) continue;
+    if (checker === cursors || checker === trims) continue;
     const verdict = checker.check(history);
     looked[checker.name] = verdict.checked;
     if (verdict.checked === 0) wrong.push(`${checker.name}: it looked at nothing`);
