@@ -28,6 +28,7 @@ const SCOPE: ChainScope = {
   limits: { keys: 10, writers: 2, writerWindow: 3, chosenKeys: 4, cursors: 2 },
   skewMicros: 400_000,
   lateNews: true,
+  savesApart: true,
 };
 
 /** What walks do beside: in a search no table holds a cursor, and nobody is wedged. */
@@ -61,6 +62,7 @@ export function generator(seed: number): () => number {
 const WEIGHTS: Readonly<Record<WalkKind, number>> = {
   deliver: 30,
   disk: 30,
+  save: 15,
   configure: 10,
   tick: 5,
   append: 8,

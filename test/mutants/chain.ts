@@ -194,6 +194,13 @@ export const CHAIN: readonly Mutant[] = [
     search: '    cursors: [...tables.cursors],\n',
     replace: '    cursors: [],\n',
   }),
+  mutant('sync-during-a-cut-is-lost', 'a sync that ends while a cut waits is forgotten', WALKED, {
+    file: 'protocol/chain/machine.ts',
+    search: '  const reached = lower(durableLsn, state.shape.endLsn);',
+    replace:
+      '  if (state.cutting !== 0) return;\n' +
+      '  const reached = lower(durableLsn, state.shape.endLsn);',
+  }),
   mutant('read-joins-the-barrier-under-way', 'a read takes a barrier older than itself', WALKED, {
     file: 'protocol/chain/commit.ts',
     search: '  state.reads.push({ to, untilLsn: NO_LSN, since: awake(state), barrier: null });',
