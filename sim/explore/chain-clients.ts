@@ -17,7 +17,10 @@ const KEYS = ['k', 'l'];
 const OPERATIONS: readonly KeyOperation[] = ['tag', 'claim', 'renew', 'release'];
 const CURSORS = ['c', 'd', 'e'];
 const SESSIONS = 4;
-/** Fewer than a log of a walk remembers: none of them is forgotten while it may be sent again. */
+/**
+ * None of them is forgotten while it may be sent again: behind one of them the two before it may
+ * land, sent again, and the two after it, and a log of a walk remembers five.
+ */
 const CHOSEN = 3;
 
 interface Session {

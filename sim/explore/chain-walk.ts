@@ -25,7 +25,7 @@ const SCOPE: ChainScope = {
   minReplicas: 1,
   patient: false,
   // So small that windows overflow and writers are evicted.
-  limits: { keys: 10, writers: 2, writerWindow: 3, chosenKeys: 4, cursors: 2 },
+  limits: { keys: 10, writers: 2, writerWindow: 3, chosenKeys: 5, cursors: 2 },
   skewMicros: 400_000,
   lateNews: true,
   savesApart: true,
