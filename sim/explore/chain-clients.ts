@@ -73,12 +73,14 @@ export class ChainClients {
     this.#truth.cursor(site, this.#pick(CURSORS) ?? 'c', position);
   }
 
-  /** Of what the head at a site knows to be committed: all, a part, or about what cursors let go. */
-  trim(site: number, committedLsn: Lsn): void {
+  /** Of what is committed and the head at a site holds: all, a part, or what cursors let go. */
+  trim(site: number, held: Lsn): void {
     const dice = this.#random();
-    const lowest = Math.min(committedLsn, ...this.#truth.newest.cursors.values());
-    const near = Math.min(committedLsn, lowest + this.#below(2));
-    const through = dice < 0.3 ? committedLsn : dice < 0.5 ? this.#below(committedLsn + 1) : near;
+    // More than a new head may know to be committed.
+    const endLsn = Math.min(held, this.#truth.newest.endLsn);
+    const lowest = Math.min(endLsn, ...this.#truth.newest.cursors.values());
+    const near = Math.min(endLsn, lowest + this.#below(2));
+    const through = dice < 0.3 ? endLsn : dice < 0.5 ? this.#below(endLsn + 1) : near;
     this.#truth.trim(site, lsn(through), this.#random() < 0.3);
   }
 

@@ -44,8 +44,10 @@ export interface Fact {
 
 interface Call {
   readonly store: StoreId;
-  /** Null for a question. */
+  /** Null for what appends nothing. */
   readonly append: AppendRequest | null;
+  /** What a trim is to drop; null for anything else. */
+  readonly through: Lsn | null;
   /** Facts that were known when it was asked. */
   readonly from: number;
 }
@@ -124,7 +126,7 @@ export class ChainTruth {
   trim(at: number, through: Lsn, force: boolean): void {
     this.#world.used.trims += 1;
     this.#asksGently = !force;
-    this.#control(at, { kind: 'trim', through, force });
+    this.#ask(at, { kind: 'trim', through, force });
     this.#asksGently = false;
   }
 
@@ -150,7 +152,7 @@ export class ChainTruth {
     return wedged?.incarnation === incarnation && wedged.epoch === state?.record?.epoch;
   }
 
-  #ask(at: number, body: AppendRequest | Extract<ChainRequest, { kind: 'key' | 'cursors' }>): void {
+  #ask(at: number, body: ChainRequest): void {
     const world = this.#world;
     const store = world.sites[at]?.store;
     if (store === undefined) return;
@@ -158,7 +160,8 @@ export class ChainTruth {
     world.nextRequest += 1;
     const append = body.kind === 'append' ? body : null;
     if (append !== null) this.#sent.set(append.bodyCrc, request);
-    this.#calls.set(request, { store, append, from: this.facts.length - 1 });
+    const through = body.kind === 'trim' ? body.through : null;
+    this.#calls.set(request, { store, append, through, from: this.facts.length - 1 });
     feed(world, at, { kind: 'request', request, body });
   }
 
@@ -263,8 +266,14 @@ export class ChainTruth {
       invariant(seen, 'what is said of cursors was so meanwhile', () => [...told].join(' '));
       this.looked.answers += 1;
     }
-    if (reply.kind !== 'refused' || call.append === null) return;
+    if (reply.kind !== 'refused') return;
     const { code } = reply.refusal;
+    const { through } = call;
+    if (through !== null && code === 'OUT_OF_RANGE') {
+      const above = since.some(({ endLsn }) => endLsn < through);
+      invariant(above, 'what was acknowledged may be trimmed', () => reply.refusal.message);
+    }
+    if (call.append === null) return;
     if (reply.outcome === 'none') this.onRefused(call.append, code);
     const { append } = call;
     if (!PROVES_NOTHING_LANDED.has(code)) return;

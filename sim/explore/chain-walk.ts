@@ -172,7 +172,7 @@ function walkActions(
 /** A trim of nothing is no work of the log: few of them are left for where there is some. */
 function hasToTrim(world: ChainWorldState, site: number): boolean {
   const state = world.sites[site]?.state ?? null;
-  return state !== null && state.committedLsn > state.tables.scalars.trimmedLsn;
+  return state !== null && state.shape.endLsn > state.tables.scalars.trimmedLsn;
 }
 
 interface Hands {
@@ -187,7 +187,7 @@ function take(action: WalkAction, { world, truth, clients }: Hands): void {
       clients.act(action.site);
       break;
     case 'trim':
-      clients.trim(action.site, world.sites[action.site]?.state?.committedLsn ?? NO_LSN);
+      clients.trim(action.site, world.sites[action.site]?.state?.shape.endLsn ?? NO_LSN);
       break;
     case 'cursor':
       clients.cursor(action.site);

@@ -34,7 +34,7 @@ test('random walks keep every invariant', () => {
   ok(sum.reads > seeds, `too few reads were answered: ${shown}`);
   ok(sum.refusals > seeds, `too few conditions failed: ${shown}`);
   ok(sum.duplicates > seeds, `too few appends came again: ${shown}`);
-  ok(held.trims > seeds / 40, `too few trims were held against a cursor: ${shown}`);
+  ok(held.trims > seeds / 60, `too few trims were held against a cursor: ${shown}`);
   ok(behind > seeds, `too few reads were asked where an old answer was possible: ${shown}`);
   ok(held.wedges > seeds / 10, `too few members were wedged: ${shown}`);
   if (process.env.WALKS !== undefined) process.stdout.write(`${shown}\n`);

@@ -184,6 +184,11 @@ export const CHAIN: readonly Mutant[] = [
     search: '} else if (!force && holding !== undefined && through > holding.lsn) {',
     replace: '} else if (!force && holding !== undefined && through < 0) {',
   }),
+  mutant('trim-bound-by-a-lagging-commit', 'a new head refuses to trim what counts', WALKED, {
+    file: 'protocol/chain/head.ts',
+    search: '  if (through > endLsn) {',
+    replace: '  if (through > state.committedLsn) {',
+  }),
   mutant('cursors-hold-nothing', 'neither trims nor old age look at cursors', CURSORS, {
     file: 'protocol/chain/tables.ts',
     search: '(lowest === undefined || cursor.lsn < lowest.lsn ? cursor : lowest),',
