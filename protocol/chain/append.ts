@@ -35,6 +35,13 @@ export function takeAppend(
     const { writer, after: expected } = body.idempotence;
     // A burned number is in no log, and what was pipelined behind it does not wait for it.
     const passed = known.kind === 'gap' && expected <= (state.burned.get(writer) ?? 0);
+    if (known.kind === 'mismatch') {
+      // What used the key may be cut away yet: then nobody did.
+      const { firstLsn, count } = known.memory;
+      const refused = recallRefusal(known, body.idempotence);
+      deny(state, request, refused, after(firstLsn, count - 1));
+      return;
+    }
     if (known.kind !== 'new' && !passed) {
       refuse(request, recallRefusal(known, body.idempotence), effects);
       return;

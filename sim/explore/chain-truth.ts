@@ -276,6 +276,7 @@ export class ChainTruth {
     if (call.append === null) return;
     if (reply.outcome === 'none') this.onRefused(call.append, code);
     const { append } = call;
+    if (code === 'IDEMPOTENCY_MISMATCH') this.#checkMismatch(append);
     if (!PROVES_NOTHING_LANDED.has(code)) return;
     const name = nameOf(append);
     // Who sends again takes no answer to what was sent before.
@@ -285,6 +286,15 @@ export class ChainTruth {
     if (code !== 'CONDITION_FAILED' && code !== 'FENCED') return;
     const failed = since.some((fact) => !holds(append, fact));
     invariant(failed, '"no" is said from what is committed', () => reply.refusal.message);
+    this.looked.refusals += 1;
+  }
+
+  /** Other records are committed under the name of what is refused for them. */
+  #checkMismatch(append: AppendRequest): void {
+    const name = nameOf(append) ?? '';
+    const other = this.#committed.get(this.#once.get(name) ?? NO_LSN);
+    const differs = other !== undefined && other.bodyCrc !== append.bodyCrc;
+    invariant(differs, 'a key that is refused was used for other records', () => name);
     this.looked.refusals += 1;
   }
 
