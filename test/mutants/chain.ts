@@ -94,6 +94,16 @@ export const CHAIN: readonly Mutant[] = [
       '  answerReads(state, seen[Math.floor(seen.length / 2)] ?? 0, effects);',
   }),
   mutant(
+    'barrier-outlives-its-epoch',
+    'what answered a read of an old epoch answers a new one',
+    BY,
+    {
+      file: 'protocol/chain/epoch.ts',
+      search: '  state.barrier = 0;\n',
+      replace: '',
+    },
+  ),
+  mutant(
     'stale-epoch-accepted',
     'messages of an epoch that is over are taken',
     BY,
