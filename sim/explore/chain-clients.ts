@@ -22,6 +22,7 @@ const SESSIONS = 4;
  * land, sent again, and the two after it, and a log of a walk remembers five.
  */
 const CHOSEN = 3;
+const REFUSALS = 10;
 
 interface Session {
   readonly writer: WriterId;
@@ -35,6 +36,8 @@ export class ChainClients {
   readonly #random: () => number;
   readonly #sessions: Session[] = [];
   readonly #plain: boolean;
+  /** The last that were refused for good: of some a copy is still under way. */
+  #refusals: AppendRequest[] = [];
   /** The last ones under chosen keys. */
   #chosen: AppendRequest[] = [];
   #writers = 0;
@@ -132,6 +135,9 @@ export class ChainClients {
   }
 
   #again(site: number): void {
+    const late = this.#truth.late(site, this.#refusals);
+    this.#refusals = this.#refusals.filter((one) => one !== late);
+    if (late !== undefined) return;
     if (this.#random() < 0.3) {
       const body = this.#pick(this.#chosen);
       if (body !== undefined) this.#truth.append(site, this.#other(body));
@@ -155,7 +161,9 @@ export class ChainClients {
     const session = this.#sessions[at];
     if (session === undefined) return;
     const place = session.sent.indexOf(body);
-    if (place >= 0) session.sent.splice(place, 1);
+    if (place < 0) return;
+    session.sent.splice(place, 1);
+    this.#refusals = [...this.#refusals, body].slice(-REFUSALS);
   }
 
   /** True of what is committed now, of what was, or of nothing. */

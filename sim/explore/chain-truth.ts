@@ -82,6 +82,10 @@ export class ChainTruth {
   readonly #sent = new Map<number, number>();
   /** Positions of what was appended under each idempotence key. */
   readonly #once = new Map<string, Lsn>();
+  /** By name: what was refused for good, and by which head. */
+  readonly #refused = new Map<string, string>();
+  /** By name: the facts that were known when it was first asked for. */
+  readonly #since = new Map<string, number>();
   /** Trims that cursors hold, as batches; and whether one is being asked for just now. */
   readonly #gentle = new Set<BatchHeader>();
   #asksGently = false;
@@ -105,6 +109,18 @@ export class ChainTruth {
     this.#bodies.set(body.bodyCrc, body);
     this.#world.used.appends += 1;
     this.#ask(at, body);
+  }
+
+  /** A copy of what this head refused comes once its condition holds; nobody awaits its answer. */
+  late(at: number, refused: readonly AppendRequest[]): AppendRequest | undefined {
+    const site = this.#world.sites[at];
+    const by = site === undefined ? '' : headOf(site);
+    const mine = refused.filter((one) => this.#refused.get(nameOf(one) ?? '') === by);
+    const body = mine.find((one) => holds(one, this.newest));
+    if (body === undefined) return undefined;
+    this.#world.used.appends += 1;
+    this.#control(at, body);
+    return body;
   }
 
   key(at: number, key: string): void {
@@ -161,8 +177,19 @@ export class ChainTruth {
     const append = body.kind === 'append' ? body : null;
     if (append !== null) this.#sent.set(append.bodyCrc, request);
     const through = body.kind === 'trim' ? body.through : null;
-    this.#calls.set(request, { store, append, through, from: this.facts.length - 1 });
+    const from = append === null ? this.facts.length - 1 : this.#from(append);
+    this.#calls.set(request, { store, append, through, from });
     feed(world, at, { kind: 'request', request, body });
+  }
+
+  /** A session's number that comes again may be told what was said of it before. */
+  #from(append: AppendRequest): number {
+    const now = this.facts.length - 1;
+    const name = append.idempotence?.chosen === false ? nameOf(append) : null;
+    if (name === null) return now;
+    const from = this.#since.get(name) ?? now;
+    this.#since.set(name, from);
+    return from;
   }
 
   #observe(store: StoreId, effect: ChainEffect): void {
@@ -172,6 +199,7 @@ export class ChainTruth {
     if (effect.kind === 'append' && effect.header.control?.kind === 'trim' && this.#asksGently) {
       this.#gentle.add(effect.header);
     }
+    if (effect.kind === 'append') this.#checkLate(site, effect.header);
     if (effect.kind === 'commit') this.#commit(site, effect.committedLsn);
     if (effect.kind === 'trim') {
       const { trimmedLsn } = this.newest;
@@ -283,10 +311,19 @@ export class ChainTruth {
     const landed = name !== null && this.#once.has(name);
     const newest = this.#sent.get(append.bodyCrc) === request;
     invariant(!landed || !newest, 'what landed is not refused', () => `${code} ${name}`);
+    const numbered = append.idempotence?.chosen === false;
+    if (name !== null && numbered) this.#refused.set(name, headOf(site));
     if (code !== 'CONDITION_FAILED' && code !== 'FENCED') return;
     const failed = since.some((fact) => !holds(append, fact));
     invariant(failed, '"no" is said from what is committed', () => reply.refusal.message);
     this.looked.refusals += 1;
+  }
+
+  /** What a head refused for good it does not append when a copy comes late. */
+  #checkLate(site: Site, header: BatchHeader): void {
+    const name = nameOf(header) ?? '';
+    const same = this.#refused.get(name) === headOf(site);
+    invariant(!same, 'what was refused is not appended later', () => name);
   }
 
   /** Other records are committed under the name of what is refused for them. */
@@ -315,6 +352,9 @@ export class ChainTruth {
     if (reply.duplicate) this.looked.duplicates += 1;
   }
 }
+
+/** A head in one of its epochs. */
+const headOf = ({ store, state }: Site): string => `${store} ${state?.record?.epoch}`;
 
 function nameOf({ idempotence }: Pick<BatchHeader, 'idempotence'>): string | null {
   return idempotence === null ? null : `${idempotence.writer}/${idempotence.sequence}`;

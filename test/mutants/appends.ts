@@ -127,6 +127,11 @@ export const APPENDS: readonly Mutant[] = [
       replace: '      refuse(request, refused, effects);',
     },
   ),
+  mutant('refused-number-is-judged-anew', 'a late copy of what was refused is appended', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '  const failed = judge(state, body) ?? refusedBefore(state, body.idempotence);',
+    replace: '  const failed = judge(state, body);',
+  }),
   mutant('right-retry-is-a-mismatch', 'a retry under a chosen key counts as other records', BY, {
     file: 'protocol/chain/tables.ts',
     search: "return { kind: same ? 'same' : 'mismatch', memory };",
