@@ -6,6 +6,7 @@ const BY = ['protocol suite', 'chain walks', 'chain search', 'simulation'] as co
 /** Searches wedge nobody, and their tables hold no cursors. */
 const WALKED = ['protocol suite', 'chain walks'] as const;
 const CURSORS = ['protocol suite', 'chain walks', 'simulation'] as const;
+const LOST = ['protocol suite', 'chain search', 'simulation'] as const;
 const BASES = ['protocol suite', 'log suite', 'chain walks'] as const;
 const quick = { quick: true };
 
@@ -118,6 +119,12 @@ export const CHAIN: readonly Mutant[] = [
     file: 'protocol/chain/state.ts',
     search: 'return record !== null && !state.live && state.durableLsn < record.markLsn;',
     replace: 'return record !== null && !state.live && false;',
+  }),
+  // Walks hardly come there: none of 3,000 did.
+  mutant('mark-by-the-commit', 'a lost end counts only where it was known to be committed', LOST, {
+    file: 'protocol/chain/epoch.ts',
+    search: '    markLsn: state.durableLsn,\n',
+    replace: '    markLsn: lower(state.durableLsn, state.committedLsn),\n',
   }),
   mutant('loose-retire', 'a restarted member retires in the epoch of its old incarnation', BY, {
     file: 'protocol/chain/epoch.ts',
