@@ -228,6 +228,20 @@ test('one caller at fault does not fail the others of its batch', () => {
   assert.equal(desk.appended(3, 1).look(), '2 is at 1..1');
 });
 
+test('after a lost answer a refusal under a chosen key is proof where records lie under it', () => {
+  const chosen = { writer: writerId('c'.repeat(32)), sequence: 1, after: 0 };
+  const told = (code: ErrorCode, byPerson: boolean): string => {
+    const own = { ...conditional, chosen: { ...chosen, chosen: byPerson } };
+    const desk = started().submit(1, own).flush().broken().connected();
+    desk.look();
+    return desk.refused(2, code).look();
+  };
+  assert.equal(told('CONDITION_FAILED', true), '1 failed: CONDITION_FAILED, unknown');
+  assert.equal(told('IDEMPOTENCY_MISMATCH', true), '1 failed: IDEMPOTENCY_MISMATCH, none');
+  // The number that another process sent it under.
+  assert.equal(told('CONDITION_FAILED', false), '1 failed: CONDITION_FAILED, none');
+});
+
 test('after a lost answer only what is judged after the look for a duplicate is proof', () => {
   const lost = (): Desk => started().submit(1, conditional).flush().broken().connected();
   const told = (code: ErrorCode): string | undefined => {

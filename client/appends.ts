@@ -66,14 +66,23 @@ export type AppendsEffect =
 
 /**
  * Refusals that are judged only after the head has looked whether the append is there already: a
- * retry that gets one of them proves that no earlier try landed, nor can one land later.
- * LIMIT_EXCEEDED is none of them: the size of a journal is judged before, by an old head too.
+ * retry that gets one of them proves that no earlier try landed. LIMIT_EXCEEDED is none of them:
+ * the size of a journal is judged before, by an old head too.
  */
 const PROVES_NOTHING_LANDED: ReadonlySet<ErrorCode> = new Set([
   'CONDITION_FAILED',
   'FENCED',
   'IDEMPOTENCY_MISMATCH',
 ]);
+
+/**
+ * Whether it proves that no earlier try can land later either: the head that refuses a number does
+ * so again. A key that a person chose it judges anew, with what a late copy of the first try finds.
+ */
+function provesNothingLands({ submissions }: Batch, code: ErrorCode): boolean {
+  if (!PROVES_NOTHING_LANDED.has(code)) return false;
+  return code === 'IDEMPOTENCY_MISMATCH' || submissions[0]?.chosen?.chosen !== true;
+}
 
 export function stepAppends(state: Appends, input: AppendsInput): AppendsEffect[] {
   switch (input.kind) {
@@ -205,7 +214,7 @@ function missing(state: Appends, batch: Batch): void {
 }
 
 function refusedForGood(state: Appends, batch: Batch, error: JournalError): AppendsEffect[] {
-  const proven = !batch.maybeLanded || PROVES_NOTHING_LANDED.has(error.code);
+  const proven = !batch.maybeLanded || provesNothingLands(batch, error.code);
   const definite = error.outcome === 'none' && proven && error.code !== 'STALE_WRITER';
   const waiting = batch.submissions.filter(({ id }) => !batch.gone.has(id));
   if (definite && batch.submissions.length > 1) {

@@ -114,7 +114,8 @@ export class Journal {
    *
    * Throws JournalError: CONDITION_FAILED, FENCED, IDEMPOTENCY_MISMATCH, INVALID_ARGUMENT,
    * NOT_FOUND and others with `outcome: 'none'`; UNDER_REPLICATED, UNAVAILABLE, DEADLINE_EXCEEDED,
-   * CANCELLED with what is known: `unknown` where it may be there, or may still get there.
+   * CANCELLED, and failed conditions under your own key after a try without an answer, with what is
+   * known: `unknown` where it may be there, or may still get there.
    */
   async append(
     records: RecordInput | readonly RecordInput[],

@@ -10,11 +10,12 @@ import {
   type Lsn,
   NO_EPOCH,
   NO_LSN,
+  type WriterId,
 } from '../types.ts';
 import { notHead, underReplicated } from './commit.ts';
 import { blank, deny, refuse, tooFew, write } from './entry.ts';
 import type { AppendRequest, ChainEffect, ChainReply, RequestId } from './messages.ts';
-import { awake, type ChainState, place } from './state.ts';
+import { awake, type ChainState, type Failed, place } from './state.ts';
 import { type AppendMemory, recall } from './tables.ts';
 
 /** How many refused sequences a head remembers; the oldest go first. */
@@ -34,7 +35,14 @@ export function takeAppend(
     }
     const { writer, after: expected } = body.idempotence;
     // A burned number is in no log, and what was pipelined behind it does not wait for it.
-    const passed = known.kind === 'gap' && expected <= (state.burned.get(writer) ?? 0);
+    const passed = known.kind === 'gap' && expected <= burnedSequence(state, writer);
+    if (known.kind === 'mismatch') {
+      // What used the key may be cut away yet: then nobody did.
+      const { firstLsn, count } = known.memory;
+      const refused = recallRefusal(known, body.idempotence);
+      deny(state, request, refused, after(firstLsn, count - 1));
+      return;
+    }
     if (known.kind !== 'new' && !passed) {
       refuse(request, recallRefusal(known, body.idempotence), effects);
       return;
@@ -50,9 +58,10 @@ export function takeAppend(
     refuse(request, refused, effects);
     return;
   }
-  const failed = judge(state, body);
+  // A copy that comes late, and that nobody waits for, may find that its condition holds by now.
+  const failed = judge(state, body) ?? refusedBefore(state, body.idempotence);
   if (failed !== null) {
-    burn(state, body.idempotence);
+    burn(state, body.idempotence, failed);
     deny(state, request, failed.refused, failed.becauseLsn);
     return;
   }
@@ -86,11 +95,15 @@ function burnedRefusal({ sequence }: Idempotence): Refusal {
   return refusal('STALE_WRITER', `sequence ${sequence} was refused before, or passed over`);
 }
 
-/** A refusal burns its sequence, so that what was pipelined behind it is no gap. */
-function burn(state: ChainState, idempotence: Idempotence | null): void {
+/**
+ * A refusal burns its sequence: it is never appended, and what was pipelined behind it is no gap. A
+ * key that a person chose may be asked for again, once its condition holds.
+ */
+function burn(state: ChainState, idempotence: Idempotence | null, failed: Failed): void {
   if (idempotence === null || idempotence.chosen) return;
-  state.burned.delete(idempotence.writer);
-  state.burned.set(idempotence.writer, idempotence.sequence);
+  const { writer, sequence } = idempotence;
+  state.burned.delete(writer);
+  state.burned.set(writer, { sequence, ...failed });
   if (state.burned.size <= BURNED_MAX) return;
   const [oldest] = state.burned.keys();
   if (oldest !== undefined) state.burned.delete(oldest);
@@ -98,7 +111,17 @@ function burn(state: ChainState, idempotence: Idempotence | null): void {
 
 function isBurned(state: ChainState, idempotence: Idempotence): boolean {
   if (idempotence.chosen) return false;
-  return idempotence.sequence < (state.burned.get(idempotence.writer) ?? 0);
+  return idempotence.sequence < burnedSequence(state, idempotence.writer);
+}
+
+const burnedSequence = (state: ChainState, writer: WriterId): number =>
+  state.burned.get(writer)?.sequence ?? 0;
+
+/** What this very number was refused for, null where it was not. */
+function refusedBefore(state: ChainState, idempotence: Idempotence | null): Failed | null {
+  if (idempotence === null || idempotence.chosen) return null;
+  const burned = state.burned.get(idempotence.writer);
+  return burned?.sequence === idempotence.sequence ? burned : null;
 }
 
 /** The answer of the first time: at once where it is committed, else when it is. */
@@ -136,12 +159,6 @@ function admission(state: ChainState): Refusal | null {
   const configuration = place(state)?.configuration;
   if (configuration === undefined) return notHead(state);
   return tooFew(state) ? underReplicated(configuration) : null;
-}
-
-interface Failed {
-  readonly refused: Refusal;
-  /** The entry that made it fail: "no" is said once it is committed. */
-  readonly becauseLsn: Lsn;
 }
 
 /** Why these records may not be appended; null where they may. */

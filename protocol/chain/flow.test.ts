@@ -104,6 +104,22 @@ test('what is committed is not cut: the epoch is over, and the controllers are a
   deepStrictEqual([state.committedLsn, state.shape.endLsn], [2, 2]);
 });
 
+// Else the start of the epoch is never acknowledged, and reads hang until somebody appends.
+test('a sync that ends while a cut waits for it counts as far as the log is kept', () => {
+  const state = adopted(1);
+  const batches = [batch(1, 1), batch(2, 1), batch(3, 1)];
+  replicate(state, 1, { ...start, batches, committedLsn: lsn(0) });
+  step(state, { kind: 'synced', durableLsn: lsn(1) });
+  step(state, { kind: 'configure', configuration: configuration(2, first, second) });
+  step(state, { kind: 'saved', save: 2 });
+  const two = { startLsn: lsn(2), previousLsn: lsn(2), previousEpoch: epoch(1) };
+  const effects = replicate(state, 2, { ...two, batches: [], committedLsn: lsn(0) });
+  ok(effects.some(({ kind }) => kind === 'truncate'));
+  step(state, { kind: 'synced', durableLsn: lsn(3) });
+  step(state, { kind: 'saved', save: 3 });
+  deepStrictEqual([state.cutting, state.durableLsn, state.shape.endLsn], [0, 2, 2]);
+});
+
 test('a configuration that comes after a newer one is no news, for a learner too', () => {
   const state = open();
   step(state, { kind: 'learn', configuration: configuration(7, first) });

@@ -88,9 +88,12 @@ function takeTrim(
 ): void {
   const { trimmedLsn } = state.tables.scalars;
   const holding = lowestCursor(state.tables);
-  if (through > state.committedLsn) {
-    const details = { tailLsn: state.committedLsn };
-    const message = `through is ${through}, allowed is at most ${state.committedLsn}`;
+  const { endLsn } = state.shape;
+  // Not only what this head knows to be committed: a new one lags behind what was acknowledged. The
+  // entry lies above what it names, so it is carried out once both are committed.
+  if (through > endLsn) {
+    const details = { tailLsn: endLsn };
+    const message = `through is ${through}, allowed is at most ${endLsn}`;
     deny(state, request, refusal('OUT_OF_RANGE', message, details));
   } else if (!force && holding !== undefined && through > holding.lsn) {
     const message = `cursor ${holding.name} has consumed up to ${holding.lsn} only`;
@@ -98,7 +101,7 @@ function takeTrim(
     deny(state, request, refusal('CURSOR_HOLDS', message, details));
   } else if (through <= trimmedLsn) {
     const firstLsn = firstAfter(trimmedLsn);
-    prove(state, request, state.shape.endLsn, { kind: 'applied', lsn: NO_LSN, firstLsn });
+    prove(state, request, endLsn, { kind: 'applied', lsn: NO_LSN, firstLsn });
   } else {
     writeControl(state, request, { kind: 'trim', through }, through, effects);
   }

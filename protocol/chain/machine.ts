@@ -90,9 +90,11 @@ function take(state: ChainState, input: ChainInput, effects: ChainEffect[]): voi
   }
 }
 
-/** A sync of the disk: what was appended up to here may now be vouched for. */
+/**
+ * A sync of the disk: what was appended up to here may now be vouched for. One that ends while a
+ * cut waits counts as far as the log is kept: nothing tells of it again before the next append.
+ */
 function takeSynced(state: ChainState, durableLsn: ChainState['durableLsn']): void {
-  if (state.cutting !== 0) return;
   const reached = lower(durableLsn, state.shape.endLsn);
   if (reached <= state.durableLsn) return;
   state.durableLsn = reached;

@@ -12,7 +12,8 @@ import {
   sameMember,
   successor,
 } from '../configuration.ts';
-import type { JournalId, Lsn, Micros, StoreId } from '../types.ts';
+import type { Refusal } from '../errors.ts';
+import type { JournalId, Lsn, Micros, StoreId, WriterId } from '../types.ts';
 import { micros, NO_EPOCH, NO_LSN } from '../types.ts';
 import type {
   AckEntry,
@@ -69,6 +70,17 @@ export interface WaitingRead {
   readonly since: Micros;
   /** Null until the next barrier is drawn. */
   barrier: number | null;
+}
+
+/** Why an append may not be made. */
+export interface Failed {
+  readonly refused: Refusal;
+  /** The entry that made it fail: "no" is said once it is committed. */
+  readonly becauseLsn: Lsn;
+}
+
+export interface Burned extends Failed {
+  readonly sequence: number;
 }
 
 export interface PendingTrim {
@@ -144,8 +156,8 @@ export interface ChainState {
   /** Retries of appends that are in the log and not committed yet. */
   duplicates: WaitingAppend[];
   reads: WaitingRead[];
-  /** Sequences that were refused: a refusal burns its sequence while this head lasts. */
-  readonly burned: Map<string, number>;
+  /** The last refusal of each writer: it burns its sequence while this head lasts. */
+  readonly burned: Map<WriterId, Burned>;
   readonly remoteReads: Map<number, RemoteRead>;
   nextRead: number;
   inquiredAt: Micros;

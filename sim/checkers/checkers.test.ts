@@ -37,6 +37,7 @@ const RIGHT: readonly Operation[] = [
   }),
   append('c', [41, 50], 3, { idempotencyKey: 'once' }),
   append('c', [60, 70], 3, { idempotencyKey: 'once' }),
+  append('d', [71, 72], refused('IDEMPOTENCY_MISMATCH'), { idempotencyKey: 'once' }),
   tail([51, 55], 3),
   subscribe(1, [a, b, c]),
   subscribe(null, [b]),
@@ -338,6 +339,15 @@ const WRONG: readonly Wrong[] = [
     [
       append('a', [0, 1], 1, { idempotencyKey: 'i' }),
       append('b', [2, 3], 2, { idempotencyKey: 'i' }),
+    ],
+  ],
+  [
+    'one key, and a refusal for other records that nobody appended',
+    ['idempotence'],
+    [
+      append('a', [0, 1], 1, { idempotencyKey: 'i' }),
+      append('a', [2, 3], refused('IDEMPOTENCY_MISMATCH'), { idempotencyKey: 'i' }),
+      append('b', [2, 3], refused('CONDITION_FAILED'), { idempotencyKey: 'i' }),
     ],
   ],
   [

@@ -1,5 +1,5 @@
 // Exactly one copy of what was appended under a chosen key, however often it was asked for, and
-// the same answer each time.
+// the same answer each time; refused only where it is used for other records.
 
 import {
   type AppendOperation,
@@ -25,7 +25,7 @@ export const idempotence: Checker = {
     }
     for (const [name, group] of groups) {
       checked += group.length;
-      wrong.push(...oneAnswer(name, group));
+      wrong.push(...oneAnswer(name, group), ...refusedRightly(name, group));
     }
     for (const journal of journalsOf(history)) {
       const { twins, sightings } = truthOf(history, journal);
@@ -35,6 +35,20 @@ export const idempotence: Checker = {
     return verdict(checked, wrong);
   },
 };
+
+/** "Used before for other records" names a call with such records, which had begun by then. */
+function refusedRightly(name: string, group: readonly AppendOperation[]): string[] {
+  return group.flatMap((append) => {
+    const { answer, returned } = append;
+    if (answer.kind !== 'refused' || answer.code !== 'IDEMPOTENCY_MISMATCH') return [];
+    const used = group.some((other) => {
+      const began = other.called <= (returned ?? Infinity);
+      const none = other.answer.kind === 'refused' && other.answer.outcome === 'none';
+      return began && !none && input(other) !== input(append);
+    });
+    return used ? [] : [`${name}: refused for other records, which nobody appended under it`];
+  });
+}
 
 const input = (append: AppendOperation): string =>
   append.records.map(({ key, data }) => `${key ?? ''}=${data}`).join('\n');

@@ -16,6 +16,7 @@ import {
   latest,
   NO_BYTES,
   run,
+  saveApart,
   shapeOf,
   tablesOf,
   tickOf,
@@ -25,6 +26,8 @@ import { isGone, savesAtOnce } from './lean/rules.ts';
 export type ChainAction =
   | { readonly kind: 'deliver'; readonly wire: number }
   | { readonly kind: 'disk'; readonly site: number }
+  /** A save ends before writes that were asked for first. */
+  | { readonly kind: 'save'; readonly site: number }
   /** Hears of the configuration of this epoch, or of the newest. */
   | { readonly kind: 'configure'; readonly site: number; readonly epoch?: number }
   | { readonly kind: 'tick'; readonly site: number }
@@ -66,6 +69,7 @@ export function chainActions(world: ChainWorldState): ChainAction[] {
     }
     if (used.losses < scope.losses) actions.push({ kind: 'copy', site });
     if (operations.length > 0) actions.push({ kind: 'disk', site });
+    if (scope.savesApart && saveApart(at) > 0) actions.push({ kind: 'save', site });
     if (used.crashes < scope.crashes) actions.push({ kind: 'crash', site });
     addNews(world, site, state, actions);
     if (state.live && state.record?.configuration !== undefined) {
@@ -192,6 +196,9 @@ function applySite(world: ChainWorldState, site: Site, action: SiteAction): void
   switch (action.kind) {
     case 'disk':
       finishOperation(world, site);
+      break;
+    case 'save':
+      finishOperation(world, site, saveApart(site));
       break;
     case 'configure':
       configure(world, site, decidedAt(world, action.epoch));

@@ -5,13 +5,22 @@ import type { ChainState } from '../../protocol/chain/state.ts';
 import type { Tables } from '../../protocol/chain/tables.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
-import type { ChainWorldState } from './chain-parts.ts';
+import type { ChainWorldState, Site } from './chain-parts.ts';
 import { foldOf, latest } from './chain-world.ts';
 
 /** The invariants of the protocol, and that nothing acknowledged is lost. */
 export function checkWorld(world: ChainWorldState): void {
   for (const state of chainStates(world)) checkMember(state);
+  for (const site of world.sites) checkCounted(site);
   checkTogether(world);
+}
+
+/** Once a disk has nothing left to do, all that lies on it is vouched for. */
+function checkCounted({ state, operations, store }: Site): void {
+  if (state === null || operations.length > 0) return;
+  const { durableLsn, shape } = state;
+  const at = (): string => `${durableLsn} of ${shape.endLsn} at ${Number(store)}`;
+  invariant(durableLsn === shape.endLsn, 'what is on the disk counts', at);
 }
 
 /** Of these, what takes several members to see. */

@@ -17,8 +17,12 @@ const KEYS = ['k', 'l'];
 const OPERATIONS: readonly KeyOperation[] = ['tag', 'claim', 'renew', 'release'];
 const CURSORS = ['c', 'd', 'e'];
 const SESSIONS = 4;
-/** Fewer than a log of a walk remembers: none of them is forgotten while it may be sent again. */
+/**
+ * None of them is forgotten while it may be sent again: behind one of them the two before it may
+ * land, sent again, and the two after it, and a log of a walk remembers five.
+ */
 const CHOSEN = 3;
+const REFUSALS = 10;
 
 interface Session {
   readonly writer: WriterId;
@@ -32,6 +36,8 @@ export class ChainClients {
   readonly #random: () => number;
   readonly #sessions: Session[] = [];
   readonly #plain: boolean;
+  /** The last that were refused for good: of some a copy is still under way. */
+  #refusals: AppendRequest[] = [];
   /** The last ones under chosen keys. */
   #chosen: AppendRequest[] = [];
   #writers = 0;
@@ -70,12 +76,14 @@ export class ChainClients {
     this.#truth.cursor(site, this.#pick(CURSORS) ?? 'c', position);
   }
 
-  /** Of what the head at a site knows to be committed: all, a part, or about what cursors let go. */
-  trim(site: number, committedLsn: Lsn): void {
+  /** Of what is committed and the head at a site holds: all, a part, or what cursors let go. */
+  trim(site: number, held: Lsn): void {
     const dice = this.#random();
-    const lowest = Math.min(committedLsn, ...this.#truth.newest.cursors.values());
-    const near = Math.min(committedLsn, lowest + this.#below(2));
-    const through = dice < 0.3 ? committedLsn : dice < 0.5 ? this.#below(committedLsn + 1) : near;
+    // More than a new head may know to be committed.
+    const endLsn = Math.min(held, this.#truth.newest.endLsn);
+    const lowest = Math.min(endLsn, ...this.#truth.newest.cursors.values());
+    const near = Math.min(endLsn, lowest + this.#below(2));
+    const through = dice < 0.3 ? endLsn : dice < 0.5 ? this.#below(endLsn + 1) : near;
     this.#truth.trim(site, lsn(through), this.#random() < 0.3);
   }
 
@@ -127,6 +135,9 @@ export class ChainClients {
   }
 
   #again(site: number): void {
+    const late = this.#truth.late(site, this.#refusals);
+    this.#refusals = this.#refusals.filter((one) => one !== late);
+    if (late !== undefined) return;
     if (this.#random() < 0.3) {
       const body = this.#pick(this.#chosen);
       if (body !== undefined) this.#truth.append(site, this.#other(body));
@@ -150,7 +161,9 @@ export class ChainClients {
     const session = this.#sessions[at];
     if (session === undefined) return;
     const place = session.sent.indexOf(body);
-    if (place >= 0) session.sent.splice(place, 1);
+    if (place < 0) return;
+    session.sent.splice(place, 1);
+    this.#refusals = [...this.#refusals, body].slice(-REFUSALS);
   }
 
   /** True of what is committed now, of what was, or of nothing. */

@@ -85,6 +85,8 @@ export interface ChainScope {
   readonly frameBatches?: number;
   /** A member may hear of a configuration that is not the newest any more. */
   readonly lateNews?: boolean;
+  /** Saves lie in another file than the log, and may end before writes that were asked for first. */
+  readonly savesApart?: boolean;
   /** How far the wall clock of each store is ahead of that of the one after it. */
   readonly skewMicros?: number;
 }

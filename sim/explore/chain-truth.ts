@@ -12,41 +12,18 @@ import type {
 } from '../../protocol/chain/messages.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
-import {
-  type BatchHeader,
-  higher,
-  type Lsn,
-  lastLsn,
-  NO_LSN,
-  type StoreId,
-} from '../../protocol/types.ts';
+import { type BatchHeader, type Lsn, lastLsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
+import { after, type Fact, holds, isSame, NO_KEY, NOTHING } from './chain-facts.ts';
 import type { ChainWorldState, Site } from './chain-parts.ts';
 import { ChainTrims } from './chain-trims.ts';
 import { feed } from './chain-world.ts';
 
-interface KeyFact {
-  readonly keyLsn: Lsn;
-  readonly tokenLsn: Lsn;
-  readonly leaseMillis: number;
-  /** Time of the last record that said something of the lease. */
-  readonly leasedAt: number;
-}
-
-/** What a log means up to some batch. */
-export interface Fact {
-  readonly endLsn: Lsn;
-  readonly dataLsn: Lsn;
-  readonly timestamp: number;
-  readonly trimmedLsn: Lsn;
-  readonly keys: ReadonlyMap<string, KeyFact>;
-  /** What each has consumed up to. */
-  readonly cursors: ReadonlyMap<string, Lsn>;
-}
-
 interface Call {
   readonly store: StoreId;
-  /** Null for a question. */
+  /** Null for what appends nothing. */
   readonly append: AppendRequest | null;
+  /** What a trim is to drop; null for anything else. */
+  readonly through: Lsn | null;
   /** Facts that were known when it was asked. */
   readonly from: number;
 }
@@ -57,17 +34,6 @@ const PROVES_NOTHING_LANDED: ReadonlySet<string> = new Set([
   'FENCED',
   'LIMIT_EXCEEDED',
 ]);
-
-const NO_KEY: KeyFact = { keyLsn: NO_LSN, tokenLsn: NO_LSN, leaseMillis: 0, leasedAt: 0 };
-
-const NOTHING: Fact = {
-  endLsn: NO_LSN,
-  dataLsn: NO_LSN,
-  timestamp: 0,
-  trimmedLsn: NO_LSN,
-  keys: new Map(),
-  cursors: new Map(),
-};
 
 export class ChainTruth {
   readonly #world: ChainWorldState;
@@ -83,6 +49,10 @@ export class ChainTruth {
   readonly #sent = new Map<number, number>();
   /** Positions of what was appended under each idempotence key. */
   readonly #once = new Map<string, Lsn>();
+  /** By name: what was refused for good, and by which head. */
+  readonly #refused = new Map<string, string>();
+  /** By name: the facts that were known when it was first asked for. */
+  readonly #since = new Map<string, number>();
   /** Trims that cursors hold, as batches; and whether one is being asked for just now. */
   readonly #gentle = new Set<BatchHeader>();
   #asksGently = false;
@@ -109,6 +79,18 @@ export class ChainTruth {
     this.#ask(at, body);
   }
 
+  /** A copy of what this head refused comes once its condition holds; nobody awaits its answer. */
+  late(at: number, refused: readonly AppendRequest[]): AppendRequest | undefined {
+    const site = this.#world.sites[at];
+    const by = site === undefined ? '' : headOf(site);
+    const mine = refused.filter((one) => this.#refused.get(nameOf(one) ?? '') === by);
+    const body = mine.find((one) => holds(one, this.newest));
+    if (body === undefined) return undefined;
+    this.#world.used.appends += 1;
+    this.#control(at, body);
+    return body;
+  }
+
   key(at: number, key: string): void {
     this.#ask(at, { kind: 'key', key });
   }
@@ -129,7 +111,7 @@ export class ChainTruth {
     this.#world.used.trims += 1;
     this.#asksGently = !force;
     this.trims.asked(this.#world.nextRequest, through);
-    this.#control(at, { kind: 'trim', through, force });
+    this.#ask(at, { kind: 'trim', through, force });
     this.#asksGently = false;
   }
 
@@ -155,7 +137,7 @@ export class ChainTruth {
     return wedged?.incarnation === incarnation && wedged.epoch === state?.record?.epoch;
   }
 
-  #ask(at: number, body: AppendRequest | Extract<ChainRequest, { kind: 'key' | 'cursors' }>): void {
+  #ask(at: number, body: ChainRequest): void {
     const world = this.#world;
     const store = world.sites[at]?.store;
     if (store === undefined) return;
@@ -163,8 +145,20 @@ export class ChainTruth {
     world.nextRequest += 1;
     const append = body.kind === 'append' ? body : null;
     if (append !== null) this.#sent.set(append.bodyCrc, request);
-    this.#calls.set(request, { store, append, from: this.facts.length - 1 });
+    const through = body.kind === 'trim' ? body.through : null;
+    const from = append === null ? this.facts.length - 1 : this.#from(append);
+    this.#calls.set(request, { store, append, through, from });
     feed(world, at, { kind: 'request', request, body });
+  }
+
+  /** A session's number that comes again may be told what was said of it before. */
+  #from(append: AppendRequest): number {
+    const now = this.facts.length - 1;
+    const name = append.idempotence?.chosen === false ? nameOf(append) : null;
+    if (name === null) return now;
+    const from = this.#since.get(name) ?? now;
+    this.#since.set(name, from);
+    return from;
   }
 
   #observe(store: StoreId, effect: ChainEffect): void {
@@ -174,6 +168,7 @@ export class ChainTruth {
     if (effect.kind === 'append' && effect.header.control?.kind === 'trim' && this.#asksGently) {
       this.#gentle.add(effect.header);
     }
+    if (effect.kind === 'append') this.#checkLate(site, effect.header);
     if (effect.kind === 'commit') this.#commit(site, effect.committedLsn);
     this.trims.observe(site, effect);
     if (effect.kind === 'trim') {
@@ -269,19 +264,44 @@ export class ChainTruth {
       invariant(seen, 'what is said of cursors was so meanwhile', () => [...told].join(' '));
       this.looked.answers += 1;
     }
-    if (reply.kind !== 'refused' || call.append === null) return;
+    if (reply.kind !== 'refused') return;
     const { code } = reply.refusal;
+    const { through } = call;
+    if (through !== null && code === 'OUT_OF_RANGE') {
+      const above = since.some(({ endLsn }) => endLsn < through);
+      invariant(above, 'what was acknowledged may be trimmed', () => reply.refusal.message);
+    }
+    if (call.append === null) return;
     if (reply.outcome === 'none') this.onRefused(call.append, code);
     const { append } = call;
+    if (code === 'IDEMPOTENCY_MISMATCH') this.#checkMismatch(append);
     if (!PROVES_NOTHING_LANDED.has(code)) return;
     const name = nameOf(append);
     // Who sends again takes no answer to what was sent before.
     const landed = name !== null && this.#once.has(name);
     const newest = this.#sent.get(append.bodyCrc) === request;
     invariant(!landed || !newest, 'what landed is not refused', () => `${code} ${name}`);
+    const numbered = append.idempotence?.chosen === false;
+    if (name !== null && numbered) this.#refused.set(name, headOf(site));
     if (code !== 'CONDITION_FAILED' && code !== 'FENCED') return;
     const failed = since.some((fact) => !holds(append, fact));
     invariant(failed, '"no" is said from what is committed', () => reply.refusal.message);
+    this.looked.refusals += 1;
+  }
+
+  /** What a head refused for good it does not append when a copy comes late. */
+  #checkLate(site: Site, header: BatchHeader): void {
+    const name = nameOf(header) ?? '';
+    const same = this.#refused.get(name) === headOf(site);
+    invariant(!same, 'what was refused is not appended later', () => name);
+  }
+
+  /** Other records are committed under the name of what is refused for them. */
+  #checkMismatch(append: AppendRequest): void {
+    const name = nameOf(append) ?? '';
+    const other = this.#committed.get(this.#once.get(name) ?? NO_LSN);
+    const differs = other !== undefined && other.bodyCrc !== append.bodyCrc;
+    invariant(differs, 'a key that is refused was used for other records', () => name);
     this.looked.refusals += 1;
   }
 
@@ -303,44 +323,9 @@ export class ChainTruth {
   }
 }
 
+/** A head in one of its epochs. */
+const headOf = ({ store, state }: Site): string => `${store} ${state?.record?.epoch}`;
+
 function nameOf({ idempotence }: Pick<BatchHeader, 'idempotence'>): string | null {
   return idempotence === null ? null : `${idempotence.writer}/${idempotence.sequence}`;
-}
-
-function after(before: Fact, header: BatchHeader): Fact {
-  const keys = new Map(before.keys);
-  for (const { key, lsn } of header.keys) {
-    const { keyOperation: operation, timestamp: leasedAt, leaseMillis } = header;
-    const known = keys.get(key) ?? { ...NO_KEY, leasedAt };
-    // A tag says nothing of the lease.
-    const lease = operation === 'tag' ? known : { leasedAt, leaseMillis };
-    const { tokenLsn } = known;
-    keys.set(key, { ...lease, keyLsn: lsn, tokenLsn: operation === 'claim' ? lsn : tokenLsn });
-  }
-  if (header.control?.kind === 'forget') keys.delete(header.control.key);
-  const endLsn = lastLsn(header);
-  const dataLsn = header.kind === 'data' ? endLsn : before.dataLsn;
-  const through = header.control?.kind === 'trim' ? header.control.through : NO_LSN;
-  const trimmedLsn = higher(before.trimmedLsn, through);
-  const timestamp = header.timestamp + header.count - 1;
-  const cursors = cursorsAfter(before.cursors, header.control);
-  return { endLsn, dataLsn, timestamp, trimmedLsn, keys, cursors };
-}
-
-const isSame = (one: ReadonlyMap<string, Lsn>, other: ReadonlyMap<string, Lsn>): boolean =>
-  one.size === other.size && [...one].every(([name, position]) => other.get(name) === position);
-
-function cursorsAfter(before: Fact['cursors'], control: BatchHeader['control']): Fact['cursors'] {
-  if (control?.kind !== 'cursor') return before;
-  const cursors = new Map(before);
-  if (control.lsn === null) cursors.delete(control.name);
-  else cursors.set(control.name, control.lsn);
-  return cursors;
-}
-
-function holds({ condition }: AppendRequest, { keys, dataLsn, endLsn }: Fact): boolean {
-  const { expectTail, expectKey, fence } = condition;
-  if (expectTail !== null && (dataLsn > expectTail || expectTail > endLsn)) return false;
-  if (fence !== null && (keys.get(fence.key)?.tokenLsn ?? NO_LSN) !== fence.token) return false;
-  return expectKey === null || (keys.get(expectKey.key)?.keyLsn ?? NO_LSN) === expectKey.lsn;
 }

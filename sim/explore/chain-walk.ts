@@ -26,9 +26,10 @@ const SCOPE: ChainScope = {
   minReplicas: 1,
   patient: false,
   // So small that windows overflow and writers are evicted.
-  limits: { keys: 10, writers: 2, writerWindow: 3, chosenKeys: 4, cursors: 2 },
+  limits: { keys: 10, writers: 2, writerWindow: 3, chosenKeys: 5, cursors: 2 },
   skewMicros: 400_000,
   lateNews: true,
+  savesApart: true,
 };
 
 /** What walks do beside: in a search no table holds a cursor, and nobody is wedged. */
@@ -62,6 +63,7 @@ export function generator(seed: number): () => number {
 const WEIGHTS: Readonly<Record<WalkKind, number>> = {
   deliver: 30,
   disk: 30,
+  save: 15,
   configure: 10,
   tick: 5,
   append: 8,
@@ -172,7 +174,7 @@ function walkActions(
 /** A trim of nothing is no work of the log: few of them are left for where there is some. */
 function hasToTrim(world: ChainWorldState, site: number): boolean {
   const state = world.sites[site]?.state ?? null;
-  return state !== null && state.committedLsn > state.tables.scalars.trimmedLsn;
+  return state !== null && state.shape.endLsn > state.tables.scalars.trimmedLsn;
 }
 
 interface Hands {
@@ -187,7 +189,7 @@ function take(action: WalkAction, { world, truth, clients }: Hands): void {
       clients.act(action.site);
       break;
     case 'trim':
-      clients.trim(action.site, world.sites[action.site]?.state?.committedLsn ?? NO_LSN);
+      clients.trim(action.site, world.sites[action.site]?.state?.shape.endLsn ?? NO_LSN);
       break;
     case 'cursor':
       clients.cursor(action.site);

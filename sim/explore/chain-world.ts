@@ -140,8 +140,15 @@ export function boot(world: ChainWorldState, site: Site): void {
   });
 }
 
-export function finishOperation(world: ChainWorldState, site: Site): void {
-  const operation = site.operations.shift();
+/** Where a save lies that may end before what was asked for first; -1 for nowhere. */
+export function saveApart({ operations }: Site): number {
+  const at = operations.findIndex(({ kind }) => kind !== 'write' && kind !== 'trim');
+  return operations[at]?.kind === 'save' ? at : -1;
+}
+
+/** Ends the operation at this place of those that wait, the first one by default. */
+export function finishOperation(world: ChainWorldState, site: Site, place = 0): void {
+  const [operation] = site.operations.splice(place, 1);
   if (operation === undefined) return;
   switch (operation.kind) {
     case 'write': {

@@ -36,7 +36,7 @@ test('random walks keep every invariant', () => {
   ok(sum.reads > seeds, `too few reads were answered: ${shown}`);
   ok(sum.refusals > seeds, `too few conditions failed: ${shown}`);
   ok(sum.duplicates > seeds, `too few appends came again: ${shown}`);
-  ok(held.trims > seeds / 40, `too few trims were held against a cursor: ${shown}`);
+  ok(held.trims > seeds / 60, `too few trims were held against a cursor: ${shown}`);
   ok(held.carried > seeds, `too few trims were seen to be carried out: ${shown}`);
   ok(held.answered > seeds, `too few trims were answered: ${shown}`);
   ok(behind > seeds, `too few reads were asked where an old answer was possible: ${shown}`);

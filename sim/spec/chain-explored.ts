@@ -3,7 +3,7 @@
 import type { ChainEffect } from '../../protocol/chain/messages.ts';
 import type { BatchHeader, StoreId } from '../../protocol/types.ts';
 import type { ChainWorldState } from '../explore/chain-parts.ts';
-import { type Entry, entryAfter, type Log } from './chain-log.ts';
+import { type Entry, entryAfter, type Log, upTo } from './chain-log.ts';
 import { ChainReplay } from './chain-replay.ts';
 
 export class ExploredReplay {
@@ -27,8 +27,13 @@ export class ExploredReplay {
     const effects = this.#effects;
     this.#effects = [];
     const { decided, sites, nextRequest } = this.#world;
-    const members = sites.map(({ written, durable, ...site }) => {
-      return { ...site, written: this.#log(written), durable: this.#log(durable), nextRequest };
+    const members = sites.map(({ written, durable: whole, ...site }) => {
+      const { state } = site;
+      const disk = this.#log(whole);
+      // While a cut is under way the disk still holds, and may still be given, what it will drop.
+      const cutting = state !== null && state.cutting !== 0;
+      const durable = cutting ? upTo(disk, state.shape.endLsn) : disk;
+      return { ...site, written: this.#log(written), durable, nextRequest };
     });
     this.replay.step({ decided, members, effects });
   }

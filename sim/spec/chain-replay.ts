@@ -220,7 +220,8 @@ export class ChainReplay {
         if (name(store) !== n) this.#relayed(name(store), e, durableLsn);
         else this.#take('FsyncAck', () => actions.FsyncAck.ack(this.#state, n, e, durableLsn));
         if (name(store) !== n || barrier === 0) continue;
-        this.#take('RdAck', () => actions.RdAck(this.#state, n, e, barrier));
+        const drawn = this.#lastDrawn(e);
+        this.#take('RdAck', () => actions.RdAck(this.#state, n, e, barrier, drawn));
       }
     }
   }
@@ -230,6 +231,12 @@ export class ChainReplay {
     const drawn = this.#drawn.get(`${e} ${n}`) ?? [];
     const at = drawn.findIndex((next) => next > request);
     return at < 0 ? Number.POSITIVE_INFINITY : at;
+  }
+
+  /** The greatest barrier that the head of an epoch has drawn in it. */
+  #lastDrawn(e: number): number {
+    const leads = this.#state.cfgs[e - 1]?.order[0] ?? '';
+    return (this.#drawn.get(`${e} ${leads}`)?.length ?? 1) - 1;
   }
 
   #noteBarrier({ store, state, nextRequest }: Member): void {

@@ -247,10 +247,11 @@ function restart(state: SpecState, n: string, volume: SpecVolume): void {
 
 // ── Reads ─────────────────────────────────────────────────────────────────────────────────────
 
-/** It answers all barriers of epoch e up to `barrier`. */
-function rdAck(state: SpecState, n: string, e: number, barrier: number): void {
+/** It answers all barriers of epoch e up to `barrier`; the last one that was drawn is `drawn`. */
+function rdAck(state: SpecState, n: string, e: number, barrier: number, drawn: number): void {
   const { live, ep } = nodeOf(state, n);
   guard(live && ep === e, `RdAck(${n})`, `it answers a barrier of ${e}, and is in ${ep}`);
+  guard(barrier <= drawn, `RdAck(${n})`, `it answers ${barrier}, drawn in ${e} is ${drawn}`);
   const seen = Math.max(barrier, state.got.get(key(e, n)) ?? 0);
   state.got.set(key(e, n), seen);
 }

@@ -117,6 +117,26 @@ export const APPENDS: readonly Mutant[] = [
     search: '      memory.bodyCrc === body.bodyCrc &&\n',
     replace: '',
   }),
+  mutant(
+    'mismatch-from-uncommitted-state',
+    'a key counts as used by what may never be committed',
+    BY,
+    {
+      file: 'protocol/chain/append.ts',
+      search: '      deny(state, request, refused, after(firstLsn, count - 1));',
+      replace: '      refuse(request, refused, effects);',
+    },
+  ),
+  mutant('refused-number-is-judged-anew', 'a late copy of what was refused is appended', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '  const failed = judge(state, body) ?? refusedBefore(state, body.idempotence);',
+    replace: '  const failed = judge(state, body);',
+  }),
+  mutant('right-retry-is-a-mismatch', 'a retry under a chosen key counts as other records', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: "return { kind: same ? 'same' : 'mismatch', memory };",
+    replace: "return { kind: same && !at.chosen ? 'same' : 'mismatch', memory };",
+  }),
   mutant('undo-forgets-a-chosen-key', 'a cut leaves a chosen key of a lost append', BY, {
     file: 'protocol/chain/tables.ts',
     search: '      restore(tables.chosen, step.key, step.before);',

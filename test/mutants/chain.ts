@@ -6,6 +6,7 @@ const BY = ['protocol suite', 'chain walks', 'chain search', 'simulation'] as co
 /** Searches wedge nobody, and their tables hold no cursors. */
 const WALKED = ['protocol suite', 'chain walks'] as const;
 const CURSORS = ['protocol suite', 'chain walks', 'simulation'] as const;
+const LOST = ['protocol suite', 'chain search', 'simulation'] as const;
 const BASES = ['protocol suite', 'log suite', 'chain walks'] as const;
 const quick = { quick: true };
 
@@ -94,6 +95,16 @@ export const CHAIN: readonly Mutant[] = [
       '  answerReads(state, seen[Math.floor(seen.length / 2)] ?? 0, effects);',
   }),
   mutant(
+    'barrier-outlives-its-epoch',
+    'what answered a read of an old epoch answers a new one',
+    BY,
+    {
+      file: 'protocol/chain/epoch.ts',
+      search: '  state.barrier = 0;\n',
+      replace: '',
+    },
+  ),
+  mutant(
     'stale-epoch-accepted',
     'messages of an epoch that is over are taken',
     BY,
@@ -108,6 +119,12 @@ export const CHAIN: readonly Mutant[] = [
     file: 'protocol/chain/state.ts',
     search: 'return record !== null && !state.live && state.durableLsn < record.markLsn;',
     replace: 'return record !== null && !state.live && false;',
+  }),
+  // Walks hardly come there: none of 3,000 did.
+  mutant('mark-by-the-commit', 'a lost end counts only where it was known to be committed', LOST, {
+    file: 'protocol/chain/epoch.ts',
+    search: '    markLsn: state.durableLsn,\n',
+    replace: '    markLsn: lower(state.durableLsn, state.committedLsn),\n',
   }),
   mutant('loose-retire', 'a restarted member retires in the epoch of its old incarnation', BY, {
     file: 'protocol/chain/epoch.ts',
@@ -167,8 +184,7 @@ export const CHAIN: readonly Mutant[] = [
     WALKED,
     {
       file: 'protocol/chain/head.ts',
-      search:
-        "prove(state, request, state.shape.endLsn, { kind: 'applied', lsn: NO_LSN, firstLsn });",
+      search: "prove(state, request, endLsn, { kind: 'applied', lsn: NO_LSN, firstLsn });",
       replace: "prove(state, request, NO_LSN, { kind: 'applied', lsn: NO_LSN, firstLsn });",
     },
   ),
@@ -205,6 +221,11 @@ export const CHAIN: readonly Mutant[] = [
     search: '} else if (!force && holding !== undefined && through > holding.lsn) {',
     replace: '} else if (!force && holding !== undefined && through < 0) {',
   }),
+  mutant('trim-bound-by-a-lagging-commit', 'a new head refuses to trim what counts', WALKED, {
+    file: 'protocol/chain/head.ts',
+    search: '  if (through > endLsn) {',
+    replace: '  if (through > state.committedLsn) {',
+  }),
   mutant('cursors-hold-nothing', 'neither trims nor old age look at cursors', CURSORS, {
     file: 'protocol/chain/tables.ts',
     search: '(lowest === undefined || cursor.lsn < lowest.lsn ? cursor : lowest),',
@@ -214,6 +235,13 @@ export const CHAIN: readonly Mutant[] = [
     file: 'protocol/chain/tables.ts',
     search: '    cursors: [...tables.cursors],\n',
     replace: '    cursors: [],\n',
+  }),
+  mutant('sync-during-a-cut-is-lost', 'a sync that ends while a cut waits is forgotten', WALKED, {
+    file: 'protocol/chain/machine.ts',
+    search: '  const reached = lower(durableLsn, state.shape.endLsn);',
+    replace:
+      '  if (state.cutting !== 0) return;\n' +
+      '  const reached = lower(durableLsn, state.shape.endLsn);',
   }),
   mutant('read-joins-the-barrier-under-way', 'a read takes a barrier older than itself', WALKED, {
     file: 'protocol/chain/commit.ts',

@@ -54,7 +54,7 @@ for (const group of groups()) {
 
 test('a mutant that calls what is not there is noticed', () => {
   const file = 'protocol/chain/append.ts';
-  const search = '    burn(state, body.idempotence);\n';
+  const search = '    burn(state, body.idempotence, failed);\n';
   tree.mutate([{ file, search, replace: '    burn(state);\n' }]);
   assert.match(complaints([file]), /^protocol\/chain\/append\.ts\(\d+,\d+\): error TS2554/);
   tree.restore();
