@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cursor, refused, trim } from './byhand.ts';
+import { append, cursor, final, record, refused, trim } from './byhand.ts';
 import { cursors } from './cursors.ts';
+import { durability } from './durability.ts';
 import type { Operation } from './history.ts';
 
 const MAYBE = refused('UNAVAILABLE', { outcome: 'unknown' });
@@ -34,4 +35,19 @@ test('a trim may go where some order of what was asked of cursors lets it', () =
   for (const [why, operations] of Object.entries(lawful)) {
     assert.deepEqual(cursors.check({ operations, finals: [] }).wrong, [], why);
   }
+});
+
+test('a trim that was held may take effect after all, once the cursor let it go', () => {
+  const held = trim([4, 5], 1, { answer: refused('CURSOR_HOLDS') });
+  const records = [record(1, 'a'), record(2, 'b')];
+  const finals = [final('x', records, { trimmedLsn: 1 })];
+  const judge = (operations: readonly Operation[]): readonly string[] => {
+    const appends = [append('a', [0, 1], 1), append('b', [0, 1], 2)];
+    return durability.check({ operations: [...appends, ...operations], finals }).wrong;
+  };
+  const [low, on] = [cursor([2, 3], 0), cursor([6, 7], 1)];
+  assert.deepEqual(judge([low, held, on]), []);
+  assert.deepEqual(judge([low, held, cursor([6, 7], null)]), []);
+  assert.equal(judge([low, held]).length, 1);
+  assert.equal(judge([low, held, cursor([LONG, LONG + 1], 1)]).length, 1);
 });

@@ -68,6 +68,16 @@ function heeds(trim: TrimOperation, moves: Moves, say: Say): number {
   return checked;
 }
 
+/** Whether a copy of a trim that was held, as of a call that came twice, may have been let go. */
+export function mayPassLater(history: History, trim: TrimOperation): boolean {
+  let passes = true;
+  const copy = { ...trim, returned: (trim.returned ?? Infinity) + AGAIN_MICROS };
+  heeds(copy, movesOf(history, trim.journal), () => {
+    passes = false;
+  });
+  return passes;
+}
+
 const isSetBefore = ({ lsn, answer, returned }: CursorOperation, time: number): boolean =>
   lsn !== null && answer.kind === 'moved' && returned !== null && returned < time;
 

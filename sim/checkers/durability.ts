@@ -1,11 +1,13 @@
 // Nothing that was acknowledged, or shown to a reader, is lost; and all serving members hold the
 // same bytes as far as they are committed.
 
+import { mayPassLater } from './cursors.ts';
 import {
   type Checker,
   type FinalLog,
   type History,
   journalsOf,
+  type TrimOperation,
   type Verdict,
   verdict,
 } from './history.ts';
@@ -87,15 +89,21 @@ function lawfulTrims(
 ): void {
   let through = 0;
   for (const operation of history.operations) {
-    if (operation.kind === 'trim' && operation.journal === journal) {
-      const { answer } = operation;
-      if (answer.kind === 'trimmed' || answer.outcome === 'unknown') {
-        through = Math.max(through, operation.through);
-      }
+    if (operation.kind !== 'trim' || operation.journal !== journal) continue;
+    if (operation.through > through && mayTakeEffect(history, operation)) {
+      through = operation.through;
     }
   }
   for (const { member, trimmedLsn, baseLsn } of finals) {
     const gone = Math.max(trimmedLsn, baseLsn);
     if (gone > through) say(`${member} has dropped up to ${gone}, asked for was ${through}`);
   }
+}
+
+/** What was refused for a cursor, or for the end of the log, may come again when that lets go. */
+function mayTakeEffect(history: History, trim: TrimOperation): boolean {
+  const { answer } = trim;
+  if (answer.kind === 'trimmed' || answer.outcome === 'unknown') return true;
+  if (answer.code === 'CURSOR_HOLDS') return mayPassLater(history, trim);
+  return answer.code === 'OUT_OF_RANGE';
 }
