@@ -51,6 +51,11 @@ async function prepared(lab: Lab, name: string): Promise<Subject> {
   await subject.wholeWith(3);
   await subject.tool(['create', 'kept']);
   await append(subject, 'one\n');
+  // Where a member was late, the journal was made without it, and it is given the record now.
+  await until('three members have it', CHANGE_MILLIS_MAX, async () => {
+    const status = await subject.operatorTool(['status', '--json']);
+    return status.match(/"role":\s*"(head|middle|tail)"/g)?.length === 3 ? true : undefined;
+  });
   return subject;
 }
 
