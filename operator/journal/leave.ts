@@ -175,24 +175,30 @@ const out = (ledger: Ledger, id: string): Plan => ({
 
 /** What is left of those that are out: a step of one of them, or what the first is waiting for. */
 export function ending(world: World, ledger: Ledger, settled: Settled): Plan | null {
-  const replicas = ledger.replicas.filter(({ removing }) => removing);
-  const plans = replicas.map((entry) => {
-    const left = ledger.replicas.filter((one) => one !== entry);
-    return removal(world, settled, entry.id, { ...ledger, replicas: left });
-  });
-  const controllers = endingControllers(world, ledger, settled);
-  return firstOf(controllers === null ? plans : [...plans, controllers]);
+  const replicas = ends(world, settled, ledger.replicas, (left) => ({ ...ledger, replicas: left }));
+  return firstOf([...replicas, ...controllerEnds(world, ledger, settled)]);
 }
 
 /** Those that give way to a new set go before that is formatted, so that nobody asks them. */
-export function endingControllers(world: World, ledger: Ledger, settled: Settled): Plan | null {
-  const controllers = ledger.controllers.filter(({ removing }) => removing);
-  const plans = controllers.map((entry) => {
-    const left = ledger.controllers.filter((one) => one !== entry);
-    return removal(world, settled, entry.id, { ...ledger, controllers: left });
-  });
-  return firstOf(plans);
-}
+export const endingControllers = (world: World, ledger: Ledger, settled: Settled): Plan | null =>
+  firstOf(controllerEnds(world, ledger, settled));
+
+const controllerEnds = (world: World, ledger: Ledger, settled: Settled): readonly Plan[] =>
+  ends(world, settled, ledger.controllers, (left) => ({ ...ledger, controllers: left }));
+
+/** `without` is the ledger in which only these are left. */
+const ends = <Entry extends ReplicaEntry | ControllerEntry>(
+  world: World,
+  settled: Settled,
+  all: readonly Entry[],
+  without: (left: readonly Entry[]) => Ledger,
+): readonly Plan[] =>
+  all
+    .filter(({ removing }) => removing)
+    .map((entry) => {
+      const left = all.filter((one) => one !== entry);
+      return removal(world, settled, entry.id, without(left));
+    });
 
 const firstOf = (plans: readonly Plan[]): Plan | null =>
   plans.find(({ actions }) => actions.length > 0) ?? plans[0] ?? null;
