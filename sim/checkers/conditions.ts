@@ -1,41 +1,24 @@
 // Conditional appends: a "yes" only where the condition held at that place of the log, a "no" only
 // from committed state and only where it did not hold at some moment of the call.
 
-import {
-  type AppendOperation,
-  type Checker,
-  type History,
-  journalsOf,
-  type Refused,
-  type Verdict,
-  verdict,
-} from './history.ts';
+import { type AppendOperation, ofEachJournal, type Refused, type Say } from './history.ts';
 import { indexAt, type Known, type Truth, truthOf, untold } from './truth.ts';
 
-export const conditions: Checker = {
-  name: 'conditions',
-  check(history: History): Verdict {
-    const wrong: string[] = [];
-    let checked = 0;
-    for (const journal of journalsOf(history)) {
-      const truth = truthOf(history, journal);
-      const keys = keyHistories(truth);
-      const say = (sentence: string): void => void wrong.push(`${journal}: ${sentence}`);
-      for (const append of truth.appends) {
-        const { expectTail, expectKey, fence } = append.condition;
-        if (expectTail === undefined && expectKey === undefined && fence === undefined) continue;
-        checked += 1;
-        const found = truth.byData.get(append.records[0]?.data ?? '');
-        if (found !== undefined) allowed(append, found.lsn, truth, keys, say);
-        else if (append.answer.kind === 'refused')
-          refusedRightly(append, append.answer, truth, keys, say);
-      }
-    }
-    return verdict(checked, wrong);
-  },
-};
-
-type Say = (sentence: string) => void;
+export const conditions = ofEachJournal('conditions', (history, journal, say) => {
+  const truth = truthOf(history, journal);
+  const keys = keyHistories(truth);
+  let checked = 0;
+  for (const append of truth.appends) {
+    const { expectTail, expectKey, fence } = append.condition;
+    if (expectTail === undefined && expectKey === undefined && fence === undefined) continue;
+    checked += 1;
+    const found = truth.byData.get(append.records[0]?.data ?? '');
+    if (found !== undefined) allowed(append, found.lsn, truth, keys, say);
+    else if (append.answer.kind === 'refused')
+      refusedRightly(append, append.answer, truth, keys, say);
+  }
+  return checked;
+});
 
 interface KeyHistory {
   /** Records tagged with the key, rising. */

@@ -2,13 +2,11 @@
 // back by nothing else.
 
 import {
-  type Checker,
   type CursorOperation,
   type History,
-  journalsOf,
+  ofEachJournal,
+  type Say,
   type TrimOperation,
-  type Verdict,
-  verdict,
 } from './history.ts';
 
 /**
@@ -17,25 +15,17 @@ import {
  */
 const AGAIN_MICROS = 60_000_000;
 
-export const cursors: Checker = {
-  name: 'cursors',
-  check(history: History): Verdict {
-    const wrong: string[] = [];
-    let checked = 0;
-    for (const journal of journalsOf(history)) {
-      const say = (sentence: string): void => void wrong.push(`${journal}: ${sentence}`);
-      const moves = movesOf(history, journal);
-      for (const trim of history.operations) {
-        if (trim.kind !== 'trim' || trim.journal !== journal) continue;
-        if (trim.answer.kind === 'trimmed') checked += trim.force ? 0 : heeds(trim, moves, say);
-        else if (trim.answer.code === 'CURSOR_HOLDS') checked += held(trim, moves, say);
-      }
-    }
-    return verdict(checked, wrong);
-  },
-};
+export const cursors = ofEachJournal('cursors', (history, journal, say) => {
+  const moves = movesOf(history, journal);
+  let checked = 0;
+  for (const trim of history.operations) {
+    if (trim.kind !== 'trim' || trim.journal !== journal) continue;
+    if (trim.answer.kind === 'trimmed') checked += trim.force ? 0 : heeds(trim, moves, say);
+    else if (trim.answer.code === 'CURSOR_HOLDS') checked += held(trim, moves, say);
+  }
+  return checked;
+});
 
-type Say = (sentence: string) => void;
 type Moves = ReadonlyMap<string, readonly CursorOperation[]>;
 
 /** By cursor, all that may have had an effect. */

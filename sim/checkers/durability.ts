@@ -3,35 +3,23 @@
 
 import { mayPassLater } from './cursors.ts';
 import {
-  type Checker,
   type FinalLog,
   type History,
-  journalsOf,
+  ofEachJournal,
+  type Say,
   type TrimOperation,
-  type Verdict,
-  verdict,
 } from './history.ts';
 import { truthOf } from './truth.ts';
 
-export const durability: Checker = {
-  name: 'durability',
-  check(history: History): Verdict {
-    const wrong: string[] = [];
-    let checked = 0;
-    for (const journal of journalsOf(history)) {
-      const finals = history.finals.filter((final) => final.journal === journal);
-      if (finals.length === 0) continue;
-      const say = (sentence: string): void => void wrong.push(`${journal}: ${sentence}`);
-      checked += present(history, journal, finals, say);
-      checked += equalBytes(finals, say);
-      whole(finals, say);
-      lawfulTrims(history, journal, finals, say);
-    }
-    return verdict(checked, wrong);
-  },
-};
-
-type Say = (sentence: string) => void;
+export const durability = ofEachJournal('durability', (history, journal, say) => {
+  const finals = history.finals.filter((final) => final.journal === journal);
+  if (finals.length === 0) return 0;
+  const shown = present(history, journal, finals, say);
+  const compared = equalBytes(finals, say);
+  whole(finals, say);
+  lawfulTrims(history, journal, finals, say);
+  return shown + compared;
+});
 
 /** Every record that anybody was told of is on every serving member, unless it was trimmed. */
 function present(history: History, journal: string, finals: readonly FinalLog[], say: Say): number {

@@ -176,6 +176,25 @@ export function verdict(checked: number, wrong: readonly string[]): Verdict {
   return { checked, wrong: wrong.slice(0, COMPLAINTS_MAX) };
 }
 
+/** Says what is wrong in a journal. */
+export type Say = (sentence: string) => void;
+
+/** A checker of one journal after the other; `look` answers how much it looked at. */
+export const ofEachJournal = (
+  name: string,
+  look: (history: History, journal: string, say: Say) => number,
+): Checker => ({
+  name,
+  check(history) {
+    const wrong: string[] = [];
+    let checked = 0;
+    for (const journal of journalsOf(history)) {
+      checked += look(history, journal, (sentence) => void wrong.push(`${journal}: ${sentence}`));
+    }
+    return verdict(checked, wrong);
+  },
+});
+
 export const isAppend = (operation: Operation): operation is AppendOperation =>
   operation.kind === 'append';
 

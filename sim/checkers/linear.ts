@@ -1,16 +1,7 @@
 // The journal as one object that takes one operation at a time, judged by the general checker:
 // appends with their conditions, tails, and refusals that named a position.
 
-import {
-  type AppendOperation,
-  type Checker,
-  type Condition,
-  type History,
-  journalsOf,
-  type Operation,
-  type Verdict,
-  verdict,
-} from './history.ts';
+import { type AppendOperation, type Condition, type Operation, ofEachJournal } from './history.ts';
 import { type Truth, truthOf, untold } from './truth.ts';
 import { linearizable, type Model, type TimedOperation } from './wgl.ts';
 
@@ -84,32 +75,22 @@ function holds(state: LogState, firstLsn: number, condition: Condition): boolean
 
 const VISITED_MAX = 200_000;
 
-export const linear: Checker = {
-  name: 'linearizability',
-  check(history: History): Verdict {
-    const wrong: string[] = [];
-    let checked = 0;
-    for (const journal of journalsOf(history)) {
-      const truth = truthOf(history, journal);
-      const operations = history.operations.flatMap((operation) => {
-        const timed = operation.journal === journal ? timedOf(operation, truth) : null;
-        return timed === null ? [] : [timed];
-      });
-      operations.push(...unowned(truth));
-      const found = linearizable(logModel(followingOf(truth)), operations, VISITED_MAX);
-      if (found.kind !== 'gaveUp') checked += operations.length;
-      if (found.kind === 'no') {
-        wrong.push(
-          `${journal}: no order of ${operations.length} operations explains their answers`,
-        );
-        const last = found.deepest.at(-1);
-        const entry = last === undefined ? undefined : operations[last];
-        if (entry !== undefined) wrong.push(`${journal}: stuck after ${JSON.stringify(entry)}`);
-      }
-    }
-    return verdict(checked, wrong);
-  },
-};
+export const linear = ofEachJournal('linearizability', (history, journal, say) => {
+  const truth = truthOf(history, journal);
+  const operations = history.operations.flatMap((operation) => {
+    const timed = operation.journal === journal ? timedOf(operation, truth) : null;
+    return timed === null ? [] : [timed];
+  });
+  operations.push(...unowned(truth));
+  const found = linearizable(logModel(followingOf(truth)), operations, VISITED_MAX);
+  if (found.kind === 'no') {
+    say(`no order of ${operations.length} operations explains their answers`);
+    const last = found.deepest.at(-1);
+    const entry = last === undefined ? undefined : operations[last];
+    if (entry !== undefined) say(`stuck after ${JSON.stringify(entry)}`);
+  }
+  return found.kind === 'gaveUp' ? 0 : operations.length;
+});
 
 /** Records whose append is not in the history: they may have come at any time. */
 function unowned(truth: Truth): TimedOperation<LogInput>[] {

@@ -2,36 +2,23 @@
 // something else began lies before it. Exact, in O(n log n).
 
 import {
-  type Checker,
   type History,
-  journalsOf,
   type Operation,
+  ofEachJournal,
   type ReadOperation,
-  type Verdict,
-  verdict,
+  type Say,
 } from './history.ts';
 import { type Truth, truthOf } from './truth.ts';
 
-export const order: Checker = {
-  name: 'order',
-  check(history: History): Verdict {
-    const wrong: string[] = [];
-    let checked = 0;
-    for (const journal of journalsOf(history)) {
-      const truth = truthOf(history, journal);
-      const say = (sentence: string): void => void wrong.push(`${journal}: ${sentence}`);
-      checked += truth.sightings;
-      truth.conflicts.forEach(say);
-      origins(truth, say);
-      wholeBatches(truth, say);
-      realTime(bounds(history, journal, truth), say);
-      dense(history, journal, say);
-    }
-    return verdict(checked, wrong);
-  },
-};
-
-type Say = (sentence: string) => void;
+export const order = ofEachJournal('order', (history, journal, say) => {
+  const truth = truthOf(history, journal);
+  truth.conflicts.forEach(say);
+  origins(truth, say);
+  wholeBatches(truth, say);
+  realTime(bounds(history, journal, truth), say);
+  dense(history, journal, say);
+  return truth.sightings;
+});
 
 /** Nothing is in the log that nobody appended, or that was refused without effect. */
 function origins(truth: Truth, say: Say): void {

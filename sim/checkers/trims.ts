@@ -4,33 +4,20 @@
 // A plain read or a subscription may be of a member that has not heard of the trim yet.
 
 import {
-  type Checker,
   type History,
-  journalsOf,
   type Operation,
+  ofEachJournal,
+  type Say,
   type TrimOperation,
-  type Verdict,
-  verdict,
 } from './history.ts';
 
-export const trims: Checker = {
-  name: 'trims',
-  check(history: History): Verdict {
-    const wrong: string[] = [];
-    let checked = 0;
-    for (const journal of journalsOf(history)) {
-      const say = (sentence: string): void => void wrong.push(`${journal}: ${sentence}`);
-      const operations = history.operations.filter((operation) => operation.journal === journal);
-      const done = operations.filter(isDone);
-      for (const trim of done) answered(trim, say);
-      checked += shown(operations, done, say);
-      checked += kept(history, journal, done, say);
-    }
-    return verdict(checked, wrong);
-  },
-};
+export const trims = ofEachJournal('trims', (history, journal, say) => {
+  const operations = history.operations.filter((operation) => operation.journal === journal);
+  const done = operations.filter(isDone);
+  for (const trim of done) answered(trim, say);
+  return shown(operations, done, say) + kept(history, journal, done, say);
+});
 
-type Say = (sentence: string) => void;
 type Done = TrimOperation & {
   readonly answer: { readonly kind: 'trimmed'; readonly firstLsn: number };
   readonly returned: number;
