@@ -10,6 +10,7 @@ import type { JournalError } from '../protocol/errors.ts';
 import { type JournalId, journalId } from '../protocol/types.ts';
 import { append } from '../test/log/batches.ts';
 import { DIRECTORY, stillClock } from '../test/log/life.ts';
+import { passing } from '../test/log/passing.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
 import type { Volume } from './log.ts';
 import { openVolume } from './volume.ts';
@@ -66,16 +67,11 @@ test('dropped while the scrub reads it', async () => {
 /** The same disk, whose segments take nothing while `full.now`. */
 function filling(disk: Disk, full: { now: boolean }): Disk {
   const wrap = (file: DiskFile): DiskFile => ({
-    path: file.path,
-    read: (position, length) => file.read(position, length),
+    ...passing(file),
     write: async (position, chunks) => {
       if (full.now && file.path.endsWith('.segment')) throw new DiskError('ENOSPC', file.path);
       return file.write(position, chunks);
     },
-    size: () => file.size(),
-    truncate: (size) => file.truncate(size),
-    sync: () => file.sync(),
-    close: () => file.close(),
   });
   return {
     ...disk,

@@ -10,6 +10,7 @@ import { silent } from '../io/logger.ts';
 import { nodeClock, nodeDisk } from '../io/node.ts';
 import { journalId } from '../protocol/types.ts';
 import { batchAfter } from '../test/log/batches.ts';
+import { passing } from '../test/log/passing.ts';
 import { openMetadata } from './metadata.ts';
 import { openVolume } from './volume.ts';
 
@@ -29,12 +30,7 @@ class OnceFailing {
 
   #wrapped(file: DiskFile): DiskFile {
     return {
-      path: file.path,
-      read: (position, length) => file.read(position, length),
-      write: (position, chunks) => file.write(position, chunks),
-      size: () => file.size(),
-      truncate: (size) => file.truncate(size),
-      close: () => file.close(),
+      ...passing(file),
       sync: async () => {
         if (this.#failed) this.syncsAfter += 1;
         if (!this.failing) return file.sync();

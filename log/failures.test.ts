@@ -8,6 +8,7 @@ import { JournalError } from '../protocol/errors.ts';
 import { lsn } from '../protocol/types.ts';
 import { append, readAll } from '../test/log/batches.ts';
 import { fill, found, ONE, onDisk, open, TWO } from '../test/log/filled.ts';
+import { passing } from '../test/log/passing.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
 import type { Volume } from './log.ts';
 
@@ -30,7 +31,7 @@ function faulty(disk: Disk, faults: Faults): Disk {
       if (code !== null) throw new DiskError(code, file.path);
     };
     return {
-      path: file.path,
+      ...passing(file),
       read: async (position, length) => {
         if (position > 0 || faults.header === undefined) return file.read(position, length);
         fail(faults.header);
@@ -42,13 +43,10 @@ function faulty(disk: Disk, faults: Faults): Disk {
         fail(faults.write);
         return file.write(position, chunks);
       },
-      size: () => file.size(),
-      truncate: (size) => file.truncate(size),
       sync: async () => {
         fail(faults.sync);
         return file.sync();
       },
-      close: () => file.close(),
     };
   };
   return {

@@ -8,6 +8,7 @@ import { JournalError } from '../protocol/errors.ts';
 import { type JournalId, lsn } from '../protocol/types.ts';
 import { append, readAll } from '../test/log/batches.ts';
 import { found, ONE, onDisk, open, TWO } from '../test/log/filled.ts';
+import { passing } from '../test/log/passing.ts';
 import type { StoppingDisk } from '../test/log/stopping-disk.ts';
 import { Claim } from './claim.ts';
 import type { Volume } from './log.ts';
@@ -103,12 +104,7 @@ function counted(disk: Disk, files: { open: number }): Disk {
   const count = (file: DiskFile): DiskFile => {
     files.open += 1;
     return {
-      path: file.path,
-      read: (position, length) => file.read(position, length),
-      write: (position, chunks) => file.write(position, chunks),
-      size: () => file.size(),
-      truncate: (size) => file.truncate(size),
-      sync: () => file.sync(),
+      ...passing(file),
       close: () => {
         files.open -= 1;
         return file.close();

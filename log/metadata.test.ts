@@ -13,6 +13,7 @@ import {
   metadataText,
   openLifeMetadata,
 } from '../test/log/metadata-life.ts';
+import { passing } from '../test/log/passing.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
 import type { Metadata } from './metadata.ts';
 
@@ -208,12 +209,7 @@ test('a failed sync fails for good', async () => {
       open: async (path) => {
         const file = await disk.open(path);
         return {
-          path,
-          read: (position, length) => file.read(position, length),
-          write: (position, chunks) => file.write(position, chunks),
-          size: () => file.size(),
-          truncate: (size) => file.truncate(size),
-          close: () => file.close(),
+          ...passing(file),
           sync: async () => {
             if (failing) throw new DiskError('EIO', path);
             return file.sync();

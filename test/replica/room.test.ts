@@ -8,6 +8,7 @@ import { nodeDisk } from '../../io/node.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { lsn, writerId } from '../../protocol/types.ts';
 import { journalMethods } from '../../transport/methods.ts';
+import { passing } from '../log/passing.ts';
 import { CALL, House, type Housed, texts } from './house.ts';
 import { eventually, until } from './shepherd.ts';
 
@@ -32,12 +33,7 @@ class Tight {
 
   #file(file: DiskFile): DiskFile {
     return {
-      path: file.path,
-      read: (position, length) => file.read(position, length),
-      size: () => file.size(),
-      truncate: (size) => file.truncate(size),
-      close: () => file.close(),
-      sync: () => file.sync(),
+      ...passing(file),
       write: async (at, chunks) => {
         if (this.full) throw new DiskError('ENOSPC', file.path);
         await file.write(at, chunks);

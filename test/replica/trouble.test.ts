@@ -6,6 +6,7 @@ import { type Disk, DiskError, type DiskFile } from '../../io/disk.ts';
 import { nodeDisk } from '../../io/node.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { journalMethods } from '../../transport/methods.ts';
+import { passing } from '../log/passing.ts';
 import { CALL, House, type Housed, position, texts } from './house.ts';
 import { until } from './shepherd.ts';
 
@@ -39,8 +40,7 @@ class Trouble {
 
   #file(file: DiskFile): DiskFile {
     return {
-      path: file.path,
-      read: (position, length) => file.read(position, length),
+      ...passing(file),
       write: async (position, chunks) => {
         if (this.full && file.path.endsWith(this.#ending)) {
           this.refused += 1;
@@ -48,9 +48,6 @@ class Trouble {
         }
         await file.write(position, chunks);
       },
-      size: () => file.size(),
-      truncate: (size) => file.truncate(size),
-      close: () => file.close(),
       sync: async () => {
         if (!file.path.endsWith(this.#ending)) return await file.sync();
         await this.#gate;
