@@ -3,14 +3,14 @@
 
 import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
-import { isUnopened } from '../../protocol/chain/state.ts';
-import { type Configuration, compareConfigurations, order } from '../../protocol/configuration.ts';
+import { type Configuration, order } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import type { AcceptorSet, Seat } from '../../protocol/paxos/messages.ts';
 import { memberId, zone } from '../../protocol/types.ts';
 import type { AdminAnswer, AdminRequest, Numbered } from '../../transport/public.ts';
 import type { Catalog } from './catalog.ts';
 import { following, withHead } from './decide/chains.ts';
+import { survivorOf } from './decide/forced.ts';
 import type { MemberFacts } from './decide/situation.ts';
 import type { Reconfigurer } from './reconfigure/reconfigure.ts';
 import { forceLoss, wasForced } from './register/loss.ts';
@@ -190,12 +190,8 @@ export class Admin {
       return { done: [`journal ${latest.name} went on from ${member} already`] };
     }
     const members = this.#membersOf(latest);
-    if (isServed(latest, members)) {
-      const names = latest.serving.map(({ id }) => id).join(', ');
-      const message = `journal ${latest.name} has lost nothing: ${names} serve all of it`;
-      throw new JournalError('CONDITION_FAILED', message);
-    }
-    const { store, incarnation, id, zone: place, address } = holderOf(members, member);
+    const holder = survivorOf(latest, members, member);
+    const { store, incarnation, id, zone: place, address } = holder;
     const survivor = { store, incarnation, id, zone: place, address };
     const lost = { latest, member: survivor, reason, requestId, signal };
     const next = await forceLoss(register, lost, logger);
@@ -206,6 +202,7 @@ export class Admin {
     return {
       done: [
         `${name} goes on from ${member} alone, lineage ${lineage}, epoch ${next.epoch}`,
+        `its log has entries up to LSN ${holder.report?.endLsn}`,
         `what only other members held is given up; their logs are set aside when they come back`,
       ],
     };
@@ -301,25 +298,4 @@ export class Admin {
     const { reconfigurer } = this.#parts;
     return [...reconfigurer.situation(reconfigurer.world(), latest).members.values()];
   }
-}
-
-/** Whether all who serve do so in the newest epoch, with the whole log. */
-function isServed(latest: Configuration, members: readonly MemberFacts[]): boolean {
-  return latest.serving.every(({ store }) => {
-    const { report = null, verdict } = members.find((one) => one.store === store) ?? {};
-    if (verdict !== 'fine' || report?.live !== true || !report.synced) return false;
-    return compareConfigurations(report, latest) === 0;
-  });
-}
-
-/** The process of a member that answers now and holds something of the journal. */
-function holderOf(members: readonly MemberFacts[], member: string): MemberFacts {
-  const found = members.filter(
-    ({ id, verdict, incarnation }) => id === member && verdict === 'fine' && incarnation > 0,
-  );
-  const holder = found.find(({ report }) => report !== null);
-  if (holder?.report && !isUnopened(holder.report)) return holder;
-  const has = holder === undefined ? 'nothing of the journal' : 'a log that is damaged';
-  const why = found.length > 0 ? `has ${has}` : 'does not answer';
-  throw new JournalError('UNAVAILABLE', `${member} ${why}`);
 }

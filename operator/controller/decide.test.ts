@@ -4,7 +4,7 @@
 // entries. `member x key=value …` changes what is known of one (or adds a spare), `acked x=10/4 …`
 // up to which entry and barrier the head has heard of it, `time key=ms …` since when, `lineage 2`
 // that one was given up, `settings key=value …` the journal, `zones x=z …` where members are. Then
-// `decide`.
+// `decide`, or `force x` where somebody orders that x goes on alone.
 
 import { join } from 'node:path';
 import type { ChainReport } from '../../protocol/chain/messages.ts';
@@ -14,6 +14,7 @@ import {
   type Member,
   order,
 } from '../../protocol/configuration.ts';
+import { JournalError } from '../../protocol/errors.ts';
 import {
   epoch,
   journalId,
@@ -27,6 +28,7 @@ import {
 import { memberOf } from '../../test/configurations.ts';
 import { runTranscripts, type Scenario } from '../../test/transcript.ts';
 import { decide } from './decide/decide.ts';
+import { survivorOf } from './decide/forced.ts';
 import type { Decision, MemberFacts, Situation } from './decide/situation.ts';
 import { whyNot } from './decide/succession.ts';
 import { evidenceOf } from './reconfigure/reconfigure.ts';
@@ -110,6 +112,7 @@ class World {
     else if (command === 'lineage') this.#lineage(Number(words[0]));
     else if (command === 'time') for (const word of words) this.#time(word);
     else if (command === 'decide') return this.#decide();
+    else if (command === 'force') return [this.#force(words[0] ?? '')];
     else throw new Error(`unknown command ${command}`);
     return [];
   };
@@ -278,6 +281,16 @@ class World {
       if (refused !== null) throw new Error(`breaks the survivor rule: ${refused}`);
     }
     return [this.#text(decision)];
+  }
+
+  #force(id: string): string {
+    try {
+      const { report } = survivorOf(this.#configuration, [...this.#members.values()], id);
+      return `${id} goes on alone, up to LSN ${report?.endLsn}`;
+    } catch (error) {
+      if (error instanceof JournalError) return `${error.code}: ${error.message}`;
+      throw error;
+    }
   }
 
   #text(decision: Decision): string {

@@ -2,6 +2,7 @@
 
 import { type Configuration, type Member, sameMember } from '../../../protocol/configuration.ts';
 import { epoch } from '../../../protocol/types.ts';
+import { byLog } from './situation.ts';
 import type { Standing } from './standing.ts';
 
 /** The next configuration with other members; everything else stays. */
@@ -22,7 +23,7 @@ export function arrange(kept: readonly Standing[], head: Member | undefined): re
   const old = kept.find(({ member }) => member === head);
   if (old !== undefined && isFit(old)) return members;
   const best = [...kept].sort(
-    (one, other) => Number(isFit(other)) - Number(isFit(one)) || byLog(one, other),
+    (one, other) => Number(isFit(other)) - Number(isFit(one)) || byLog(one.facts, other.facts),
   )[0];
   return best === undefined ? members : withHead(members, best.member);
 }
@@ -30,12 +31,6 @@ export function arrange(kept: readonly Standing[], head: Member | undefined): re
 /** Good for a head: not about to leave, its clock near the others'. A preference only. */
 export const isFit = ({ facts, state }: Standing): boolean =>
   state === 'good' && facts !== undefined && facts.leaving === 'no' && !facts.clockOff;
-
-/** Longest log first: the epoch of its last entry, then its end. */
-export function byLog(one: Standing, other: Standing): number {
-  const [a, b] = [one.facts?.report ?? null, other.facts?.report ?? null];
-  return (b?.endEpoch ?? 0) - (a?.endEpoch ?? 0) || (b?.endLsn ?? 0) - (a?.endLsn ?? 0);
-}
 
 export const withHead = (members: readonly Member[], head: Member): readonly Member[] => [
   head,

@@ -6,7 +6,7 @@ import type { Member } from '../../../protocol/configuration.ts';
 import { TIMING } from '../config.ts';
 import { following } from './chains.ts';
 import { joinerAmong } from './grow.ts';
-import type { Decision, MemberFacts, Situation } from './situation.ts';
+import { byLog, type Decision, type MemberFacts, type Situation } from './situation.ts';
 import { standings } from './standing.ts';
 import { isAboveFloor } from './succession.ts';
 
@@ -68,9 +68,4 @@ function whyNotAble({ report, floor }: MemberFacts, fresh: boolean): string | nu
   if (isUnopened(report)) return 'has a log that is damaged';
   if (report.damaged) return 'lost the end of its log';
   return isAboveFloor(report, floor) ? null : 'has an older log than it once acknowledged';
-}
-
-function byLog(one: MemberFacts, other: MemberFacts): number {
-  const [a, b] = [one.report, other.report];
-  return (b?.endEpoch ?? 0) - (a?.endEpoch ?? 0) || (b?.endLsn ?? 0) - (a?.endLsn ?? 0);
 }

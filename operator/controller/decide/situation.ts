@@ -44,6 +44,12 @@ export interface MemberFacts {
   readonly load: number;
 }
 
+/** Longest log first: the epoch of its last entry, then its end. */
+export function byLog(one: MemberFacts | undefined, other: MemberFacts | undefined): number {
+  const [a, b] = [one?.report, other?.report];
+  return (b?.endEpoch ?? 0) - (a?.endEpoch ?? 0) || (b?.endLsn ?? 0) - (a?.endLsn ?? 0);
+}
+
 export interface Situation {
   readonly configuration: Configuration;
   readonly members: ReadonlyMap<StoreId, MemberFacts>;
