@@ -276,3 +276,13 @@ test('a suspended cluster that has adopted nothing owns nothing of an older one'
     [],
   );
 });
+
+test('what ran without TLS is taken up with it: there never was an authority', async () => {
+  const left = (await formatted({ tls: { mode: 'Disabled' } })).filter(
+    ([, { metadata }]) => metadata.ownerReferences === undefined,
+  );
+  const { pass, get, condition } = await beginWith(left, {});
+  await pass(3);
+  assert.equal(condition('Progressing'), 'True ControllersUnreachable');
+  for (const name of ['orders-ca', 'orders-client']) assert.ok(get('Secret', name), name);
+});

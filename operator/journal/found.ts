@@ -69,7 +69,8 @@ function adoption(world: World, present: Ledger): Found {
     .map(({ id }) => id)
     .filter((id) => !askedFor(world, id));
   const missing = lost.map(names.claim);
-  const tls = world.cluster.spec.tls?.mode !== 'Disabled';
+  // Of one that ran without TLS there never was an authority.
+  const tls = world.cluster.spec.tls?.mode !== 'Disabled' && present.decided.secured;
   if (tls && find(world, 'Secret', names.authority) === undefined) missing.push(names.authority);
   if (missing.length > 0) {
     const wayOut = lost.length > 0 ? `; ${giveUp(lost.join(','))}` : '';

@@ -38,6 +38,8 @@ export interface Decided {
   readonly controllers: number;
   /** Pods have IPv6 addresses. */
   readonly ipv6: boolean;
+  /** By TLS, as the spec says: what is kept of it has an authority. */
+  readonly secured: boolean;
 }
 
 export interface ReplicaEntry {
@@ -105,6 +107,7 @@ export function readLedger(object: KubeObject | undefined): Ledger | null {
       replicationFactor: numberAt(decided, 'replicationFactor') ?? 3,
       controllers: numberAt(decided, 'controllers') ?? 3,
       ipv6: at(decided, 'ipv6') === true,
+      secured: at(decided, 'secured') !== false,
     },
     replicas: listAt(value, 'replicas').filter(isObject).map(replicaOf),
     controllers: listAt(value, 'controllers').filter(isObject).map(controllerOf),

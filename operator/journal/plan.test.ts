@@ -25,7 +25,7 @@ import { at, listAt, numberAt, textAt } from '../kube/fields.ts';
 import { ledgerMap } from '../manifests/configmap.ts';
 import { found } from './found.ts';
 import { type Ledger, readLedger } from './ledger.ts';
-import { changeMembership } from './membership.ts';
+import { changeMembership } from './members/membership.ts';
 import { plan } from './plan.ts';
 import { settle } from './settle.ts';
 import { statusOf } from './status.ts';
@@ -242,9 +242,9 @@ function order(scene: Scene, { order: asked }: Extract<Action, { kind: 'order' }
   }
   const { request } = asked;
   const { kind, ...rest } = request;
-  if (request.kind === 'memberRemove' || request.kind === 'memberReplace') {
-    scene.leaving.add(request.member);
-  }
+  if (request.kind === 'memberAdd') scene.leaving.delete(request.member);
+  const goes = request.kind === 'memberRemove' || request.kind === 'memberReplace';
+  if (goes) scene.leaving.add(request.member);
   if (request.kind === 'controllerReplace') {
     for (const id of request.remove.split(',')) scene.gone.add(id);
     for (const one of request.add.split(',')) scene.unseated.delete(one.split('=')[0] ?? '');

@@ -18,9 +18,18 @@ import { networkPolicy } from '../manifests/policy.ts';
 import { clientService, controllersService, processService } from '../manifests/service.ts';
 import { statefulSet } from '../manifests/statefulset.ts';
 import { formatting, inputs } from './format.ts';
-import { ending, endingControllers, hibernation, letGo, letIn, retired, unbound } from './leave.ts';
 import type { Ledger } from './ledger.ts';
-import { heldBack, recovering } from './recovery.ts';
+import {
+  ending,
+  endingControllers,
+  hibernation,
+  letGo,
+  letIn,
+  retired,
+  unbound,
+} from './members/leave.ts';
+import { lost, majorityLost, refused } from './members/lost.ts';
+import { heldBack, leftBefore, recovering } from './members/recovery.ts';
 import { notBack, notDone, restartIdle, roll } from './roll.ts';
 import type { Settled } from './settle.ts';
 import {
@@ -34,12 +43,10 @@ import {
   working,
 } from './steps.ts';
 import {
-  ASK,
   awake,
   claimState,
   failureOf,
   find,
-  giveUp,
   isBound,
   isFine,
   isInChain,
@@ -48,9 +55,7 @@ import {
   journalsOf,
   podsOf,
   podTrouble,
-  refusedVolume,
   unmadeJournal,
-  volumeTrouble,
   type World,
 } from './world.ts';
 
@@ -82,35 +87,46 @@ function applyingText(actions: readonly Action[]): string {
 
 /** What a cluster that was formatted needs next; null for nothing. */
 function next(world: World, ledger: Ledger, settled: Settled): Plan | null {
-  return (
+  const coming = letIn(world, ledger, settled);
+  const ready = coming !== null && coming.actions.length > 0 ? coming : null;
+  const rest =
     restartIdle(world, ledger) ??
     silent(world, ledger) ??
     grants(world, ledger) ??
-    letIn(world, ledger, settled) ??
-    meanwhile(
-      ending(world, ledger, settled),
-      () =>
-        letGo(world, ledger, settled) ??
-        lost(world, ledger) ??
-        refused(world, ledger) ??
-        starting(world, ledger) ??
-        restore(world, ledger, settled) ??
-        journals(world, settled) ??
-        roll(world, ledger),
-    )
-  );
+    leftBefore(world, ledger) ??
+    ready ??
+    meanwhile(ending(world, ledger, settled), () => going(world, ledger, settled));
+  return ready === null ? beside(coming, rest) : rest;
 }
+
+/** Who leaves, then all else: who waits for a successor, or is needed, holds up restarts alone. */
+function going(world: World, ledger: Ledger, settled: Settled): Plan | null {
+  const first = letGo(world, ledger, settled);
+  if (first !== null && (first.actions.length > 0 || isOnItsWay(first))) return first;
+  const urgent = lost(world, ledger) ?? refused(world, ledger);
+  const rest =
+    urgent ??
+    starting(world, ledger) ??
+    restore(world, ledger, settled) ??
+    journals(world, ledger, settled) ??
+    (first === null ? roll(world, ledger) : null);
+  if (first === null || urgent !== null) return rest;
+  return rest !== null && rest.actions.length > 0 ? rest : first;
+}
+
+const isOnItsWay = ({ progress }: Plan): boolean =>
+  progress.kind === 'waiting' && progress.reason === 'Leaving';
 
 /** Who does not end holds nobody up, and is told where there is nothing else to tell. */
 function meanwhile(first: Plan | null, rest: () => Plan | null): Plan | null {
   return first === null || first.progress.kind === 'stalled' ? (rest() ?? first) : first;
 }
 
-/** Both at once; told is what gets on, or what is stuck. */
-function beside(format: Plan | null, rest: Plan | null): Plan | null {
-  if (format === null || rest === null) return format ?? rest;
-  const telling = rest.actions.length > 0 || rest.progress.kind === 'stalled' ? rest : format;
-  return { actions: [...format.actions, ...rest.actions], progress: telling.progress };
+/** Who comes, and the rest; told is what gets on, or what is stuck. */
+function beside(coming: Plan | null, rest: Plan | null): Plan | null {
+  if (coming === null || rest === null) return coming ?? rest;
+  const telling = rest.actions.length > 0 || rest.progress.kind === 'stalled' ? rest : coming;
+  return { actions: [...coming.actions, ...rest.actions], progress: telling.progress };
 }
 
 const processesOf = ({
@@ -288,7 +304,7 @@ function grants(world: World, ledger: Ledger): Plan | null {
   const entry = ledger.replicas.find(({ granted }) => !granted);
   if (entry === undefined || world.chain.kind === 'unknown') return null;
   const { id, zone } = entry;
-  const why = `${id} may format its volume, in zone ${zone}`;
+  const why = `${id} is let in, in zone ${zone}`;
   const request = { kind: 'memberAdd', member: id, zone } as const;
   const replicas = ledger.replicas.map((one) => (one === entry ? { ...one, granted: true } : one));
   return {
@@ -298,37 +314,6 @@ function grants(world: World, ledger: Ledger): Plan | null {
     ],
     progress: working('AddingMember', why),
   };
-}
-
-function majorityLost(ids: readonly string[]): Plan {
-  const message =
-    `the volumes of ${ids.join(', ')} are lost, a majority of the controllers: bring one back, ` +
-    `or annotate with ${ASK.recover}=WORD to have new ones take over`;
-  return { actions: [], progress: { kind: 'stalled', reason: 'VolumeLost', message } };
-}
-
-/** A lost volume that is not replaced by itself: people decide. */
-function lost(world: World, ledger: Ledger): Plan | null {
-  const entry = [...ledger.replicas, ...ledger.controllers].find(
-    (one) => one.leaving === '' && volumeTrouble(world, one) !== '',
-  );
-  if (entry === undefined) return null;
-  const { id } = entry;
-  const gone = claimState(world, entry) === 'lost';
-  const what = gone ? `the volume of ${id} is lost, and` : `${id}: ${volumeTrouble(world, entry)};`;
-  const back = gone ? 'bring the volume back; ' : '';
-  const message = `${what} too few others serve to replace it by itself: ${back}${giveUp(id)}`;
-  return { actions: [], progress: { kind: 'stalled', reason: 'VolumeLost', message } };
-}
-
-/** A volume that is there and may not serve: never given up by itself, since people may swap it. */
-function refused(world: World, ledger: Ledger): Plan | null {
-  const entry = ledger.replicas.find(
-    ({ id, leaving }) => leaving === '' && refusedVolume(world, id) !== '',
-  );
-  if (entry === undefined) return null;
-  const message = `${entry.id}: ${refusedVolume(world, entry.id)}; ${giveUp(entry.id)}`;
-  return { actions: [], progress: { kind: 'stalled', reason: 'VolumeRefused', message } };
 }
 
 /** Before any journal is made: a restore leaves alone what is there. */
@@ -361,10 +346,12 @@ function restore(world: World, ledger: Ledger, settled: Settled): Plan | null {
   return { actions: [], progress: { kind: 'stalled', reason: 'RestoreFailed', message } };
 }
 
-function journals(world: World, settled: Settled): Plan | null {
+/** Once as many replicas as it needs are there to make it of: who is missing is told until then. */
+function journals(world: World, { replicas }: Ledger, settled: Settled): Plan | null {
   if (world.chain.kind === 'unknown') return null;
   const missing = unmadeJournal(world);
-  if (missing === undefined) return null;
+  const fine = replicas.filter(({ id }) => isFine(world, id));
+  if (missing === undefined || fine.length < settled.minReplicas) return null;
   const { name, retainSeconds = 0, retainBytes = 0 } = missing;
   const { replicationFactor, minReplicas } = settled;
   const settings = {

@@ -20,7 +20,7 @@ import { ledgerMap } from '../manifests/configmap.ts';
 import { act, type Hands, refusalOf, writeSecrets } from './act.ts';
 import { found, type NotMade } from './found.ts';
 import { isOwn, type Ledger, readLedger } from './ledger.ts';
-import { changeMembership } from './membership.ts';
+import { changeMembership } from './members/membership.ts';
 import { Patience } from './patience.ts';
 import { disowned, plan } from './plan.ts';
 import { type Settled, settle } from './settle.ts';

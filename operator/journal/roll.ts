@@ -134,6 +134,10 @@ export function notBack(world: World, { replicas, controllers }: Ledger): Plan |
   return { actions: [], progress: waiting('ProcessNotReady', message) };
 }
 
+/** What keeps a process from serving and does not go away by itself; empty while nothing does. */
+export const stuck = (world: World, id: string): string =>
+  isOld(world, podOf(world, id)) ? podTrouble(world, id) || silence(world, id) : '';
+
 /** Trouble of the first moments often goes away by itself. */
 export const isOld = (world: World, pod: KubeObject | undefined): boolean =>
   ageOf(world, pod) > PATIENCE_MILLIS;

@@ -89,6 +89,7 @@ export function decide(
       before?.replicationFactor ?? Math.min(REPLICATION_DEFAULT, members ?? MEMBERS_DEFAULT),
     controllers: before?.controllers ?? CONTROLLERS_DEFAULT,
     ipv6: before?.ipv6 ?? defaults.ipv6,
+    secured: spec.tls?.mode !== 'Disabled',
   };
 }
 
@@ -208,4 +209,28 @@ export function nextZone(
   if (zones.length === 0) return `host-${number}`;
   const count = (zone: string): number => present.filter((one) => one.zone === zone).length;
   return [...zones].sort((one, other) => count(one) - count(other))[0] ?? '';
+}
+
+interface Place {
+  readonly id: string;
+  readonly zone: string;
+  readonly by: string;
+  readonly removing: boolean;
+}
+
+/** Those that have a place: who is to take that of another has none until then. */
+export function placesOf<Entry extends Place>(all: readonly Entry[]): readonly Entry[] {
+  const coming = all.filter(({ removing }) => !removing).map(({ by }) => by);
+  return all.filter(({ id, removing }) => !removing && !coming.includes(id));
+}
+
+/** How many more are in a zone than in the one that has the fewest; 0 where none is asked for. */
+export function surplus(
+  zones: readonly string[],
+  present: readonly { readonly zone: string }[],
+  zone: string,
+): number {
+  if (!zones.includes(zone)) return 0;
+  const count = (which: string): number => present.filter((one) => one.zone === which).length;
+  return count(zone) - Math.min(...zones.map(count));
 }

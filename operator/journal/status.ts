@@ -3,29 +3,25 @@
 // No number in it moves by itself, so that a cluster that is well is never written to. A condition
 // keeps the time of its last change as long as its status is the same.
 
-import type { Condition, JournalClusterStatus, ProcessState } from '../crd.ts';
+import type { Condition, JournalClusterStatus } from '../crd.ts';
 import { quantity } from '../kube/covers.ts';
 import { isObject, listAt, textAt } from '../kube/fields.ts';
 import { CLUSTER_LABEL, COMPONENT_LABEL, namesOf } from '../manifests/common.ts';
-import type { Ledger } from './ledger.ts';
+import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
+import { processState } from './process-state.ts';
 import { notDone } from './roll.ts';
-import { CLIENT_PORT, type Settled } from './settle.ts';
+import { CLIENT_PORT, placesOf, type Settled, surplus } from './settle.ts';
 import { APPLYING, type Progress } from './steps.ts';
 import {
   awake,
   claimState,
   find,
-  giveUp,
-  headedBy,
   isReady,
   isReplica,
   isToBeRestored,
   journalsOf,
   podOf,
   podsOf,
-  podTrouble,
-  processOf,
-  refusedVolume,
   unmadeJournal,
   volumeTrouble,
   type World,
@@ -136,7 +132,7 @@ function findingsOf(
     degraded(world, ledger, settled),
     chainHealthy(world, settled),
     controllerHealthy(world, ledger, settled),
-    zoneSpread(world, settled),
+    zoneSpread(world, ledger, settled),
     resizing(world, outcome),
     certificates(settled, outcome),
   ];
@@ -296,15 +292,23 @@ function controllerHealthy(world: World, ledger: Ledger, settled: Settled): Find
 }
 
 /** Two replicas on one host fall together. */
-function zoneSpread(world: World, { zones, members }: Settled): Finding {
+function zoneSpread(world: World, ledger: Ledger, { zones, members }: Settled): Finding {
   const pods = podsOf(world).filter(isReplica);
   const hosts = pods.map((pod) => textAt(pod, 'spec', 'nodeName')).filter((one) => one);
   const shared = hosts.find((host, index) => hosts.indexOf(host) !== index);
   if (shared !== undefined) {
     return ['ZoneSpread', false, 'SharedHost', `two replicas or more run on ${shared}`];
   }
-  const few = zones.length > 0 && zones.length < Math.min(members, 3);
-  if (few) return ['ZoneSpread', false, 'FewZones', `${members} replicas in ${zones.length} zones`];
+  if (zones.length > 0 && zones.length < Math.min(members, 3)) {
+    return ['ZoneSpread', false, 'FewZones', `${members} replicas in ${zones.length} zones`];
+  }
+  for (const kind of ['replicas', 'controllers'] as const) {
+    const places = placesOf<ReplicaEntry | ControllerEntry>(ledger[kind]);
+    const full = places.find(({ zone }) => surplus(zones, places, zone) > 1);
+    if (full === undefined) continue;
+    const message = `zone ${full.zone} has two ${kind} more than another that is asked for`;
+    return ['ZoneSpread', false, 'Uneven', message];
+  }
   return ['ZoneSpread', true, 'Spread', ''];
 }
 
@@ -353,39 +357,6 @@ function condition(
     reason,
     message: message.slice(0, 1024),
   };
-}
-
-interface Entry {
-  readonly id: string;
-  readonly zone: string;
-  readonly claimUid: string;
-  readonly leaving: string;
-}
-
-export function processState(world: World, settled: Settled, entry: Entry): ProcessState {
-  const { id, zone } = entry;
-  const node = textAt(podOf(world, id), 'spec', 'nodeName');
-  const [state, message] = stateOf(world, settled, entry);
-  const heads = headedBy(world, id).length;
-  return { id, zone, state, ...(node === undefined ? {} : { node }), heads, message };
-}
-
-function stateOf(world: World, settled: Settled, entry: Entry): readonly [string, string] {
-  const { id, leaving } = entry;
-  if (claimState(world, entry) === 'lost') return ['Lost', 'its volume is gone'];
-  if (settled.hibernate && podOf(world, id) === undefined) return ['Hibernated', ''];
-  if (leaving !== '') return ['Leaving', leaving];
-  const trouble = podTrouble(world, id);
-  const process = processOf(world, id);
-  if (process === undefined) {
-    return trouble === '' ? ['Starting', ''] : ['Failed', trouble];
-  }
-  const refused = refusedVolume(world, id);
-  if (refused !== '') return ['Refused', `${refused}; ${giveUp(id)}`];
-  if (!process.reachable) {
-    return trouble === '' ? ['Unreachable', process.note] : ['Failed', trouble];
-  }
-  return process.note === '' ? ['Serving', volumeTrouble(world, entry)] : ['Joining', process.note];
 }
 
 /** Lists of the status are the operator's alone: what is in excess has to go. */

@@ -69,14 +69,18 @@ export const waiting = (reason: string, message: string): Progress => ({
   message,
 });
 
+export const stalled = (reason: string, message: string): Progress => ({
+  kind: 'stalled',
+  reason,
+  message,
+});
+
 /** What was asked for and cannot be had, where everything else is as it should be. */
 export function leftOut(world: World, ledger: Ledger, settled: Settled): Progress {
   const left = unmet(world.cluster, settled, world.defaults);
   if (left !== null) return { kind: 'stalled', ...left };
   const message = unknownAsked(world, ledger);
-  return message === ''
-    ? { kind: 'steady' }
-    : { kind: 'stalled', reason: 'NoSuchProcess', message };
+  return message === '' ? { kind: 'steady' } : stalled('NoSuchProcess', message);
 }
 
 /** The write that is needed, if any. */

@@ -50,7 +50,8 @@ export function formatJob(
   const seated = formatted ? controllers.filter((one) => one.formatted) : controllers;
   const known = formatted ? seated.slice(0, 1) : seated;
   const set = known.map((one) => `${one.id}=${controllerAddress(settled, one.id)}`);
-  const grants = replicas.map((one) => `${one.id}=${one.zone}`);
+  const staying = replicas.filter(({ removing }) => !removing);
+  const grants = staying.map((one) => `${one.id}=${one.zone}`);
   const args = ['controller', 'format', '--if-absent', '--data', '/var/lib/journal/controller'];
   args.push('--cluster', clusterId, '--id', id, '--set', set.join(','));
   args.push(...(formatted ? ['--join'] : ['--grant', grants.join(',')]));

@@ -68,7 +68,7 @@ const PROCESSES: readonly Process[] = [
 
 const FIRST = {
   ...{ image: 'journal:1', zones: [], members: 3, replicationFactor: 3, controllers: 3 },
-  ipv6: false,
+  ...{ ipv6: false, secured: true },
 };
 
 const PODS = ['spec', 'containers'] as const;

@@ -20,6 +20,9 @@ const WRONG: readonly (readonly [chart: string, value: string, says: RegExp])[] 
   [OPERATOR, 'replicas=many', /\/replicas': got string, want integer/],
   [OPERATOR, 'image.pullPolicy=Sometimes', /one of 'Always', 'IfNotPresent', 'Never'/],
   [OPERATOR, 'nonsense=1', /additional properties 'nonsense' not allowed/],
+  [OPERATOR, 'watch=null', /missing property 'watch'/],
+  [OPERATOR, 'podLabels.helm\\.sh/chart=x', /invalid propertyName 'helm.sh\/chart'/],
+  [CLUSTER, 'labels.app\\.kubernetes\\.io/name=x', /invalid propertyName/],
   [CLUSTER, 'nonsense=1', /additional properties 'nonsense' not allowed/],
 ];
 

@@ -1,7 +1,7 @@
 // A JournalCluster on the lab as a user sees it: its manifest, its status, its pods.
 
 import { found } from '../../../operator/journal/found.ts';
-import { changeMembership } from '../../../operator/journal/membership.ts';
+import { changeMembership } from '../../../operator/journal/members/membership.ts';
 import { plan } from '../../../operator/journal/plan.ts';
 import { settle } from '../../../operator/journal/settle.ts';
 import type { World } from '../../../operator/journal/world.ts';

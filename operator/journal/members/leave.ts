@@ -1,15 +1,16 @@
 // How a process leaves: its successor comes first, then it is out of every journal, then gone. And
 // how all of them end for a while.
 
-import type { JournalStatus } from '../../transport/public.ts';
-import type { KubeObject } from '../kube/api.ts';
-import { labelsOf, numberAt, textAt } from '../kube/fields.ts';
-import { isStale } from '../manifests/claim.ts';
-import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
-import { controllerAddress, type Process } from '../manifests/pod.ts';
-import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
-import type { Settled } from './settle.ts';
-import { type Action, type Plan, type Progress, waiting, working } from './steps.ts';
+import type { JournalStatus } from '../../../transport/public.ts';
+import type { KubeObject } from '../../kube/api.ts';
+import { labelsOf, numberAt, textAt } from '../../kube/fields.ts';
+import { isStale } from '../../manifests/claim.ts';
+import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../../manifests/common.ts';
+import { controllerAddress, type Process } from '../../manifests/pod.ts';
+import type { ControllerEntry, Ledger, ReplicaEntry } from '../ledger.ts';
+import { stuck } from '../roll.ts';
+import type { Settled } from '../settle.ts';
+import { type Action, type Plan, type Progress, stalled, waiting, working } from '../steps.ts';
 import {
   claimState,
   find,
@@ -26,29 +27,40 @@ import {
   processOf,
   volumeTrouble,
   type World,
-} from './world.ts';
+} from '../world.ts';
 
 export function letGo(world: World, ledger: Ledger, settled: Settled): Plan | null {
-  const replica = nextOf(ledger.replicas);
+  const replica = nextOf(world, ledger.replicas);
   if (replica !== undefined) return letReplicaGo(world, ledger, settled, replica);
-  const controller = nextOf(ledger.controllers);
+  const controller = nextOf(world, ledger.controllers);
   return controller === undefined ? null : letControllerGo(world, ledger, settled, controller);
 }
 
-/** Those that nobody has to come for go first: they may be in the way of who comes for others. */
+/**
+ * Those that nobody has to come for go first: they may be in the way of who comes for others. Then
+ * who is on the way out, then whose successor is there; who waits for one keeps nobody.
+ */
 function nextOf<Entry extends ReplicaEntry | ControllerEntry>(
+  world: World,
   all: readonly Entry[],
 ): Entry | undefined {
   const leaving = all.filter((one) => one.leaving !== '' && !one.removing);
-  return leaving.find(({ by }) => by === '') ?? leaving[0];
+  return (
+    leaving.find(({ by }) => by === '') ??
+    leaving.find((one) => 'ordered' in one && one.ordered) ??
+    leaving.find(({ by }) => isFine(world, by)) ??
+    leaving[0]
+  );
 }
 
 function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: ReplicaEntry): Plan {
   const { id, by, leaving, ordered } = entry;
   if (!ordered && by !== '' && !isFine(world, by)) {
-    const why = notThere(world, ledger, by);
+    const why = notThere(world, ledger, entry);
     const message = `${id} stays until ${by} is there: ${why}`;
-    return { actions: [], progress: waiting('Replacing', message) };
+    const isStuck = stuck(world, by) !== '';
+    const progress = isStuck ? stalled('PodNotRunning', message) : waiting('Replacing', message);
+    return { actions: [], progress };
   }
   if (!ordered) {
     const why =
@@ -98,15 +110,17 @@ function needed({ members }: Settled, id: string, { name, minReplicas }: Journal
   const message =
     `${id} stays: journal ${name} needs ${minReplicas} members, and members is ${members}: ` +
     'ask for as many, or delete that journal';
-  return { actions: [], progress: { kind: 'stalled', reason: 'TooFewMembers', message } };
+  return { actions: [], progress: stalled('TooFewMembers', message) };
 }
 
 /** Why a successor has not taken over yet, and what to do where it never will. */
-function notThere(world: World, { replicas }: Ledger, by: string): string {
+function notThere(world: World, { replicas }: Ledger, entry: ReplicaEntry): string {
+  const { by } = entry;
   const lost = replicas.some((one) => one.id === by && claimState(world, one) === 'lost');
-  const trouble = lost ? 'its volume is lost' : podTrouble(world, by);
-  if (trouble !== '') return `${trouble}; ${giveUp(by)}`;
-  return processOf(world, by)?.note ?? 'it has not started yet';
+  const trouble = lost ? 'its volume is lost' : podTrouble(world, by) || stuck(world, by);
+  if (trouble === '') return processOf(world, by)?.note ?? 'it has not started yet';
+  const orNone = volumeTrouble(world, entry) === '' ? ', or take back what asks for it' : '';
+  return `${trouble}; ${giveUp(by)}${orNone}`;
 }
 
 function letControllerGo(
@@ -159,9 +173,16 @@ export function letIn(world: World, ledger: Ledger, settled: Settled): Plan | nu
   );
   if (waitingOnes.length === 0) return null;
   const ids = waitingOnes.map(({ id }) => id);
-  const away = ids.find((id) => !isRunning(podOf(world, id)));
-  if (away !== undefined) {
-    return { actions: [], progress: waiting('AddingController', `${away} does not run yet`) };
+  const away = ids.filter((id) => !isRunning(podOf(world, id)));
+  const [first] = away;
+  if (first !== undefined) {
+    const bad = away.find((id) => stuck(world, id) !== '');
+    const id = bad ?? first;
+    const trouble = podTrouble(world, id) || stuck(world, id);
+    const message = `${id} does not run${trouble === '' ? ' yet' : `: ${trouble}`}`;
+    const progress =
+      bad === undefined ? waiting('AddingController', message) : stalled('PodNotRunning', message);
+    return { actions: [], progress };
   }
   const add = ids.map((id) => seatOf(settled, id)).join(',');
   return seating({ remove: '', add }, `letting in ${ids.join(' and ')}`);
@@ -235,7 +256,7 @@ function endless(world: World, id: string, pod: KubeObject): Progress | null {
   const message =
     `Pod ${pod.metadata.name} of ${id}, which has left, does not end on node ${node}: ` +
     `where that is gone for good, kubectl delete node ${node}`;
-  return { kind: 'stalled', reason: 'PodNotEnding', message };
+  return stalled('PodNotEnding', message);
 }
 
 /**

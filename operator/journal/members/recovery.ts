@@ -4,12 +4,21 @@
 // The old controllers' processes are gone before the new ones are formatted, so that nobody asks
 // them; replicas serve on meanwhile with the chains that they have.
 
+import type { ControllerEntry, Ledger, ReplicaEntry } from '../ledger.ts';
+import { isOld } from '../roll.ts';
+import type { Settled } from '../settle.ts';
+import { type Plan, waiting, working } from '../steps.ts';
+import {
+  ASK,
+  claimState,
+  isReady,
+  isRunning,
+  journalsWith,
+  podOf,
+  podTrouble,
+  type World,
+} from '../world.ts';
 import { endingControllers } from './leave.ts';
-import type { ControllerEntry, Ledger, ReplicaEntry } from './ledger.ts';
-import { isOld } from './roll.ts';
-import type { Settled } from './settle.ts';
-import { type Plan, waiting, working } from './steps.ts';
-import { ASK, claimState, isReady, isRunning, podOf, podTrouble, type World } from './world.ts';
 
 /**
  * Null where nobody asks, it was done, or those that are silent may come back by themselves. Where
@@ -123,6 +132,29 @@ export function recovering(
       { kind: 'ledger', ledger: done, why: '' },
     ],
     progress: working('Recovering', why),
+  };
+}
+
+/**
+ * Members that had left, and that registers built from old volumes name again: they leave
+ * once more, where nobody answers for them and no journal has them.
+ */
+export function leftBefore(world: World, { recovered, replicas }: Ledger): Plan | null {
+  if (recovered === '' || world.chain.kind === 'unknown') return null;
+  const known: readonly string[] = replicas.map(({ id }) => id);
+  const found = world.chain.status.processes.find(
+    ({ kind, id, reachable }) =>
+      kind === 'replica' &&
+      !reachable &&
+      !known.includes(id) &&
+      journalsWith(world, id).length === 0,
+  );
+  if (found === undefined) return null;
+  const why = `${found.id} had left before the registers were built again`;
+  const request = { kind: 'memberRemove', member: found.id } as const;
+  return {
+    actions: [{ kind: 'order', order: { kind: 'admin', request }, why }],
+    progress: working('Leaving', why),
   };
 }
 
