@@ -17,9 +17,9 @@ export type JournalId = Brand<string, 'JournalId'>;
 /** 128 random bits as 32 lowercase hex digits, written when a data directory is formatted. */
 export type StoreId = Brand<string, 'StoreId'>;
 /**
- * Identity of an appending session, 32 lowercase hex digits. The first 14 hex digits are the end of
- * the log when the session opened, so that an evicted writer cannot pass for a new one
- * (see `chain/dedupe.ts`); the rest is random, or the hash of a key that a person chose.
+ * Identity of an appending session, 32 lowercase hex digits. The first 14 are what was committed
+ * when the session opened (`openingLsn`), so that an evicted writer cannot pass for a new one
+ * (`openedAt` in chain/tables.ts); the rest is random, or the hash of a key that a person chose.
  */
 export type WriterId = Brand<string, 'WriterId'>;
 /** Label of a member, chosen by people (`orders-0`): 1..63 of `[a-z0-9-.]`. Never an identity. */

@@ -48,6 +48,28 @@ export async function readFinals(
   return finals;
 }
 
+/**
+ * Damage that nobody did: bad bytes are found only where somebody has spoiled the disk; and of the
+ * `needed` journals, where one disk only was spoiled, every position is good on some member.
+ */
+export function unexplained(
+  finals: readonly FinalLog[],
+  spoiled: ReadonlySet<string>,
+  needed: readonly string[],
+): readonly string[] {
+  const wrong = finals.flatMap(({ member, journal, damaged = [] }) => {
+    if (damaged.length === 0 || spoiled.has(member)) return [];
+    const where = damaged.map(({ firstLsn, lastLsn }) => `${firstLsn}..${lastLsn}`).join(', ');
+    return [`${journal} on ${member} is damaged at ${where}, and nobody harmed it`];
+  });
+  const lost = needed.filter((name) =>
+    finals
+      .filter(({ journal }) => journal === name)
+      .every(({ damaged = [] }) => damaged.length > 0),
+  );
+  return [...wrong, ...lost.map((name) => `no member has a whole copy of ${name}`)];
+}
+
 async function readMachine(
   cluster: Cluster,
   machine: Machine,

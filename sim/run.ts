@@ -1,6 +1,6 @@
 // One run: a cluster is born from a seed, works, suffers, is left in peace, and is judged.
 
-import { head, order } from '../protocol/configuration.ts';
+import { DEFAULT_SETTINGS, head, order } from '../protocol/configuration.ts';
 import { InvariantViolation, JournalError } from '../protocol/errors.ts';
 import { micros } from '../protocol/types.ts';
 import { checkers } from './checkers/all.ts';
@@ -9,10 +9,11 @@ import { withoutLosses } from './checkers/losses.ts';
 import { Cluster } from './cluster.ts';
 import { Faults } from './faults/faults.ts';
 import type { Budget } from './faults/scene.ts';
-import { type AtRest, readFinals } from './finals.ts';
+import { type AtRest, readFinals, unexplained } from './finals.ts';
 import { isReason } from './fleet/programs.ts';
 import { Recorder } from './recorder.ts';
 import { type Evidence, evidenceOf } from './report/evidence.ts';
+import { Follower } from './workload/follower.ts';
 import { drawMix, workerProgram } from './workload/loops.ts';
 import { NOTHING, type Omitted } from './workload/omitted.ts';
 import type { Task } from './workload/worker.ts';
@@ -79,6 +80,8 @@ const AFTERMATH_MICROS = 300_000;
 /** Events that come at least once the work is over: the aftermath, and reading what there is. */
 const AFTERMATH_EVENTS = 300;
 
+const CROWDED = { ...DEFAULT_SETTINGS.limits, writers: 3 };
+
 /** Thrown by the parts of a run to end it with this failure. */
 class RunFailed extends Error {
   readonly failure: Failure;
@@ -104,6 +107,9 @@ class Life {
   readonly #recorder: Recorder;
   readonly #faults: Faults;
   readonly #journals: readonly string[];
+  readonly #followers: Follower[] = [];
+  /** Fewer writers are remembered than there are: they are evicted, and begin anew. */
+  readonly #crowded: boolean;
   #failure: Failure | null = null;
   #checked: Record<string, number> = {};
   #over = false;
@@ -123,6 +129,7 @@ class Life {
       clients: dice.between(2, 5),
     });
     this.#journals = dice.pick([['orders'], ['orders', 'users']]);
+    this.#crowded = world.dice.fork('limits').chance(0.3);
     const { omitted = NOTHING } = options;
     // Drawn in any case, so that a seed is the same run whether its kind is asked for or drawn.
     const drawn = dice.chance(0.6) ? 'available' : 'anything';
@@ -208,7 +215,9 @@ class Life {
       await this.#turn('start', START_MICROS, () => this.#begin());
       await this.#suffer();
       const finals = await this.#rest();
-      this.#unharmed(finals);
+      const { budget, spoiled } = this.#faults;
+      const needed = budget === 'anything' ? [] : this.#left();
+      for (const sentence of unexplained(finals, spoiled, needed)) this.#fail('damage', sentence);
       this.#judge({ operations: this.#recorder.operations, finals });
     } catch (error) {
       if (error instanceof RunFailed) this.#fail(error.failure.by, ...error.failure.sentences);
@@ -261,9 +270,16 @@ class Life {
     }
     await this.#until(() => this.#cluster.status !== null);
     for (const name of this.#journals) {
-      await this.#insist(() => this.#cluster.client.createJournal(name, { ifAbsent: true }));
+      const settings = this.#crowded ? { limits: CROWDED } : {};
+      const options = { ifAbsent: true, settings };
+      await this.#insist(() => this.#cluster.client.createJournal(name, options));
     }
     await this.#until(() => this.#cluster.whole());
+    for (const name of this.#journals) {
+      const follower = new Follower(this.#cluster.client.journal(name), this.#recorder);
+      this.#followers.push(follower);
+      void follower.follow((time) => this.#world.sleep(time));
+    }
     return true;
   }
 
@@ -287,9 +303,14 @@ class Life {
       });
     });
     await this.#until(() => this.#cluster.whole());
-    for (const name of this.#left()) await this.#insist(() => this.#appendAtRest(name));
+    for (const name of this.#left()) {
+      const lsn = await this.#insist(() => this.#appendAtRest(name));
+      const follower = this.#followers.find((one) => one.name === name);
+      await this.#until(() => (follower?.lastLsn ?? 0) >= lsn);
+    }
     await this.#until(longEnough);
     this.#over = true;
+    for (const follower of this.#followers) follower.leave();
     await this.#world.sleep(AFTERMATH_MICROS);
     for (const machine of this.#cluster.clients) machine.kill();
     const rest: AtRest[] = [];
@@ -303,7 +324,7 @@ class Life {
   }
 
   /** Each try is an append of its own. */
-  async #appendAtRest(name: string): Promise<void> {
+  async #appendAtRest(name: string): Promise<number> {
     this.#tries += 1;
     const data = `peace ${this.#tries}`;
     const pending = this.#recorder.append({
@@ -316,6 +337,7 @@ class Life {
     try {
       const answer = await this.#cluster.client.journal(name).append(data);
       pending.appended(answer.firstLsn, answer.lastLsn, answer.timestampMicros);
+      return answer.firstLsn;
     } catch (error) {
       pending.refused(error);
       throw error;
@@ -353,25 +375,6 @@ class Life {
         if (!(error instanceof JournalError)) throw error;
         if (!error.retryable && error.code !== 'ALREADY_EXISTS') throw error;
         await this.#world.sleep(100_000);
-      }
-    }
-  }
-
-  /**
-   * Bad bytes are found only where somebody has spoiled the disk; and within the budget, which
-   * spoils one disk only, every position is good on some member.
-   */
-  #unharmed(finals: readonly FinalLog[]): void {
-    for (const { member, journal, damaged = [] } of finals) {
-      if (damaged.length === 0 || this.#faults.spoiled.has(member)) continue;
-      const where = damaged.map(({ firstLsn, lastLsn }) => `${firstLsn}..${lastLsn}`).join(', ');
-      this.#fail('damage', `${journal} on ${member} is damaged at ${where}, and nobody harmed it`);
-    }
-    if (this.#faults.budget === 'anything') return;
-    for (const name of this.#left()) {
-      const copies = finals.filter(({ journal }) => journal === name);
-      if (copies.every(({ damaged = [] }) => damaged.length > 0)) {
-        this.#fail('damage', `no member has a whole copy of ${name}`);
       }
     }
   }

@@ -15,6 +15,8 @@ const JOURNAL = journalId('a'.repeat(32));
 const STORE = storeId('b'.repeat(32));
 const floorAt = (end: number) => ({ epoch: epoch(3), lsn: lsn(end), entryEpoch: epoch(2) });
 
+const LAST = { ...floorAt(6), epoch: epoch(4) };
+
 const floorsOf = (metadata: Metadata): Floors =>
   new Floors(metadata, nodeClock, (error) => assert.fail(error));
 
@@ -35,13 +37,16 @@ test('a floor outlives its process and goes with its journal', async (context) =
   told.note(JOURNAL, STORE, floorAt(7));
   told.note(JOURNAL, STORE, floorAt(9));
   told.note(JOURNAL, STORE, floorAt(8));
+  // After a cut: of a later epoch, and lower.
+  told.note(JOURNAL, STORE, LAST);
+  told.note(JOURNAL, STORE, floorAt(10));
   // Nothing is closed in order: what the disk has is what there is.
   await until(() => first.keys('floor/').length === 1);
   await first.close();
 
   const second = await open();
   const found = floorsOf(second);
-  assert.deepEqual(found.of(null), [{ journal: JOURNAL, store: STORE, floor: floorAt(9) }]);
+  assert.deepEqual(found.of(null), [{ journal: JOURNAL, store: STORE, floor: LAST }]);
   found.forget(JOURNAL);
   await until(() => second.keys('floor/').length === 0);
   await second.close();

@@ -338,6 +338,12 @@ export function report(state: ChainState): ChainReport {
 }
 
 /**
+ * Where a writer that opens its session now begins, see `openedAt`. An end that is not committed may
+ * be cut: what comes in its place would lie below, and a writer evicted with that would look new.
+ */
+export const openingLsn = ({ committedLsn }: ChainState): Lsn => committedLsn;
+
+/**
  * Of a log whose bytes are too bad to open it: there is something of the journal, whatever it is
  * worth. It goes on from there once a peer has mended it, or else learns all anew.
  */

@@ -316,7 +316,7 @@ export function recall(
   return at.after > lastSequence ? { kind: 'gap', lastSequence } : { kind: 'new' };
 }
 
-/** End of the log when the writer's session opened: the first 14 hex digits of its identity. */
+/** What was committed when the writer's session opened: the first 14 hex digits of its identity. */
 export function openedAt(writer: WriterId): number {
   return Number.parseInt(writer.slice(0, 14), 16);
 }

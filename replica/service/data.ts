@@ -9,6 +9,7 @@ import {
   serverStream,
   unary,
 } from '../../io/network.ts';
+import { openingLsn } from '../../protocol/chain/state.ts';
 import { MIB } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { journalMethods } from '../../transport/methods.ts';
@@ -91,7 +92,7 @@ class DataService {
     const { state, lineage } = host;
     const configuration = host.known ?? state.record?.configuration;
     if (configuration === undefined) throw notServed(host);
-    return { endLsn: state.shape.endLsn, lineage, settings: state.settings, configuration };
+    return { endLsn: openingLsn(state), lineage, settings: state.settings, configuration };
   }
 
   async read(request: ReadRequest, context: CallContext): Promise<ReadAnswer> {

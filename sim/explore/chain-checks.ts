@@ -1,7 +1,7 @@
 // What must hold in every state of an explored chain, and how such a state is told to people.
 
 import { checkMember, checkMembers } from '../../protocol/chain/invariants.ts';
-import type { ChainState } from '../../protocol/chain/state.ts';
+import { type ChainState, isDamaged } from '../../protocol/chain/state.ts';
 import type { Tables } from '../../protocol/chain/tables.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
@@ -12,7 +12,17 @@ import { foldOf, latest } from './chain-world.ts';
 export function checkWorld(world: ChainWorldState): void {
   for (const state of chainStates(world)) checkMember(state);
   for (const site of world.sites) checkCounted(site);
+  checkWhole(world);
   checkTogether(world);
+}
+
+/** Whoever lost nothing has the whole of its log, and says so: its word may be all that is left. */
+function checkWhole(world: ChainWorldState): void {
+  if (world.used.losses > 0) return;
+  for (const state of chainStates(world)) {
+    const at = (): string => `a log to ${state.shape.endLsn} at ${Number(state.me.store)}`;
+    invariant(!isDamaged(state), 'a disk that lost nothing is whole', at);
+  }
 }
 
 /** Once a disk has nothing left to do, all that lies on it is vouched for. */

@@ -89,7 +89,7 @@ export class ChainClients {
 
   #fresh(site: number): void {
     const dice = this.#random();
-    const session = dice < 0.5 ? this.#session() : null;
+    const session = dice < 0.5 ? this.#session(site) : null;
     const chosen = dice >= 0.5 && dice < 0.7;
     this.#bodies += 1;
     const keyed = this.#random() < 0.5;
@@ -105,7 +105,7 @@ export class ChainClients {
       keyOperation: operation,
       leaseMillis: operation === 'claim' || operation === 'renew' ? 1_000 : 0,
       idempotence: chosen
-        ? { writer: this.#writer(), sequence: 1, after: 0, chosen }
+        ? { writer: this.#writer(site), sequence: 1, after: 0, chosen }
         : session && {
             writer: session.writer,
             sequence: session.sequence,
@@ -119,18 +119,19 @@ export class ChainClients {
     this.#truth.append(site, body);
   }
 
-  #session(): Session {
+  #session(site: number): Session {
     const at = this.#below(SESSIONS);
     const known = this.#sessions[at];
     if (known !== undefined && this.#random() < 0.95) return known;
-    const session = { writer: this.#writer(), sequence: 0, sent: [] };
+    const session = { writer: this.#writer(site), sequence: 0, sent: [] };
     this.#sessions[at] = session;
     return session;
   }
 
-  #writer(): WriterId {
+  /** Begins where the head says, as sessions do. */
+  #writer(site: number): WriterId {
     this.#writers += 1;
-    const opened = this.#truth.newest.endLsn.toString(16).padStart(14, '0');
+    const opened = this.#truth.opening(site).toString(16).padStart(14, '0');
     return writerId(opened + this.#writers.toString(16).padStart(18, '0'));
   }
 

@@ -10,6 +10,7 @@ import type {
   ChainReply,
   ChainRequest,
 } from '../../protocol/chain/messages.ts';
+import { openingLsn } from '../../protocol/chain/state.ts';
 import { order } from '../../protocol/configuration.ts';
 import { invariant } from '../../protocol/errors.ts';
 import { type BatchHeader, type Lsn, lastLsn, NO_LSN, type StoreId } from '../../protocol/types.ts';
@@ -71,6 +72,11 @@ export class ChainTruth {
 
   get newest(): Fact {
     return this.facts.at(-1) ?? NOTHING;
+  }
+
+  opening(at: number): Lsn {
+    const state = this.#world.sites[at]?.state;
+    return state ? openingLsn(state) : this.newest.endLsn;
   }
 
   append(at: number, body: AppendRequest): void {

@@ -9,7 +9,7 @@
 import type { ChainEffect, ChainInput, ChainRecord } from '../../protocol/chain/messages.ts';
 import { endEpoch } from '../../protocol/chain/shape.ts';
 import type { ChainState } from '../../protocol/chain/state.ts';
-import type { Configuration } from '../../protocol/configuration.ts';
+import { type Configuration, order } from '../../protocol/configuration.ts';
 import { FIRST_LSN, type JournalId, type StoreId } from '../../protocol/types.ts';
 import { SpecViolation } from './chain.ts';
 import { type Entry, grown, type Log, upTo } from './chain-log.ts';
@@ -37,6 +37,13 @@ interface Shadow extends Member {
   nextRequest: number;
   readonly saves: Map<number, ChainRecord>;
 }
+
+const membersOf = (configuration: Configuration | undefined): string =>
+  configuration === undefined
+    ? 'none'
+    : order(configuration)
+        .map(({ store, incarnation }) => `${store}.${incarnation}`)
+        .join(' ');
 
 export class ChainWatch {
   readonly #journals = new Map<JournalId, JournalWatch>();
@@ -119,6 +126,15 @@ class JournalWatch {
     else if (epoch === this.#decided.length + 1) this.#decided.push(next);
     // No replica heard of the one between: the model could not say what this one follows.
     else if (epoch > this.#decided.length) this.left = true;
+    else if (!this.left) this.#isSame(next);
+  }
+
+  /** The register decides an epoch once, whoever hears of it. */
+  #isSame(next: Configuration): void {
+    const was = membersOf(this.#decided[next.epoch - 1]);
+    const is = membersOf(next);
+    if (was === is) return;
+    throw new SpecViolation('Reconfig', `epoch ${next.epoch} was decided as ${was}, and as ${is}`);
   }
 
   /** Null for a process that another has followed on its store. */

@@ -112,6 +112,15 @@ test('an acknowledgement that is passed on and was never said is refused', () =>
   throws(() => one.watch.turned(process, turned), named('FsyncAck'));
 });
 
+test('an epoch that is decided twice is refused', () => {
+  const one = new One().begin();
+  const stranger = { ...CONFIGURATION.serving[0], store: storeId('b'.repeat(32)) };
+  // cast: the configuration has a member to copy.
+  const serving = [stranger] as Configuration['serving'];
+  const again: ChainInput = { kind: 'configure', configuration: { ...CONFIGURATION, serving } };
+  throws(() => one.take(again, 0), named('Reconfig'));
+});
+
 test('an epoch that is acted in before its record is saved is refused', () => {
   const one = new One();
   one.take({ kind: 'configure', configuration: CONFIGURATION }, 0);

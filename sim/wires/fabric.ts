@@ -41,12 +41,12 @@ const KEEPALIVE_MICROS: Readonly<Record<'near' | 'far', readonly [number, number
 };
 const BYTES_PER_MICRO = 400;
 /**
- * Calls that may arrive twice, and late: those that carry a key of their own, that only read, or
- * that say where a log begins or a cursor is, and those of the registers. Orders are not among
- * them.
+ * Calls that may arrive twice, and late: those that only read, or that say where a log begins or a
+ * cursor is, and those of the registers. Orders are not among them. Appends go by streams, which a
+ * connection never repeats: late copies of them come in the walks of sim/explore.
  */
 const REPEATED =
-  /(\/Append|\/Session|\/Tail|\/Read|\/Key|\/Trim|\/SetCursor|\/Change|\/Acceptor|\/Journals)$/;
+  /(\/Session|\/Tail|\/Read|\/Key|\/Trim|\/SetCursor|\/Change|\/Acceptor|\/Journals)$/;
 
 export class Fabric {
   readonly world: World;

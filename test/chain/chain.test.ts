@@ -1,7 +1,7 @@
 // Plays the scenarios beside this file: the chain machines of a few members, input by input.
 //
 // Members are 1, 2, 3 …; the first configuration names the first ones in this order. Commands:
-// `open STORES MEMBERS MIN` · `append N [count= key= op= lease= writer= seq= after= chosen body=
+// `open STORES MEMBERS MIN [WRITERS WINDOW [CURSORS]]` · `append N [count= key= op= lease= writer= seq= after= chosen body=
 // tail= expect=K:LSN fence=K:TOKEN]` · `trim N THROUGH [force]` · `cursor N NAME LSN|none [END]` ·
 // `forget N KEY` · `key N KEY` · `cursors N` · `read N` · `deliver A B` one message · `disk N` one
 // operation · `tick N` · `crash N` · `start N` · `unlink A B` loses what is under way · `decide
@@ -18,6 +18,7 @@ import type {
   ChainRequest,
 } from '../../protocol/chain/messages.ts';
 import { outstanding } from '../../protocol/chain/state.ts';
+import { DEFAULT_SETTINGS } from '../../protocol/configuration.ts';
 import { type Epoch, epoch, type Idempotence, lsn, writerId } from '../../protocol/types.ts';
 import { applyChain, type ChainAction } from '../../sim/explore/chain-actions.ts';
 import { chainStates } from '../../sim/explore/chain-checks.ts';
@@ -59,8 +60,12 @@ class Chain {
     return this.#world;
   }
 
-  #open([stores = 3, initial = 3, minReplicas = 2]: readonly number[]): void {
-    const world = openChainWorld({ ...NOTHING, stores, initial, minReplicas });
+  #open([stores = 3, initial = 3, minReplicas = 2, ...given]: readonly number[]): void {
+    const { limits: usual } = DEFAULT_SETTINGS;
+    const [writers = usual.writers, writerWindow = usual.writerWindow, cursors = usual.cursors] =
+      given;
+    const limits = { ...usual, writers, writerWindow, cursors };
+    const world = openChainWorld({ ...NOTHING, stores, initial, minReplicas, limits });
     world.observe = (store, effect) => this.#observe(Number(store), effect);
     this.#world = world;
   }

@@ -44,6 +44,11 @@ export const APPENDS: readonly Mutant[] = [
     },
     {},
   ),
+  mutant('session-opens-at-an-end-that-may-be-cut', 'a writer begins where nothing stays', BY, {
+    file: 'protocol/chain/state.ts',
+    search: 'openingLsn = ({ committedLsn }: ChainState): Lsn => committedLsn;',
+    replace: 'openingLsn = ({ shape }: ChainState): Lsn => shape.endLsn;',
+  }),
   mutant(
     'evicted-writer-looks-new',
     'a session that was forgotten begins again',
@@ -55,6 +60,21 @@ export const APPENDS: readonly Mutant[] = [
     },
     quick,
   ),
+  mutant('busy-writer-is-evicted', 'who began first is forgotten, and not who is idle', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: '  const memory = entry.window.at(-1);\n  return memory',
+    replace: '  const memory = entry.window.at(0);\n  return memory',
+  }),
+  mutant('window-of-one-less', 'a writer is remembered for one append less than promised', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: 'entry.window.length > limits.writerWindow ?',
+    replace: 'entry.window.length >= limits.writerWindow ?',
+  }),
+  mutant('one-cursor-more', 'a journal has a cursor more than it may', BY, {
+    file: 'protocol/chain/head.ts',
+    search: 'state.tables.cursors.size >= limits.cursors',
+    replace: 'state.tables.cursors.size > limits.cursors',
+  }),
   mutant('old-sequence-looks-new', 'an append older than the window is made again', BY, {
     file: 'protocol/chain/tables.ts',
     search: "  if (at.sequence <= lastSequence) return { kind: 'stale' };\n",

@@ -250,4 +250,9 @@ export const CHAIN: readonly Mutant[] = [
       '  const barrier = state.barrier > 0 ? state.barrier : null;\n' +
       '  state.reads.push({ to, untilLsn: NO_LSN, since: awake(state), barrier });',
   }),
+  mutant('cut-keeps-its-mark', 'after a cut and a restart a whole log counts as damaged', WALKED, {
+    file: 'protocol/chain/epoch.ts',
+    search: '  if (record !== null && endLsn < record.markLsn) {',
+    replace: '  if (record !== null && endLsn < 0) {',
+  }),
 ];

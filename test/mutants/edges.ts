@@ -180,4 +180,9 @@ export const EDGES: readonly Mutant[] = [
     search: 'const unknown = batch.maybeLanded || batch.tag !== null;',
     replace: 'const unknown = batch.maybeLanded && batch.tag !== null;',
   }),
+  mutant('broken-subscription-waits', 'who followed a replica that went hears no more', CLIENT, {
+    file: 'client/cursor.ts',
+    search: '        if (this.#heardAt > heardBefore) attempt = 0;\n',
+    replace: '        if (this.#heardAt > heardBefore) await new Promise(() => undefined);\n',
+  }),
 ];

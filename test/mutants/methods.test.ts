@@ -54,6 +54,8 @@ test('every mutant names a method that searches, not only tests by hand', () => 
       'recover-without-floors',
       'recover-without-a-generation-margin',
       'force-loss-of-a-configuration-that-moved-on',
+      'propose-without-compare',
+      'floors-by-position',
     ],
   );
 });

@@ -162,10 +162,20 @@ export const REGISTER: readonly Mutant[] = [
     BY_HAND,
     {
       file: 'operator/controller/register/loss.ts',
-      search:
-        '    return known !== null && compareConfigurations(known, latest) === 0 ' +
-        '? encode(next) : current;',
-      replace: '    return known?.lineage === latest.lineage ? encode(next) : current;',
+      search: '    return replace(current);',
+      replace:
+        '    const known = current === null ? null : JSON.parse(current);\n' +
+        '    return known?.lineage === latest.lineage ? encode(next) : current;',
     },
   ),
+  mutant('propose-without-compare', 'an epoch that another one decided is decided again', BY_HAND, {
+    file: 'operator/controller/register/records.ts',
+    search: 'compareConfigurations(known, latest) === 0 ? encode(next) : current;',
+    replace: 'compareConfigurations(known, next) <= 0 ? encode(next) : current;',
+  }),
+  mutant('floors-by-position', 'a floor of an epoch that was cut hides the newer one', BY_HAND, {
+    file: 'operator/controller/decide/succession.ts',
+    search: '  if (one.epoch !== other.epoch) return one.epoch > other.epoch ? one : other;\n',
+    replace: '  if (one.lsn !== other.lsn) return one.lsn > other.lsn ? one : other;\n',
+  }),
 ];

@@ -207,7 +207,7 @@ export interface SessionRequest {
 }
 
 export interface SessionResponse {
-  /** Where a new writer's identity starts: its first 14 hex digits. */
+  /** What is committed, where a new writer's identity starts: its first 14 hex digits. */
   endLsn: number;
   lineage: number;
   settings:
@@ -245,7 +245,7 @@ export interface Fence {
 
 /** The same append sent again under the same writer and sequence is there once. */
 export interface Idempotence {
-  /** 32 lowercase hex digits; the first 14 are the end of the log when the session opened. */
+  /** 32 lowercase hex digits; the first 14 are what was committed when the session opened. */
   writer: string;
   /** From 1. */
   sequence: string;

@@ -6,12 +6,7 @@
 
 import type { Clock } from '../../../io/clock.ts';
 import type { Logger } from '../../../io/logger.ts';
-import {
-  type Configuration,
-  compareConfigurations,
-  type Member,
-  order,
-} from '../../../protocol/configuration.ts';
+import { type Configuration, type Member, order } from '../../../protocol/configuration.ts';
 import { majorityOf, type Seat } from '../../../protocol/paxos/messages.ts';
 import { type JournalId, type Micros, micros, type StoreId } from '../../../protocol/types.ts';
 import type { Catalog } from '../catalog.ts';
@@ -39,7 +34,7 @@ import { mergeFloors } from '../floors.ts';
 import type { Gossiper } from '../gossip.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Observer } from '../observe/observer.ts';
-import { decodeConfiguration, encode, journalKey, journalOfKey } from '../register/records.ts';
+import { encode, journalKey, journalOfKey, replacing } from '../register/records.ts';
 import { enough, type Register } from '../register/register.ts';
 import type { FloorEntry, VerdictKind } from '../register/wire.ts';
 import { cutOff, freshMemory, type Memory, putOut, turnPage } from './memory.ts';
@@ -344,12 +339,7 @@ export class Reconfigurer {
     const since = memory.troubleAt ?? clock.now();
     const key = journalKey(journal);
     try {
-      const { before, value } = await register.change(key, (current) => {
-        const known = current === null ? null : decodeConfiguration(current);
-        return known !== null && compareConfigurations(known, latest) === 0
-          ? encode(next)
-          : current;
-      });
+      const { before, value } = await register.change(key, replacing(latest, next));
       catalog.note(key, value);
       const won = value === encode(next);
       if (!won) metrics.lost();

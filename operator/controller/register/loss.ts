@@ -8,20 +8,12 @@
 import type { Logger } from '../../../io/logger.ts';
 import {
   type Configuration,
-  compareConfigurations,
   LINEAGE_EPOCH_STEP,
   type Member,
 } from '../../../protocol/configuration.ts';
 import { JournalError } from '../../../protocol/errors.ts';
 import { epoch } from '../../../protocol/types.ts';
-import {
-  decodeConfiguration,
-  decodeLoss,
-  encode,
-  journalKey,
-  type LossRecord,
-  lossKey,
-} from './records.ts';
+import { decodeLoss, encode, journalKey, type LossRecord, lossKey, replacing } from './records.ts';
 import type { Register } from './register.ts';
 
 /** Ids of orders that are remembered of one loss, and losses that are looked through for an id. */
@@ -60,10 +52,10 @@ export async function forceLoss(
     serving: [member],
     joining: null,
   };
+  const replace = replacing(latest, next);
   const { value } = await register.change(journalKey(journal), (current) => {
     signal.throwIfAborted();
-    const known = current === null ? null : decodeConfiguration(current);
-    return known !== null && compareConfigurations(known, latest) === 0 ? encode(next) : current;
+    return replace(current);
   });
   if (value !== encode(next)) throw stale;
   try {

@@ -11,7 +11,12 @@
 //
 // No key is ever deleted: what is over becomes a tombstone.
 
-import type { Configuration, JournalSettings, Member } from '../../../protocol/configuration.ts';
+import {
+  type Configuration,
+  compareConfigurations,
+  type JournalSettings,
+  type Member,
+} from '../../../protocol/configuration.ts';
 import {
   choice,
   fields,
@@ -123,6 +128,17 @@ export function decodeConfiguration(json: string): Configuration {
       : { chosenHead: memberId(text('chosenHead', all.chosenHead)) }),
   };
 }
+
+/**
+ * The compare-and-swap of a journal's register: `next` where it still holds what `next` was judged
+ * on. Whoever was ahead stays, so that no epoch is ever decided twice.
+ */
+export const replacing =
+  (latest: Configuration, next: Configuration) =>
+  (current: string | null): string | null => {
+    const known = current === null ? null : decodeConfiguration(current);
+    return known !== null && compareConfigurations(known, latest) === 0 ? encode(next) : current;
+  };
 
 function readMember(name: string, value: unknown): Member {
   const all = fields(name, value);

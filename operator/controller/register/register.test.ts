@@ -21,7 +21,14 @@ import { chainOf, memberOf } from '../../../test/configurations.ts';
 import { Acceptor, encodeChanges } from './acceptor.ts';
 import { forceLoss, type LossOrder, wasForced } from './loss.ts';
 import { Nonces } from './nonces.ts';
-import { decodeConfiguration, decodeLoss, encode, journalKey, lossKey } from './records.ts';
+import {
+  decodeConfiguration,
+  decodeLoss,
+  encode,
+  journalKey,
+  lossKey,
+  replacing,
+} from './records.ts';
 import { Register } from './register.ts';
 import { decodeAnswer, decodeRequest, encodeAnswer, encodeRequest } from './wire.ts';
 
@@ -362,4 +369,17 @@ test('a loss that was judged on an epoch that is over is refused', async () => {
   await forceLoss(register, { ...order, latest: moved, reason: 'R2' }, silent);
   const { lineage, serving } = decodeConfiguration((await register.read(key)) ?? '');
   assert.deepEqual([lineage, serving], [2, [memberOf('x')]]);
+});
+
+test('an epoch is decided once, whoever comes second', () => {
+  const [x, y, z] = [memberOf('x'), memberOf('y'), memberOf('z')];
+  const latest = chainOf(4, x, y, z);
+  const [mine, theirs] = [chainOf(5, x, y), chainOf(5, y, z)];
+  const replace = replacing(latest, mine);
+  assert.equal(replace(encode(latest)), encode(mine));
+  for (const ahead of [theirs, chainOf(6, y), { ...latest, lineage: 2 }, mine]) {
+    assert.equal(replace(encode(ahead)), encode(ahead));
+  }
+  assert.equal(replace(encode(chainOf(3, x))), encode(chainOf(3, x)), 'it was not seen yet');
+  assert.equal(replace(null), null);
 });
