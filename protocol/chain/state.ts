@@ -338,8 +338,8 @@ export function report(state: ChainState): ChainReport {
 }
 
 /**
- * Where a writer that opens its session now begins, see `openedAt`. An end that is not committed may
- * be cut: what comes in its place would lie below, and a writer evicted with that would look new.
+ * Where a writer that opens its session now begins, see `openedAt`. An end that is not committed
+ * may be cut: what comes in its place lies below, and a writer evicted with that would look new.
  */
 export const openingLsn = ({ committedLsn }: ChainState): Lsn => committedLsn;
 

@@ -1,8 +1,8 @@
 // Plays the scenarios beside this file: the chain machines of a few members, input by input.
 //
 // Members are 1, 2, 3 …; the first configuration names the first ones in this order. Commands:
-// `open STORES MEMBERS MIN [WRITERS WINDOW [CURSORS]]` · `append N [count= key= op= lease= writer= seq= after= chosen body=
-// tail= expect=K:LSN fence=K:TOKEN]` · `trim N THROUGH [force]` · `cursor N NAME LSN|none [END]` ·
+// `open STORES MEMBERS MIN [WRITERS WINDOW [CURSORS]]` · `append N [count= key= op= lease= writer=
+// seq= after= chosen body= tail= expect=K:LSN fence=K:TOKEN]` · `trim N THROUGH [force]` · `cursor N NAME LSN|none [END]` ·
 // `forget N KEY` · `key N KEY` · `cursors N` · `read N` · `deliver A B` one message · `disk N` one
 // operation · `tick N` · `crash N` · `start N` · `unlink A B` loses what is under way · `decide
 // 2,3 [joining 1]` · `force 2` the same in a new lineage · `configure N` · `wedge N EPOCH` · `learn
