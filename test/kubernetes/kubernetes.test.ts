@@ -6,11 +6,11 @@ import { chartCases, releaseCases } from './cases/charts.ts';
 import { adoptionCases, deletions } from './cases/endings.ts';
 import { faultCases } from './cases/faults.ts';
 import { growthCases, repairCases, rollCases } from './cases/life.ts';
-import { manifestCases } from './cases/manifests.ts';
 import { stallCases } from './cases/stalls.ts';
 import { Subject } from './cases/subject.ts';
 import { onLab, withOperator } from './cases/suite.ts';
 import { CLUSTER, NAMESPACE, userCases } from './cases/user.ts';
+import { manifestCases } from './manifests/cases.ts';
 
 const FAULTS = ['a process is killed', 'a node is cut off', 'a node is drained'];
 

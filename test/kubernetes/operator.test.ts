@@ -13,6 +13,7 @@ import { onLab, withOperator } from './cases/suite.ts';
 import { upgradeCases } from './cases/upgrades.ts';
 import { CLUSTER, NAMESPACE, userCases } from './cases/user.ts';
 import { volumeCases } from './cases/volumes.ts';
+import { zoneCases } from './cases/zones.ts';
 
 onLab(
   'the life of an operator',
@@ -25,6 +26,7 @@ onLab(
       describe('seeing', () => seeingCases(theLab));
       describe('faults', () => faultCases(theLab));
       describe('a life', () => lifeCases(() => new Subject(theLab(), NAMESPACE, CLUSTER)));
+      describe('zones', () => zoneCases(theLab));
       describe('upgrades', () => upgradeCases(theLab, theHelm));
       describe('volumes', () => volumeCases(theLab));
       describe('endings', () => endingCases(theLab, theHelm));

@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { journalCluster, makeNamespace, objectsOf, type Spec } from '../cases/cluster.ts';
 import type { Lab } from '../lab/lab.ts';
-import { CHANGES, GOOD_CHANGES } from '../manifests/changes.ts';
-import { RIGHT, VALUES } from '../manifests/values.ts';
-import { FIELDS, NEW, type Wrong } from '../manifests/wrong.ts';
-import { journalCluster, makeNamespace, objectsOf, type Spec } from './cluster.ts';
+import { CHANGES, GOOD_CHANGES } from './changes.ts';
+import { RIGHT, VALUES } from './values.ts';
+import { FIELDS, NEW, type Wrong } from './wrong.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
