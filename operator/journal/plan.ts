@@ -23,10 +23,12 @@ import {
   ending,
   endingControllers,
   hibernation,
+  isHeldUp,
   letGo,
   letIn,
   retired,
   unbound,
+  unseat,
 } from './members/leave.ts';
 import { lost, majorityLost, refused } from './members/lost.ts';
 import { heldBack, leftBefore, recovering } from './members/recovery.ts';
@@ -94,6 +96,7 @@ function next(world: World, ledger: Ledger, settled: Settled): Plan | null {
     silent(world, ledger) ??
     grants(world, ledger) ??
     leftBefore(world, ledger) ??
+    unseat(world, ledger) ??
     ready ??
     meanwhile(ending(world, ledger, settled), () => going(world, ledger, settled));
   return ready === null ? beside(coming, rest) : rest;
@@ -102,7 +105,7 @@ function next(world: World, ledger: Ledger, settled: Settled): Plan | null {
 /** Who leaves, then all else: who waits for a successor, or is needed, holds up restarts alone. */
 function going(world: World, ledger: Ledger, settled: Settled): Plan | null {
   const first = letGo(world, ledger, settled);
-  if (first !== null && (first.actions.length > 0 || isOnItsWay(first))) return first;
+  if (first !== null && !isHeldUp(first)) return first;
   const urgent = lost(world, ledger) ?? refused(world, ledger);
   const rest =
     urgent ??
@@ -110,12 +113,10 @@ function going(world: World, ledger: Ledger, settled: Settled): Plan | null {
     restore(world, ledger, settled) ??
     journals(world, ledger, settled) ??
     (first === null ? roll(world, ledger) : null);
-  if (first === null || urgent !== null) return rest;
-  return rest !== null && rest.actions.length > 0 ? rest : first;
+  if (first === null || rest === null) return first ?? rest;
+  const tells = rest.progress.kind === 'stalled' && first.progress.kind !== 'stalled';
+  return urgent !== null || tells || rest.actions.length > 0 ? rest : first;
 }
-
-const isOnItsWay = ({ progress }: Plan): boolean =>
-  progress.kind === 'waiting' && progress.reason === 'Leaving';
 
 /** Who does not end holds nobody up, and is told where there is nothing else to tell. */
 function meanwhile(first: Plan | null, rest: () => Plan | null): Plan | null {

@@ -306,7 +306,8 @@ function zoneSpread(world: World, ledger: Ledger, { zones, members }: Settled): 
     const places = placesOf<ReplicaEntry | ControllerEntry>(ledger[kind]);
     const full = places.find(({ zone }) => surplus(zones, places, zone) > 1);
     if (full === undefined) continue;
-    const message = `zone ${full.zone} has two ${kind} more than another that is asked for`;
+    const more = surplus(zones, places, full.zone);
+    const message = `zone ${full.zone} has ${more} ${kind} more than another that is asked for`;
     return ['ZoneSpread', false, 'Uneven', message];
   }
   return ['ZoneSpread', true, 'Spread', ''];

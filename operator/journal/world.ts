@@ -226,10 +226,8 @@ export const giveUp = (id: string): string => `to give it up, annotate with ${AS
 
 export const askedFor = (world: World, id: string): boolean => askedOf(world).includes(id);
 
-/** Whether anybody is to be replaced. */
-export const asksAny = (world: World): boolean => askedOf(world).length > 0;
-
-function askedOf({ cluster }: World): readonly string[] {
+/** Who is to be replaced. */
+export function askedOf({ cluster }: World): readonly string[] {
   const asked = cluster.metadata.annotations?.[ASK.replace] ?? '';
   return asked
     .split(',')

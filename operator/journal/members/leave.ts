@@ -29,28 +29,38 @@ import {
   type World,
 } from '../world.ts';
 
+/** Replicas first, one at a time; controllers too, while a replica waits or must stay. */
 export function letGo(world: World, ledger: Ledger, settled: Settled): Plan | null {
-  const replica = nextOf(world, ledger.replicas);
-  if (replica !== undefined) return letReplicaGo(world, ledger, settled, replica);
-  const controller = nextOf(world, ledger.controllers);
-  return controller === undefined ? null : letControllerGo(world, ledger, settled, controller);
+  const replica = nextOf(
+    ledger.replicas,
+    ({ ordered }) => ordered,
+    ({ by }) => isFine(world, by),
+    ({ by }) => stuck(world, by) !== '',
+  );
+  const first = replica === undefined ? null : letReplicaGo(world, ledger, settled, replica);
+  if (first !== null && !isHeldUp(first)) return first;
+  const controller = nextOf(ledger.controllers, ({ by }) => isUp(world, ledger, by));
+  const second =
+    controller === undefined ? null : letControllerGo(world, ledger, settled, controller);
+  return second !== null && second.actions.length > 0 ? second : (first ?? second);
 }
+
+/** Whether who is to leave stays for now, so that others need not wait for it. */
+export const isHeldUp = ({ actions, progress }: Plan): boolean =>
+  actions.length === 0 && progress.kind !== 'steady' && progress.reason !== 'Leaving';
 
 /**
  * Those that nobody has to come for go first: they may be in the way of who comes for others. Then
- * who is on the way out, then whose successor is there; who waits for one keeps nobody.
+ * who is `ready` in one way or another; who waits for a successor keeps nobody.
  */
 function nextOf<Entry extends ReplicaEntry | ControllerEntry>(
-  world: World,
   all: readonly Entry[],
+  ...ready: readonly ((entry: Entry) => boolean)[]
 ): Entry | undefined {
   const leaving = all.filter((one) => one.leaving !== '' && !one.removing);
-  return (
-    leaving.find(({ by }) => by === '') ??
-    leaving.find((one) => 'ordered' in one && one.ordered) ??
-    leaving.find(({ by }) => isFine(world, by)) ??
-    leaving[0]
-  );
+  return [({ by }: Entry) => by === '', ...ready, () => true]
+    .map((is) => leaving.find(is))
+    .find((one) => one !== undefined);
 }
 
 function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: ReplicaEntry): Plan {
@@ -131,11 +141,9 @@ function letControllerGo(
 ): Plan | null {
   const { id, by, leaving } = entry;
   const seated = processOf(world, id) !== undefined;
-  const successor = ledger.controllers.find((one) => one.id === by);
   if (seated) {
     // It is being formatted, or starts, and tells of itself: nobody else has to wait for that.
-    const there = successor?.formatted === true && isRunning(podOf(world, by));
-    if (by !== '' && !there) return null;
+    if (by !== '' && !isUp(world, ledger, by)) return null;
     // Those that leave without a successor leave together: the number stays odd.
     const remove = ledger.controllers
       .filter((one) => one.id === id || (by === '' && one.leaving !== '' && one.by === ''))
@@ -150,6 +158,10 @@ function letControllerGo(
   return out({ ...ledger, controllers }, id);
 }
 
+/** A controller that may be let in. */
+export const isUp = (world: World, { controllers }: Ledger, id: string): boolean =>
+  controllers.some((one) => one.id === id && one.formatted) && isRunning(podOf(world, id));
+
 const seatOf = (settled: Settled, id: string): string => `${id}=${controllerAddress(settled, id)}`;
 
 function seating(
@@ -163,7 +175,10 @@ function seating(
   };
 }
 
-/** Controllers that came in addition are let in, all together, once their processes run. */
+/**
+ * Controllers that came in addition are let in, all together, once their processes run; not where
+ * one of them is being replaced itself, since the number is to stay odd.
+ */
 export function letIn(world: World, ledger: Ledger, settled: Settled): Plan | null {
   if (world.chain.kind === 'unknown') return null;
   const successors = ledger.controllers.map(({ by }) => by);
@@ -171,7 +186,8 @@ export function letIn(world: World, ledger: Ledger, settled: Settled): Plan | nu
     ({ id, leaving, formatted }) =>
       formatted && leaving === '' && !successors.includes(id) && processOf(world, id) === undefined,
   );
-  if (waitingOnes.length === 0) return null;
+  const seated = ledger.controllers.filter(({ id }) => processOf(world, id) !== undefined);
+  if (waitingOnes.length === 0 || (seated.length + waitingOnes.length) % 2 === 0) return null;
   const ids = waitingOnes.map(({ id }) => id);
   const away = ids.filter((id) => !isRunning(podOf(world, id)));
   const [first] = away;
@@ -186,6 +202,22 @@ export function letIn(world: World, ledger: Ledger, settled: Settled): Plan | nu
   }
   const add = ids.map((id) => seatOf(settled, id)).join(',');
   return seating({ remove: '', add }, `letting in ${ids.join(' and ')}`);
+}
+
+/**
+ * Seats of controllers that the ledger does not have and nobody hears: let in a moment before they
+ * were given up, while the status did not show it yet.
+ */
+export function unseat(world: World, { controllers }: Ledger): Plan | null {
+  if (world.chain.kind === 'unknown') return null;
+  const known: readonly string[] = controllers.map(({ id }) => id);
+  const seats = world.chain.status.processes.filter(({ kind }) => kind === 'controller');
+  const strange = seats.filter(({ id, reachable }) => !reachable && !known.includes(id));
+  const heard = seats.filter(({ reachable }) => reachable);
+  const odd = (seats.length - strange.length) % 2 === 1;
+  if (strange.length === 0 || !odd || heard.length * 2 <= seats.length) return null;
+  const ids = strange.map(({ id }) => id);
+  return seating({ remove: ids.join(), add: '' }, `${ids.join(' and ')} left before`);
 }
 
 /** Noted before anything is deleted, so that nothing of it is made again. */

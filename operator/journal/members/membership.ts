@@ -181,6 +181,8 @@ const isWelcome = (world: World, settled: Settled, entry: ReplicaEntry): boolean
 function resizeControllers(world: World, ledger: Ledger, settled: Settled): Change | null {
   const staying = ledger.controllers.filter(({ leaving }) => leaving === '');
   const wanted = settled.controllers;
+  const kept = keepControllers(world, ledger, staying);
+  if (kept !== null) return kept;
   if (ledger.controllers.some(leaves(world)) || staying.length === wanted) return null;
   const fine = staying.filter(({ id }) => isFine(world, id));
   if (staying.length < wanted) {
@@ -204,6 +206,25 @@ function resizeControllers(world: World, ledger: Ledger, settled: Settled): Chan
   );
   const ids = out.map(({ id }) => id).join(' and ');
   return { ledger: { ...ledger, controllers }, why: `${ids} are to leave` };
+}
+
+/** Those that were to leave stay where one of the others is not well by the time they would go. */
+function keepControllers(
+  world: World,
+  ledger: Ledger,
+  staying: readonly ControllerEntry[],
+): Change | null {
+  const going = ledger.controllers.filter(
+    ({ id, leaving, by, removing }) =>
+      leaving !== '' && by === '' && !removing && processOf(world, id) !== undefined,
+  );
+  const bad = staying.find(({ id }) => !isFine(world, id));
+  if (going.length === 0 || bad === undefined) return null;
+  const controllers = ledger.controllers.map((one) =>
+    going.includes(one) ? { ...one, leaving: '' } : one,
+  );
+  const ids = going.map(({ id }) => id).join(' and ');
+  return { ledger: { ...ledger, controllers }, why: `${ids} stay for now: ${bad.id} is not well` };
 }
 
 /** Broken ones first, then of zones not asked for, then from the fullest, then the youngest. */

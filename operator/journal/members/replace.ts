@@ -7,7 +7,7 @@ import type { ControllerEntry, Ledger, ReplicaEntry } from '../ledger.ts';
 import { placesOf, type Settled, surplus } from '../settle.ts';
 import {
   askedFor,
-  asksAny,
+  askedOf,
   claimState,
   isFine,
   isGone,
@@ -15,9 +15,11 @@ import {
   leaves,
   podOf,
   processOf,
+  refusedVolume,
   volumeTrouble,
   type World,
 } from '../world.ts';
+import { isUp } from './leave.ts';
 import { type Change, isUnasked, newController, newReplica, unaskedReason } from './newcomers.ts';
 
 const ASKED = 'it was asked for';
@@ -32,8 +34,8 @@ export function replaceReplica(world: World, ledger: Ledger, settled: Settled): 
   if (!going.every((one) => isAwaited(world, one))) return null;
   const successors = going.map(({ by }) => by);
   for (const entry of ledger.replicas.filter(({ leaving }) => leaving === '')) {
-    const late = going.length > 0 && volumeTrouble(world, entry) === '';
-    if (late || successors.includes(entry.id)) continue;
+    const bad = volumeTrouble(world, entry) || refusedVolume(world, entry.id);
+    if ((going.length > 0 && bad === '') || successors.includes(entry.id)) continue;
     const reason = replicaReason(world, ledger, settled, entry);
     if (reason !== null) return succeedReplica(ledger, settled, entry, reason);
   }
@@ -101,15 +103,24 @@ function whyNotBy(
   by: Placed,
 ): string | null {
   if (isUnasked(settled, by.zone)) return unaskedReason(by.zone);
-  // Another name in its place, such as that of the successor, does not take a wish back.
-  const asked = entry.leaving === ASKED && asksAny(world);
   const wanted =
-    asked ||
+    isWished(world, all, entry, by) ||
     askedFor(world, entry.id) ||
     volumeTrouble(world, entry) !== '' ||
     isUnasked(settled, entry.zone) ||
     isCrowded(settled, all, entry);
   return wanted ? null : `nothing asks for it any more, and ${entry.id} stays`;
+}
+
+/**
+ * A name in the place of its own takes the wish back where it is that of somebody else who stays; a
+ * successor that is given up does not.
+ */
+function isWished(world: World, all: readonly Placed[], entry: Placed, by: Placed): boolean {
+  if (entry.leaving !== ASKED) return false;
+  const kind = (id: string): string | undefined => id.split('-')[0];
+  const others = all.filter((one) => one !== by && one.leaving === '').map(({ id }) => id);
+  return askedOf(world).some((id) => kind(id) === kind(entry.id) && !others.includes(id));
 }
 
 const isCrowded = (settled: Settled, all: readonly Placed[], { zone }: Placed): boolean =>
@@ -174,14 +185,25 @@ function mayReplaceLost(
 }
 
 export function replaceController(world: World, ledger: Ledger, settled: Settled): Change | null {
-  const going = ledger.controllers.find(leaves(world));
-  if (going !== undefined) return mendController(world, ledger, settled, going);
+  const going = ledger.controllers.filter(leaves(world));
+  for (const entry of going) {
+    const change = mendController(world, ledger, settled, entry);
+    if (change !== null) return change;
+  }
+  if (!going.every((one) => isAwaitedBy(world, ledger, one))) return null;
+  const successors = going.map(({ by }) => by);
   for (const entry of ledger.controllers.filter(({ leaving }) => leaving === '')) {
+    const late = going.length > 0 && volumeTrouble(world, entry) === '';
+    if (late || successors.includes(entry.id)) continue;
     const reason = controllerReason(world, ledger, settled, entry);
     if (reason !== null) return succeedController(ledger, settled, entry, reason);
   }
   return null;
 }
+
+/** It serves on, and its successor may not be let in yet. */
+const isAwaitedBy = (world: World, ledger: Ledger, { id, by, removing }: ControllerEntry) =>
+  by !== '' && !removing && processOf(world, id) !== undefined && !isUp(world, ledger, by);
 
 function succeedController(
   ledger: Ledger,
