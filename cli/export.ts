@@ -1,6 +1,8 @@
 // `export`: a journal as a file that checks itself (records/exchange.ts); `import` brings it back.
 
 import type { Command } from 'commander';
+import { JournalError } from '../protocol/errors.ts';
+import { type Lsn, NO_LSN } from '../protocol/types.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
 import { command } from './options.ts';
 import { progress } from './output.ts';
@@ -18,19 +20,39 @@ export function exportCommand(): Command {
   );
 }
 
-async function exportJournal(at: Connected, name: string): Promise<void> {
+/** What `export` writes; see records/exchange.ts. */
+export async function exportJournal(at: Connected, name: string): Promise<void> {
   const { client, output, signal } = at;
   const journal = client.journal(name);
   const { settings } = (await client.describeJournal(name, { signal })).configuration;
   const { tailLsn, endLsn, firstLsn } = await journal.tail({ signal });
   const { retainMillis: _age, retainBytes: _size, ...kept } = settings;
   const writer = new ExportWriter();
-  await output.write(writer.header({ journal: name, firstLsn, settings: kept }));
-  for await (const record of recordsThrough(at, journal, firstLsn, tailLsn)) {
-    await output.write(writer.record(record));
-    if (!output.open) return;
-    progress(`exported through LSN ${record.lsn} of ${tailLsn}`);
+  const about = { journal: name, settings: kept };
+  let begun = false;
+  for (let from = firstLsn; !begun; ) {
+    try {
+      for await (const record of recordsThrough(at, journal, from, tailLsn)) {
+        if (!begun) await output.write(writer.header({ ...about, firstLsn: from }));
+        begun = true;
+        await output.write(writer.record(record));
+        if (!output.open) return;
+        progress(`exported through LSN ${record.lsn} of ${tailLsn}`);
+      }
+      if (!begun) await output.write(writer.header({ ...about, firstLsn: from }));
+      begun = true;
+    } catch (error) {
+      from = trimmedTo(error, begun, from);
+    }
   }
   progress('');
   await output.write(writer.end(endLsn));
+}
+
+/** Where an export begins anew, since retention took its first records before they were read. */
+function trimmedTo(error: unknown, begun: boolean, from: Lsn): Lsn {
+  const trimmed = error instanceof JournalError && error.code === 'TRIMMED' && !begun;
+  const { firstLsn = NO_LSN } = trimmed ? error.details : {};
+  if (firstLsn <= from) throw error;
+  return firstLsn;
 }

@@ -191,7 +191,8 @@ export async function* pages(
     const lags: boolean = answer.nextLsn > answer.committedLsn;
     if (lags && proof !== 'none') return;
     proof = lags ? range.proof : 'none';
-    from = answer.nextLsn;
+    // Pages of two lineages are no copy of anything: LINEAGE_CHANGED.
+    from = { lineage: answer.lineage, nextLsn: answer.nextLsn };
   }
 }
 

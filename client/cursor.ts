@@ -203,10 +203,7 @@ export class Cursor {
   /** Takes a message in; undefined where it brought nothing new. */
   #take(answer: SubscribeAnswer): Delivery | undefined {
     const { lineage, committedLsn } = answer;
-    if (this.#lineage !== 0 && lineage !== this.#lineage) {
-      const message = `records of lineage ${this.#lineage} were given up, it is ${lineage} now`;
-      throw new JournalError('LINEAGE_CHANGED', message);
-    }
+    refuseOther(this.#lineage, lineage);
     const from = this.#nextLsn ?? FIRST_LSN;
     // Each is delivered once, whatever a replica sends.
     let records = answer.records.filter((record) => record.lsn >= from);
@@ -236,4 +233,11 @@ export function tailAnswer(world: World, journal: string, deadline: Deadline) {
     patience: QUICK_MICROS,
     deadline,
   });
+}
+
+/** Throws LINEAGE_CHANGED where an answer is of another lineage than the one before; 0 for none. */
+export function refuseOther(known: number, lineage: number): void {
+  if (known === 0 || lineage === known) return;
+  const message = `records of lineage ${known} were given up, it is ${lineage} now`;
+  throw new JournalError('LINEAGE_CHANGED', message);
 }

@@ -9,7 +9,7 @@ import { journalMethods } from '../transport/methods.ts';
 import type { ReadAnswer, TailAnswer } from '../transport/public.ts';
 import { ask, QUICK_MICROS, type World } from './calls.ts';
 import type { LeadEvent } from './campaign.ts';
-import { tailAnswer } from './cursor.ts';
+import { refuseOther, tailAnswer } from './cursor.ts';
 import {
   type AppendOptions,
   type CallOptions,
@@ -150,14 +150,16 @@ export class Journal {
 
   /** Some committed records; go on with `from: nextLsn`. TRIMMED, OUT_OF_RANGE, LINEAGE_CHANGED. */
   async read(options: ReadOptions = {}): Promise<ReadAnswer> {
-    const { position, limit, bytesMax } = checked(() => ({
-      position: checkFrom(options.from ?? 'first').position,
+    const { position, lineage, limit, bytesMax } = checked(() => ({
+      ...checkFrom(options.from ?? 'first'),
       limit: whole('limit', options.limit ?? READ_LIMIT, 1, NUMBER_MAX),
       bytesMax: whole('bytesMax', options.bytesMax ?? 0, 0, NUMBER_MAX),
     }));
     const linearizable = options.linearizable ?? false;
     const request = { journal: this.name, from: position, limit, bytesMax, linearizable };
-    return await this.#ask(journalMethods.read, request, 'nearest', options);
+    const answer = await this.#ask(journalMethods.read, request, 'nearest', options);
+    refuseOther(lineage, answer.lineage);
+    return answer;
   }
 
   /** Linearizable: `tailLsn` is the last record of a user, 0 when there is none. */

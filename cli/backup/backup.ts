@@ -47,20 +47,23 @@ async function backup(at: Connected, directory: string, flags: BackupFlags): Pro
   // First: what failed before may be what leaves no room now.
   await removeFailed(directory);
   await mkdir(folder, { recursive: true });
+  const isThere = async (name: string): Promise<boolean> =>
+    (await client.listJournals({ signal })).some((one) => one.name === name);
+  let exported: readonly string[];
   try {
-    await exportAll(folder, names, flags, signal);
+    exported = await exportAll(folder, names, { flags, signal, isThere });
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
   // Where there is no journal, the cluster is new or another one: nothing goes for its sake.
-  const all = names.length === 0 ? [] : await backupsOf(directory, 'complete');
+  const all = exported.length === 0 ? [] : await backupsOf(directory, 'complete');
   for (const old of all.slice(0, -flags.keep)) {
     await rm(join(directory, old), { recursive: true });
     note(`removed ${old}`);
   }
-  const done = `${names.length} journals in ${folder}`;
-  if (flags.json) await output.json({ folder, journals: names.length });
+  const done = `${exported.length} journals in ${folder}`;
+  if (flags.json) await output.json({ folder, journals: exported.length });
   else await output.line(done);
 }
 
@@ -70,20 +73,36 @@ const folderName = (time: Date): string =>
     .replace(/\.\d+Z$/, 'Z')
     .replaceAll(':', '-');
 
-async function exportAll(
+interface Exporting {
+  readonly flags: BackupFlags;
+  readonly signal: AbortSignal;
+  readonly isThere: (name: string) => Promise<boolean>;
+}
+
+/** Names of those that were exported: one that was deleted meanwhile is nobody's loss. */
+export async function exportAll(
   folder: string,
   names: readonly string[],
-  flags: BackupFlags,
-  signal: AbortSignal,
-): Promise<void> {
+  { flags, signal, isThere }: Exporting,
+): Promise<readonly string[]> {
+  const done: string[] = [];
   for (const name of names) {
     const path = join(folder, `${name}${SUFFIX}`);
-    await exportTo(`${path}.part`, [name, ...flagsOf(flags)], signal);
+    try {
+      await exportTo(`${path}.part`, [name, ...flagsOf(flags)], signal);
+    } catch (error) {
+      if (signal.aborted || (await isThere(name))) throw error;
+      await rm(`${path}.part`, { force: true });
+      note(`passed over ${name}, which was deleted meanwhile`);
+      continue;
+    }
     await rename(`${path}.part`, path);
     note(`exported ${name}`);
+    done.push(name);
   }
-  const said = [String(names.length), ...names].map((line) => `${line}\n`).join('');
+  const said = [String(done.length), ...done].map((line) => `${line}\n`).join('');
   await writeFile(join(folder, COMPLETE), said, { flush: true });
+  return done;
 }
 
 /** Younger ones may be those of a backup that is under way. */

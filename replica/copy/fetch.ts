@@ -86,7 +86,12 @@ async function* follow(
       at = base.lsn;
       continue;
     }
+    const { lineage: before } = host;
     const batches = await committed(host, after(at, 1)).catch(orBase);
+    if (host.lineage !== before) {
+      // What was read may have been replaced: whoever learns begins anew.
+      throw new JournalError('UNAVAILABLE', `lineage was ${before}, ${host.lineage} is here now`);
+    }
     if (batches === null) {
       at = null;
       continue;
@@ -116,9 +121,11 @@ function check(host: Host, lineage: number): void {
 
 /** Committed batches from the one that holds `from` on; empty where there are none yet. */
 async function committed(host: Host, from: Lsn): Promise<readonly Batch[]> {
-  if (from > host.committedLsn) return [];
+  // As known before: what lies above may be cut, and committed anew, while the disk reads.
+  const through = host.committedLsn;
+  if (from > through) return [];
   const batches = await host.log.read(from, FRAME_BYTES);
-  return batches.filter(({ header }) => lastLsn(header) <= host.committedLsn);
+  return batches.filter(({ header }) => lastLsn(header) <= through);
 }
 
 function frame(host: Host, batches: readonly Batch[]): FetchAnswer {

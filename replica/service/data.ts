@@ -196,10 +196,13 @@ export async function readRecords(
     await asker.committed(host, proof.committedLsn, signal);
   }
   if (!host.readable) throw notServed(host);
+  const { lineage } = host;
   const from = await reader.start(host, request.from, signal);
   const { records, nextLsn, bytes } = await reader.read(host, from, limit, bytesMax);
+  // A lineage that changed while this was read may have replaced what was read.
+  if (host.lineage !== lineage || !host.readable) throw notServed(host);
   metrics.moved('out', records.length, bytes);
-  return { records, nextLsn, committedLsn: host.committedLsn, lineage: host.lineage };
+  return { records, nextLsn, committedLsn: host.committedLsn, lineage };
 }
 
 /** Zero asks for as much as is allowed. */

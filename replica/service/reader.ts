@@ -118,18 +118,21 @@ export class Reader {
     const end = await this.#newest(host, signal);
     const { firstLsn } = host;
     let from = higher(firstLsn, lsn(Math.max(1, end - count + 1)));
-    let found = await this.#count(host, from, end);
-    while (found < count && from > firstLsn) {
-      const before = after(from, -1);
+    let before = end;
+    // Where it is the first one anyway there is nothing to count.
+    for (let found = 0; from > firstLsn; ) {
+      found += await this.#count(host, from, before, signal);
+      if (found >= count) break;
+      before = after(from, -1);
       from = higher(firstLsn, lsn(Math.max(1, from - (count - found))));
-      found += await this.#count(host, from, before);
     }
     return from;
   }
 
-  async #count(host: Host, from: Lsn, through: Lsn): Promise<number> {
+  async #count(host: Host, from: Lsn, through: Lsn, signal: AbortSignal): Promise<number> {
     let count = 0;
     for (let at = from; at <= through; ) {
+      if (signal.aborted) throw new JournalError('CANCELLED', 'the caller left before an answer');
       const batches = await this.#batches(host, at, STRETCH_BYTES);
       const end = batches.at(-1);
       if (end === undefined) break;
@@ -176,10 +179,12 @@ export class Reader {
   /** Committed batches from the one that holds `from` on; at least one where it is committed. */
   #batches(host: Host, from: Lsn, bytesMax: number): Promise<readonly Batch[]> {
     return this.#repair.mending(async () => {
+      // As known before: what lies above may be cut, and committed anew, while the disk reads.
+      const through = host.committedLsn;
       try {
         const batches = await host.log.read(from, bytesMax);
-        const known = batches.filter(({ header }) => lastLsn(header) <= host.committedLsn);
-        if (known.length > 0 || from > host.committedLsn) return known;
+        const known = batches.filter(({ header }) => lastLsn(header) <= through);
+        if (known.length > 0 || from > through) return known;
         throw new JournalError('INTERNAL', `journal ${host.name} gave nothing at ${from}`);
       } catch (error) {
         if (error instanceof JournalError && error.code === 'TRIMMED') {

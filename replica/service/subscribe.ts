@@ -7,7 +7,7 @@
 import type { Clock } from '../../io/clock.ts';
 import { KIB } from '../../protocol/configuration.ts';
 import { deleted, JournalError } from '../../protocol/errors.ts';
-import { type Lsn, type Micros, micros } from '../../protocol/types.ts';
+import { after, type Lsn, type Micros, micros } from '../../protocol/types.ts';
 import type { SubscribeAnswer, SubscribeRequest } from '../../transport/public.ts';
 import type { Host } from '../drive/host.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
@@ -75,11 +75,12 @@ export class Subscriptions {
     }
     refuseLineage(host, request.lineage);
     const { lineage } = host;
-    const { reader } = this.#parts;
-    const open: Open = { host, nextLsn: await reader.start(host, request.from, signal) };
+    // Counted from now on: many may come at once, and wait for where they start.
+    const open: Open = { host, nextLsn: after(host.committedLsn, 1) };
     this.#open.add(open);
     try {
-      const { nextLsn } = open;
+      const nextLsn = await this.#parts.reader.start(host, request.from, signal);
+      open.nextLsn = nextLsn;
       yield { records: [], nextLsn, committedLsn: host.committedLsn, lineage };
       yield* this.#stretches(open, lineage, signal);
     } finally {

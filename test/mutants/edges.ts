@@ -185,4 +185,29 @@ export const EDGES: readonly Mutant[] = [
     search: '        if (this.#heardAt > heardBefore) attempt = 0;\n',
     replace: '        if (this.#heardAt > heardBefore) await new Promise(() => undefined);\n',
   }),
+  mutant('linearizable-read-lags', 'a replica reads before it has what was proven', REPLICA, {
+    file: 'replica/service/data.ts',
+    search: '    await asker.committed(host, proof.committedLsn, signal);\n',
+    replace: '',
+  }),
+  mutant('read-over-a-lineage', 'what was given up meanwhile is shown as of the new one', REPLICA, {
+    file: 'replica/service/data.ts',
+    search: '  if (host.lineage !== lineage || !host.readable) throw notServed(host);\n',
+    replace: '',
+  }),
+  mutant('subscriber-never-doubts', 'a member that is cut off keeps its subscribers', REPLICA, {
+    file: 'replica/service/subscribe.ts',
+    search: 'if (clock.now() - heardAt < DOUBT) return heardAt;',
+    replace: 'if (clock.now() >= heardAt) return heardAt;',
+  }),
+  mutant('copy-of-another-lineage', 'a learner is given the log of a lineage before', REPLICA, {
+    file: 'replica/copy/fetch.ts',
+    search: '  if (lineage > host.lineage) {',
+    replace: '  if (lineage < 0) {',
+  }),
+  mutant('shown-as-committed-since', 'a read goes by what is committed after it', REPLICA, {
+    file: 'replica/service/reader.ts',
+    search: 'lastLsn(header) <= through);',
+    replace: 'lastLsn(header) <= host.committedLsn);',
+  }),
 ];

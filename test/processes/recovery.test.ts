@@ -109,6 +109,7 @@ describe('force-loss', () => {
       assert.ok(after.lineage > lineage);
       const stale = orders.subscribe({ from: token })[Symbol.asyncIterator]();
       assert.equal(await codeOf(stale.next()), 'LINEAGE_CHANGED');
+      assert.equal(await codeOf(orders.read({ from: token })), 'LINEAGE_CHANGED');
       await tool.fails(`admin force-loss orders --member nobody --reason x --yes`, 6, /nobody/);
       // By message: where a controller was slow, the outcome of a first try is unknown.
       const needless = await cluster.journal([...order, '--reason', 'once more']);

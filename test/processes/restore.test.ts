@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { exportAll } from '../../cli/backup/backup.ts';
 import { ExportWriter } from '../../cli/records/exchange.ts';
 import { DEFAULT_SETTINGS, type JournalSettings } from '../../protocol/configuration.ts';
 import { lsn, micros } from '../../protocol/types.ts';
@@ -232,6 +233,19 @@ describe('a restore', WAIT, () => {
 });
 
 describe('a backup', WAIT, () => {
+  test('passes over a journal that was deleted meanwhile, and no other', async () => {
+    await done('create stays');
+    const folder = join(cluster.directory, 'deleted-meanwhile');
+    mkdirSync(folder);
+    const { signal } = new AbortController();
+    const flags = { endpoints: cluster.endpoints, keep: 1 };
+    const exporting = (there: boolean) =>
+      exportAll(folder, ['gone', 'stays'], { flags, signal, isThere: async () => there });
+    assert.deepEqual(await exporting(false), ['stays']);
+    assert.deepEqual(readdirSync(folder).sort(), ['complete', 'stays.journal']);
+    await assert.rejects(exporting(true), /journal export gone ended with code 6/);
+  });
+
   test('says what is in it, and removes those that failed a day ago', async () => {
     const directory = join(cluster.directory, 'kept');
     const old = '2026-01-01T00-00-00Z';

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { decodeBatch } from '../../log/batch.ts';
 import { EMPTY_SHAPE } from '../../protocol/chain/shape.ts';
 import { lastLsn, lsn, NO_LSN } from '../../protocol/types.ts';
-import { peerMethods } from '../../transport/methods.ts';
+import { journalMethods, peerMethods } from '../../transport/methods.ts';
 import { CALL, House } from './house.ts';
 import { until } from './shepherd.ts';
 
@@ -49,6 +49,16 @@ test('a learner is given nothing that waits for its commit', async () => {
     }
     abort.abort();
     assert.deepEqual(given, [1, 2, 3, 4, 5]);
+    // Nor does a writer begin its session there: what waits may be cut.
+    const session = { journal: name };
+    const { endLsn } = await house.network.call(address, journalMethods.session, session, CALL);
+    assert.equal(endLsn, COMMITTED);
+    // Who learns of another lineage is given nothing of this one.
+    const other = { ...request, lineage: lineage + 1 };
+    const stream = house.network.stream(address, peerMethods.fetch, other, CALL);
+    await assert.rejects(async () => {
+      for await (const _ of stream) assert.fail('it is given something');
+    }, /lineage is 2, 1 is here/);
     await house.stop(a);
     await waiting;
   } finally {
