@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nodeClock } from '../../io/node.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { type BatchHeader, lsn, micros } from '../../protocol/types.ts';
+import { after, type BatchHeader, type Lsn, lsn, micros } from '../../protocol/types.ts';
 import type { Repair } from '../copy/repair.ts';
 import type { Host } from '../drive/host.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
@@ -40,6 +40,11 @@ class Journal {
       this.reads += 1;
       await pause(2);
       return [batchAt(from), batchAt(from + 1)];
+    },
+    /** It has an entry more than is committed. */
+    end: () => after(this.committedLsn, 1),
+    get endLsn(): Lsn {
+      return this.end();
     },
   };
 

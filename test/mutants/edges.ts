@@ -31,8 +31,8 @@ export const EDGES: readonly Mutant[] = [
       },
       {
         file: 'replica/service/reader.ts',
-        search: 'batches.filter(({ header }) => lastLsn(header) <= host.committedLsn);',
-        replace: 'batches.filter(({ header }) => lastLsn(header) <= host.log.endLsn);',
+        search: '      const through = host.committedLsn;\n',
+        replace: '      const through = host.log.endLsn;\n',
       },
     ],
   },
@@ -53,13 +53,8 @@ export const EDGES: readonly Mutant[] = [
     edits: [
       {
         file: 'replica/copy/fetch.ts',
-        search: '  if (from > host.committedLsn) return [];\n',
-        replace: '  if (from > host.log.endLsn) return [];\n',
-      },
-      {
-        file: 'replica/copy/fetch.ts',
-        search: 'return batches.filter(({ header }) => lastLsn(header) <= host.committedLsn);',
-        replace: 'return batches.filter(({ header }) => lastLsn(header) <= host.log.endLsn);',
+        search: '  const through = host.committedLsn;\n',
+        replace: '  const through = host.log.endLsn;\n',
       },
       {
         file: 'replica/copy/fetch.ts',
