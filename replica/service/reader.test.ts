@@ -102,9 +102,9 @@ test('what was not committed when it was read is not shown, whatever is by then'
   // Cut, replaced and committed while the disk reads.
   journal.committedLsn = lsn(2);
   let again = 0;
-  journal.log.read = async () => {
+  journal.log.read = async (from) => {
     again += 1;
-    return [batchAt(2)];
+    return [batchAt(from)];
   };
   const { nextLsn } = await reading;
   assert.deepEqual([nextLsn, again], [3, 1], 'what is there now was read');
