@@ -211,6 +211,26 @@ test('bad places that come to light one by one are mended one by one', async () 
   });
 });
 
+test('a repair that nothing good vouches for on either side is refused', async () => {
+  await onDisk(async (disk, machine) => {
+    const first = await open(disk);
+    const batches = await fill(first);
+    await first.close();
+    const victims = batches.slice(6, 9);
+    for (const victim of victims) await flip(machine, victim, 'header');
+    spoilPlaces(machine);
+    const volume = await open(disk);
+    const log = found(volume, ONE);
+    const before = log.damages();
+    await assert.rejects(log.repair(victims.slice(1, 2)), /nothing good is beside it/);
+    assert.deepEqual(log.damages(), before);
+    await log.repair(victims);
+    assert.deepEqual(log.damages(), []);
+    assert.equal((await readAll(log)).length, 40);
+    await volume.close();
+  });
+});
+
 test('a bit flipped in a header of a segment is mended by its copy', async () => {
   for (const at of [0, 9, 17, 33]) {
     await onDisk(async (disk, machine) => {

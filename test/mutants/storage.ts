@@ -128,4 +128,9 @@ export const STORAGE: readonly Mutant[] = [
       '    await file.sync().catch((error: unknown) => {\n      throw this.#fail(error);\n    });',
     replace: '    void file.sync().catch((error: unknown) => this.#fail(error));',
   }),
+  mutant('repair-that-nobody-vouches-for', 'bytes of a peer fit where nothing good is near', BY, {
+    file: 'log/disk/changes.ts',
+    search: '  if ((before === null && behind === null) || (behind',
+    replace: '  if ((behind',
+  }),
 ];
