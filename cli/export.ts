@@ -1,6 +1,7 @@
 // `export`: a journal as a file that checks itself (records/exchange.ts); `import` brings it back.
 
 import type { Command } from 'commander';
+import type { Journal } from '../client/index.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { type Lsn, NO_LSN } from '../protocol/types.ts';
 import { type Connected, type ConnectionFlags, connected, withClient } from './connection.ts';
@@ -28,30 +29,31 @@ export async function exportJournal(at: Connected, name: string): Promise<void> 
   const { tailLsn, endLsn, firstLsn } = await journal.tail({ signal });
   const { retainMillis: _age, retainBytes: _size, ...kept } = settings;
   const writer = new ExportWriter();
-  const about = { journal: name, settings: kept };
-  let begun = false;
-  for (let from = firstLsn; !begun; ) {
-    try {
-      for await (const record of recordsThrough(at, journal, from, tailLsn)) {
-        if (!begun) await output.write(writer.header({ ...about, firstLsn: from }));
-        begun = true;
-        await output.write(writer.record(record));
-        if (!output.open) return;
-        progress(`exported through LSN ${record.lsn} of ${tailLsn}`);
-      }
-      if (!begun) await output.write(writer.header({ ...about, firstLsn: from }));
-      begun = true;
-    } catch (error) {
-      from = trimmedTo(error, begun, from);
-    }
+  const { from, first, records } = await begun(at, journal, firstLsn, tailLsn);
+  await output.write(writer.header({ journal: name, firstLsn: from, settings: kept }));
+  for (let next = first; !next.done; next = await records.next()) {
+    await output.write(writer.record(next.value));
+    if (!output.open) return;
+    progress(`exported through LSN ${next.value.lsn} of ${tailLsn}`);
   }
   progress('');
   await output.write(writer.end(endLsn));
 }
 
-/** Where an export begins anew, since retention took its first records before they were read. */
-function trimmedTo(error: unknown, begun: boolean, from: Lsn): Lsn {
-  const trimmed = error instanceof JournalError && error.code === 'TRIMMED' && !begun;
+/** The first record, and where they begin: retention may take some before they are read. */
+async function begun(at: Connected, journal: Journal, firstLsn: Lsn, tailLsn: Lsn) {
+  for (let from = firstLsn; ; ) {
+    const records = recordsThrough(at, journal, from, tailLsn);
+    try {
+      return { from, first: await records.next(), records };
+    } catch (error) {
+      from = trimmedTo(error, from);
+    }
+  }
+}
+
+function trimmedTo(error: unknown, from: Lsn): Lsn {
+  const trimmed = error instanceof JournalError && error.code === 'TRIMMED';
   const { firstLsn = NO_LSN } = trimmed ? error.details : {};
   if (firstLsn <= from) throw error;
   return firstLsn;

@@ -67,10 +67,7 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
   const { id, by, leaving, ordered } = entry;
   if (!ordered && by !== '' && !isFine(world, by)) {
     const why = notThere(world, ledger, entry);
-    const message = `${id} stays until ${by} is there: ${why}`;
-    const isStuck = stuck(world, by) !== '';
-    const progress = isStuck ? stalled('PodNotRunning', message) : waiting('Replacing', message);
-    return { actions: [], progress };
+    return awaiting(world, by, 'Replacing', `${id} stays until ${by} is there: ${why}`);
   }
   if (!ordered) {
     const why =
@@ -101,6 +98,12 @@ function letReplicaGo(world: World, ledger: Ledger, settled: Settled, entry: Rep
   const replicas = ledger.replicas.map((one) => (one === entry ? { ...one, removing: true } : one));
   return out({ ...ledger, replicas }, id);
 }
+
+/** Until the process is there; one that does not come by itself is a stall. */
+const awaiting = (world: World, id: string, reason: string, message: string): Plan => ({
+  actions: [],
+  progress: stuck(world, id) === '' ? waiting(reason, message) : stalled('PodNotRunning', message),
+});
 
 /** Who is lost meanwhile is replaced after that, and may be missed before: empty for nobody. */
 function lostBeside(world: World, { replicas }: Ledger): string {
@@ -192,13 +195,10 @@ export function letIn(world: World, ledger: Ledger, settled: Settled): Plan | nu
   const away = ids.filter((id) => !isRunning(podOf(world, id)));
   const [first] = away;
   if (first !== undefined) {
-    const bad = away.find((id) => stuck(world, id) !== '');
-    const id = bad ?? first;
+    const id = away.find((one) => stuck(world, one) !== '') ?? first;
     const trouble = podTrouble(world, id) || stuck(world, id);
     const message = `${id} does not run${trouble === '' ? ' yet' : `: ${trouble}`}`;
-    const progress =
-      bad === undefined ? waiting('AddingController', message) : stalled('PodNotRunning', message);
-    return { actions: [], progress };
+    return awaiting(world, id, 'AddingController', message);
   }
   const add = ids.map((id) => seatOf(settled, id)).join(',');
   return seating({ remove: '', add }, `letting in ${ids.join(' and ')}`);
