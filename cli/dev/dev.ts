@@ -19,7 +19,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { DiskError } from '../../io/disk.ts';
@@ -39,6 +39,7 @@ import {
   parseRecord,
   planOf,
 } from './plan.ts';
+import { claimPorts } from './ports.ts';
 import { Supervised } from './supervise.ts';
 
 const PORT_MAX = 65_000;
@@ -109,7 +110,7 @@ async function dev(asked: AskedFlags): Promise<void> {
   try {
     const record = await recordOf(data, asked);
     const plan = planOf(record, data, asked.host);
-    await refuseBusyPorts(plan, record, data);
+    await claimPorts(plan, record, data);
     if (!isLoopback(asked.host)) note(IN_THE_CLEAR);
     await format(record, plan, data);
     await run(plan, asked.restart);
@@ -176,33 +177,6 @@ async function recordOf(data: string, asked: AskedFlags): Promise<DevRecord> {
 
 /** What the lock leaves in a directory that holds nothing else. */
 const OWN_FILES: ReadonlySet<string> = new Set(['lock', 'dev.pid']);
-
-async function refuseBusyPorts(plan: DevPlan, record: DevRecord, data: string): Promise<void> {
-  for (const { port, host } of plan.ports) {
-    const trouble = await troubleAt(port, host);
-    if (trouble === '') continue;
-    if (trouble !== 'EADDRINUSE' && trouble !== 'EACCES') {
-      throw new UsageError(
-        `--host is ${host}, allowed is an address or a name of this machine: ${trouble}`,
-      );
-    }
-    const range = `${plan.ports[0]?.port} to ${plan.ports.at(-1)?.port}`;
-    // Where controllers are is in their registers: a cluster that was made cannot be moved.
-    const advice = record.formatted
-      ? `${data} was made with ports ${range}; another cluster takes another --data and --port`
-      : `or choose another first port with --port (this cluster takes ${range})`;
-    throw new UsageError(`port ${port} on ${host} is in use: stop what listens there, ${advice}`);
-  }
-}
-
-/** Why nobody can listen there; '' where one can. */
-function troubleAt(port: number, host: string): Promise<string> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve('')));
-  });
-}
 
 /** Formats the controllers of a new directory; a start that was cut off here begins anew. */
 async function format(record: DevRecord, plan: DevPlan, data: string): Promise<void> {

@@ -49,6 +49,23 @@ describe('dev', () => {
     assert.match(again.stderr, new RegExp(`in use: stop .* was made with ports ${port} to `));
   });
 
+  test('of two that start at once on the same ports one is refused', WAIT, async () => {
+    const port = String(await freePorts(4));
+    const begin = (name: string) => {
+      const data = join(cluster.directory, name);
+      const small = ['--members', '1', '--controllers', '1', '--port', port];
+      return startJournal(['dev', '--data', data, ...small]);
+    };
+    const both = [begin('left'), begin('right')];
+    const ends = both.map(output);
+    const first = await Promise.race(ends);
+    for (const one of both) one.kill('SIGTERM');
+    assert.equal(first.code, 2, first.stderr);
+    assert.match(first.stderr, new RegExp(`port ${port} .*in use.*--port`));
+    assert.equal(first.stdout, '');
+    await Promise.all(ends);
+  });
+
   test('refuses a directory of something else', WAIT, async () => {
     const other = join(cluster.directory, 'else');
     mkdirSync(other);
