@@ -5,7 +5,7 @@ import { nodeDisk } from '../../io/node.ts';
 import type { Volume } from '../../log/log.ts';
 import type { CrashMode } from '../../sim/platter/file.ts';
 import { KilledDisk, layOut, realFolder } from './killed-disk.ts';
-import { DIRECTORY, goOn, judge, Life, openLife, wholeLife } from './life.ts';
+import { DIRECTORY, goOn, judge, judgeAsides, Life, openLife, wholeLife } from './life.ts';
 import { judgeMetadata, METADATA, metadataLife } from './metadata-life.ts';
 import { StoppingDisk } from './stopping-disk.ts';
 
@@ -160,7 +160,10 @@ async function judgeAndGoOn(
   directory: string = DIRECTORY,
 ): Promise<void> {
   const volume: Volume = await openLife(disk, directory);
-  if (life !== null) await judge(life.model, volume);
+  if (life !== null) {
+    await judge(life.model, volume);
+    await judgeAsides(life.asides, volume, disk, directory);
+  }
   await goOn(volume);
   const ends = volume.journals().map((log) => [log.journal, log.endLsn, log.endCrc]);
   await volume.close();

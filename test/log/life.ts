@@ -76,6 +76,8 @@ export class Life {
   readonly model: Model = new Map();
   /** Batches as they were appended, of all journals, for the tables. */
   readonly #all = new Map<JournalId, Batch[]>();
+  /** Of each log that was set aside, or is about to be. */
+  readonly asides = new Map<JournalId, readonly Batch[]>();
   volume: Volume;
 
   constructor(volume: Volume) {
@@ -168,6 +170,7 @@ export class Life {
 
   async setAside(journal: JournalId): Promise<void> {
     const next = { baseLsn: 0, batches: [], endMin: 0 };
+    this.asides.set(journal, this.#now(journal).batches);
     await this.#step(journal, next, () => this.log(journal).setAside());
   }
 
@@ -262,6 +265,43 @@ export async function judge(model: Model, volume: Volume): Promise<void> {
       `${journal} is ${describe(found)}, allowed ${allowed.map(describe).join(', ')}`,
     );
     if (log !== undefined) await judgeTables(log);
+  }
+}
+
+/** What a log was given up with is in a file of its own as soon as it is no longer in the log. */
+export async function judgeAsides(
+  asides: ReadonlyMap<JournalId, readonly Batch[]>,
+  volume: Volume,
+  disk: Disk,
+  directory: string = DIRECTORY,
+): Promise<void> {
+  for (const [journal, batches] of asides) {
+    const log = volume.find(journal);
+    const [first] = log === undefined ? [] : (await contentOf(log)).batches;
+    const [given] = batches;
+    assert.ok(given);
+    if (first !== undefined && batchCrc(first) === batchCrc(given)) continue;
+    const folder = `${directory}/aside`;
+    const names = (await disk.list(folder)).filter((name) => name.endsWith('.aside'));
+    const name = names.find((one) => one.startsWith(journal));
+    assert.ok(name, `${journal} was set aside, and no file holds it`);
+    const bytes = await wholeFile(disk, `${folder}/${name}`);
+    let at = 0;
+    for (const batch of batches) {
+      const found = bytes.indexOf(batch.bytes, at);
+      const { firstLsn } = batch.header;
+      assert.ok(found >= at, `${journal} was set aside, and the batch at ${firstLsn} is lost`);
+      at = found + batch.bytes.length;
+    }
+  }
+}
+
+async function wholeFile(disk: Disk, path: string): Promise<Buffer> {
+  const file = await disk.open(path);
+  try {
+    return Buffer.from(await file.read(0, await file.size()));
+  } finally {
+    await file.close();
   }
 }
 

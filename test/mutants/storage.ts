@@ -133,4 +133,14 @@ export const STORAGE: readonly Mutant[] = [
     search: '  if ((before === null && behind === null) || (behind',
     replace: '  if ((behind',
   }),
+  mutant('set-aside-without-a-sync', 'a log that is given up is forgotten before it is kept', BY, {
+    file: 'log/disk/changes.ts',
+    search: '      next = after(lastLsn(last.header), 1);\n    }\n    await file.sync();\n',
+    replace: '      next = after(lastLsn(last.header), 1);\n    }\n',
+  }),
+  mutant('set-aside-beside-a-trim', 'a trim goes on in a log that was given up meanwhile', BY, {
+    file: 'log/disk/journal.ts',
+    search: 'this.#behind(() => setLogAside(this))',
+    replace: 'setLogAside(this)',
+  }),
 ];
