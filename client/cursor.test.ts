@@ -35,9 +35,16 @@ class Time implements Clock {
   };
 }
 
+interface Breaking extends Network {
+  readonly asked: readonly unknown[];
+  /** Where the named cursor was set, in order. */
+  readonly saved: readonly (number | null)[];
+}
+
 /** Each read or stream gives the next of these lists of records; then a stream breaks. */
-function breaking(messages: number[][]): Network & { readonly asked: readonly unknown[] } {
+function breaking(messages: number[][]): Breaking {
   const asked: unknown[] = [];
+  const saved: (number | null)[] = [];
   const never = (): never => {
     throw new Error('a subscription only reads');
   };
@@ -64,10 +71,26 @@ function breaking(messages: number[][]): Network & { readonly asked: readonly un
     request: Q,
   ): Promise<A> {
     asked.push(request);
+    if (method.path === journalMethods.setCursor.path) {
+      saved.push(journalMethods.setCursor.request.decode(method.request.encode(request)).lsn);
+      return method.response.decode(journalMethods.setCursor.response.encode({}));
+    }
+    if (method.path === journalMethods.cursors.path) {
+      return method.response.decode(journalMethods.cursors.response.encode({ cursors: [] }));
+    }
     return method.response.decode(journalMethods.read.response.encode(answer()));
   }
   const close = (): Promise<void> => Promise.resolve();
-  return { asked, call, stream, duplex: never, serve: never, forget: () => undefined, close };
+  return {
+    asked,
+    saved,
+    call,
+    stream,
+    duplex: never,
+    serve: never,
+    forget: () => undefined,
+    close,
+  };
 }
 
 const worldOf = (clock: Clock, messages: number[][]) => ({
@@ -151,4 +174,17 @@ test('the last few are those that were the last when it was ready', async () => 
   assert.equal(world.network.asked.length, 1);
   for await (const _ of subscription);
   assert.partialDeepStrictEqual(world.network.asked.at(-1), { from: { kind: 'lsn', lsn: 2 } });
+});
+
+// What a trim may take is decided by it: one too high loses records, for whoever goes on there.
+test('a named cursor stands behind what the next was asked for, and is registered by what is newest', async () => {
+  const world = worldOf(new Time(), [[5], [6], [7], [8]]);
+  const options = { from: { last: 1 }, cursor: 'mine' };
+  const subscription = openSubscription(world, { closing: signal }, 'orders', options);
+  for await (const { records } of subscription.batches()) {
+    if (records.at(-1)?.lsn === 7) break;
+  }
+  const read = world.network.asked.find((one) => JSON.stringify(one).includes('"linearizable"'));
+  assert.partialDeepStrictEqual(read, { linearizable: true });
+  assert.deepEqual([world.network.saved.at(0), world.network.saved.at(-1)], [4, 6]);
 });

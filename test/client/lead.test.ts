@@ -4,10 +4,12 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import type { Client, Journal } from '../../client/index.ts';
-import { campaign } from '../../client/lead.ts';
+import { campaign, type Leadership } from '../../client/lead.ts';
 import { openRouting } from '../../client/routing.ts';
 import { silent } from '../../io/logger.ts';
+import type { Network } from '../../io/network.ts';
 import { nodeClock, nodeRandom } from '../../io/node.ts';
+import { grpcNetwork } from '../../transport/grpc.ts';
 import { House, type Housed } from '../replica/house.ts';
 import { eventually, until } from '../replica/shepherd.ts';
 import { counted, delayed, journalOf, mutable, open, refused } from './kit.ts';
@@ -34,6 +36,32 @@ describe('with one replica', () => {
   function journal(): Promise<Journal> {
     count += 1;
     return journalOf(house, a, `journal-${count}`, client);
+  }
+
+  /** A campaign of the key `worker` without the client around it. */
+  function campaigned(
+    { name }: Journal,
+    network: Network,
+    signal: AbortSignal,
+    marginMillis = 0,
+  ): Promise<Leadership> {
+    const routing = openRouting([a.replica.address], null);
+    const seams = { clock: nodeClock, random: nodeRandom(), network, logger: silent };
+    return campaign(
+      { ...seams, routing, hold: () => () => undefined },
+      {
+        journal: name,
+        key: 'worker',
+        node: 'one',
+        leaseMillis: LEASE_MILLIS,
+        slackMillis: 0,
+        marginMillis,
+        timeoutMillis: 20_000,
+        signal,
+        applied: undefined,
+        onEvent: undefined,
+      },
+    );
   }
 
   test('leadership: one at a time, fenced, given back, taken over', async () => {
@@ -93,24 +121,8 @@ describe('with one replica', () => {
     const orders = await journal();
     const streams = { open: 0 };
     const network = counted(streams);
-    const routing = openRouting([a.replica.address], null);
-    const seams = { clock: nodeClock, random: nodeRandom(), network, logger: silent };
     const { signal } = new AbortController();
-    const leadership = await campaign(
-      { ...seams, routing, hold: () => () => undefined },
-      {
-        journal: orders.name,
-        key: 'worker',
-        node: 'one',
-        leaseMillis: LEASE_MILLIS,
-        slackMillis: 0,
-        marginMillis: 0,
-        timeoutMillis: 20_000,
-        signal,
-        applied: undefined,
-        onEvent: undefined,
-      },
-    );
+    const leadership = await campaigned(orders, network, signal);
     assert.equal(streams.open, 1);
     const { firstLsn } = await orders.append([{ key: 'worker', data: 'mine' }], {
       keyOperation: 'claim',
@@ -121,6 +133,20 @@ describe('with one replica', () => {
     assert.equal(streams.open, 0);
     await until('nobody listens', () => getEventListeners(signal, 'abort').length === 0);
     await leadership.release();
+    await network.close();
+  });
+
+  // Work may still be on its way to its end, and whoever is told of a release waits for nothing.
+  test('what was lost is not given back, though its lease still runs', async () => {
+    const orders = await journal();
+    const network = grpcNetwork({ clock: nodeClock, logger: silent });
+    const { signal } = new AbortController();
+    // Lost long before its first renewal.
+    const leadership = await campaigned(orders, network, signal, 0.9 * LEASE_MILLIS);
+    await until('it counts as lost', () => leadership.lost.aborted);
+    await leadership.release();
+    const { tokenLsn, leaseMillis } = await orders.key('worker');
+    assert.deepEqual([tokenLsn, leaseMillis], [leadership.token, LEASE_MILLIS]);
     await network.close();
   });
 

@@ -205,4 +205,38 @@ export const EDGES: readonly Mutant[] = [
     search: 'lastLsn(header) <= through);',
     replace: 'lastLsn(header) <= host.committedLsn);',
   }),
+  mutant('batch-counts-when-given', 'a named cursor passes what is not consumed yet', CLIENT, {
+    file: 'client/subscription.ts',
+    search:
+      '        yield delivery;\n        const last = delivery.records.at(-1);\n' +
+      '        if (last !== undefined) saver?.consumed(last.lsn);\n',
+    replace:
+      '        const last = delivery.records.at(-1);\n' +
+      '        if (last !== undefined) saver?.consumed(last.lsn);\n        yield delivery;\n',
+  }),
+  mutant('cursor-registered-by-old-news', 'a named cursor begins where a lagging one is', CLIENT, {
+    file: 'client/subscription.ts',
+    search: 'await this.#startLsn(deadline, true)',
+    replace: 'await this.#startLsn(deadline, false)',
+  }),
+  mutant('base-below-its-own', 'a learner installs a base that its log refuses', REPLICA, {
+    file: 'replica/copy/catchup.ts',
+    search: '      if (base.lsn < host.log.shape().baseLsn) return;\n',
+    replace: '',
+  }),
+  mutant('old-trim-in-a-new-log', 'what was trimmed of a log hides records of the next', REPLICA, {
+    file: 'replica/drive/durable.ts',
+    search: '        host.beginAgain();\n',
+    replace: '',
+  }),
+  mutant(
+    'readable-before-the-start',
+    'a restarted replica shows a log that looks shorter',
+    REPLICA,
+    {
+      file: 'replica/drive/host.ts',
+      search: ' && startLsn !== null && committedLsn >= startLsn) this',
+      replace: ' && startLsn !== null && committedLsn >= NO_LSN) this',
+    },
+  ),
 ];
