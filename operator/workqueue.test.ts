@@ -2,37 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Clock } from '../io/clock.ts';
 import { nodeRandom } from '../io/node.ts';
 import { micros } from '../protocol/types.ts';
+import { handClock } from '../test/hand-clock.ts';
 import { WorkQueue } from './workqueue.ts';
-
-/** Time that moves when told to. */
-function handClock() {
-  let now = 0;
-  const tasks: { at: number; task: () => void }[] = [];
-  const clock: Clock = {
-    now: () => micros(now),
-    wall: () => micros(now),
-    after(delay, task) {
-      const entry = { at: now + delay, task };
-      tasks.push(entry);
-      return () => {
-        const index = tasks.indexOf(entry);
-        if (index >= 0) tasks.splice(index, 1);
-      };
-    },
-  };
-  const forward = (by: number): void => {
-    now += by;
-    for (const entry of [...tasks].sort((one, other) => one.at - other.at)) {
-      if (entry.at > now || !tasks.includes(entry)) continue;
-      tasks.splice(tasks.indexOf(entry), 1);
-      entry.task();
-    }
-  };
-  return { clock, forward };
-}
 
 test('a key that is added twice is taken once', async () => {
   const queue = new WorkQueue(handClock().clock, nodeRandom('s'));

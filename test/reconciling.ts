@@ -39,12 +39,14 @@ export async function begin(spec: object = {}, prepare: (api: MemoryKube) => voi
     spec: { storage: { size: '1Gi' }, members: 3, ...spec },
   });
   const parts = { api, clock: nodeClock, random: nodeRandom('reconciler'), logger: silent };
+  /** Keys of clusters that are to be looked at, one a change. */
+  const told: string[] = [];
   const cache = new Cache(parts, {
     namespace: undefined,
     nodes: true,
     podMonitors: false,
     logger: silent,
-    onChange: () => {},
+    onChange: (key) => told.push(key),
   });
   cleanups.push(() => cache.stop());
   while (!cache.synced) await pause();
@@ -77,7 +79,7 @@ export async function begin(spec: object = {}, prepare: (api: MemoryKube) => voi
   };
   const events = (): string[] =>
     [...api.objects.values()].filter(({ kind }) => kind === 'Event').map((one) => `${one.note}`);
-  return { api, pass, get, condition, events, reconciler, beside };
+  return { api, pass, get, condition, events, reconciler, beside, told };
 }
 
 /** Until every watch has told what was written. */

@@ -9,8 +9,10 @@ import { silent } from '../../io/logger.ts';
 import { nodeClock, nodeRandom } from '../../io/node.ts';
 import { micros } from '../../protocol/types.ts';
 import { MemoryKube } from '../../test/kube-api.ts';
+import { begin as beginPasses, CLUSTER, pathFor } from '../../test/reconciling.ts';
 import { Reconciler } from '../journal/reconciler.ts';
-import { KubeError, pathOf, RESOURCES } from './api.ts';
+import { WorkQueue } from '../workqueue.ts';
+import { KubeError, type KubeObject, pathOf, RESOURCES } from './api.ts';
 import { Cache } from './cache.ts';
 import { Events } from './events.ts';
 import { startInformer } from './informer.ts';
@@ -129,4 +131,77 @@ test('what is known of a kind is gone when the kind goes', async () => {
   known = false;
   await until(() => informer.list().length === 0);
   assert.equal(informer.known, false);
+});
+
+/** What becomes of a JournalCluster as it is changed, as keys that are to be looked at. */
+async function afterChange(change: (one: KubeObject) => object): Promise<readonly string[]> {
+  const { api, told } = await beginPasses();
+  const before = api.objects.get(CLUSTER);
+  assert.ok(before);
+  const known = told.length;
+  api.put(CLUSTER, { ...before, ...change(before) });
+  await pause();
+  return told.slice(known);
+}
+
+test('a change of the status alone is no reason for a pass', async () => {
+  assert.deepEqual(await afterChange(() => ({ status: { message: 'written' } })), []);
+  assert.deepEqual(await afterChange(() => ({ status: undefined })), []);
+});
+
+test('a change of what is asked for, of an annotation or of an owner is one', async () => {
+  const told = ['n/orders'];
+  assert.deepEqual(await afterChange(() => ({ spec: { storage: { size: '2Gi' } } })), told);
+  for (const more of [
+    { annotations: { 'journal.dev/replace': 'replica-1' } },
+    { labels: { team: 'a' } },
+    { finalizers: ['foregroundDeletion'] },
+    { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'a', uid: 'b' }] },
+    { deletionTimestamp: '2026-01-01T00:00:00Z' },
+    { uid: 'another' },
+  ]) {
+    const changed = await afterChange(({ metadata }) => ({ metadata: { ...metadata, ...more } }));
+    assert.ok(changed.includes('n/orders'), JSON.stringify(more));
+  }
+});
+
+test('a refusal whose text is another each time is met no more often than is put off', async () => {
+  const { api, reconciler, told, pass } = await beginPasses();
+  await pass(3);
+  let refusals = 0;
+  api.before = ({ method, path }) => {
+    if (method !== 'PATCH' || !path.endsWith('/services/orders-replica-1')) return;
+    refusals += 1;
+    throw new KubeError(`refused as ${refusals}`, { ...facts, status: 422 });
+  };
+  api.remove(pathFor('Service', 'orders-replica-1'));
+  await pause();
+  const queue = new WorkQueue(nodeClock, nodeRandom('varies'));
+  cleanups.push(() => queue.close());
+  queue.add('n/orders');
+  const ends = nodeClock.now() + 900_000;
+  let [passes, seen] = [0, told.length];
+  const more = (): void => {
+    for (const key of told.slice(seen)) queue.add(key);
+    seen = told.length;
+  };
+  const work = async (): Promise<void> => {
+    for (let key = await queue.take(); key !== null; key = await queue.take()) {
+      await assert.rejects(reconciler.reconcile('n', 'orders'), /refused as/);
+      passes += 1;
+      queue.addFailed(key);
+      queue.done(key);
+    }
+  };
+  void work();
+  while (nodeClock.now() < ends) {
+    await pause();
+    more();
+  }
+  // At once, after 0.25 to 0.5 s, and after as much again at least.
+  assert.ok(passes >= 2 && passes <= 3, `${passes} passes`);
+  const status = api.writes.filter((one) => one.endsWith('/status'));
+  assert.ok(status.length <= passes + 3, `${status.length} writes of the status`);
+  const warnings = [...api.objects.values()].filter(({ type }) => type === 'Warning');
+  assert.equal(warnings.length, 1);
 });

@@ -3,6 +3,7 @@
 // Only objects that the operator made are watched, by their label: Secrets of other people are
 // neither read nor kept.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../io/logger.ts';
 import { CLUSTER_LABEL, MANAGED_LABEL, MANAGER } from '../manifests/common.ts';
 import { type KindName, type KubeObject, RESOURCES } from './api.ts';
@@ -50,7 +51,9 @@ export class Cache {
     this.#clusters = startInformer(parts, {
       resource: RESOURCES.JournalCluster,
       namespace,
-      onChange: (now, before) => tellCluster(now ?? before),
+      onChange: (now, before) => {
+        if (!isStatusOnly(now, before)) tellCluster(now ?? before);
+      },
     });
     const tellOwner = (object: KubeObject | null): void => {
       const cluster = object === null ? undefined : labelsOf(object.metadata)[CLUSTER_LABEL];
@@ -115,3 +118,22 @@ export class Cache {
     this.#nodes?.stop();
   }
 }
+
+/**
+ * Whether nothing but the status is another. The operator writes it at the end of each pass, and a
+ * pass that began for that would begin itself, past every back-off. What somebody else does to a
+ * status is mended by the next regular look.
+ */
+function isStatusOnly(now: KubeObject | null, before: KubeObject | null): boolean {
+  return now !== null && before !== null && isDeepStrictEqual(askedOf(now), askedOf(before));
+}
+
+const askedOf = ({ metadata }: KubeObject): unknown => [
+  metadata.uid,
+  metadata.generation,
+  metadata.labels ?? {},
+  metadata.annotations ?? {},
+  metadata.finalizers ?? [],
+  metadata.ownerReferences ?? [],
+  metadata.deletionTimestamp,
+];

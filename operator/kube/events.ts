@@ -1,12 +1,18 @@
 // Events on a JournalCluster: what was done and why, each said once in a while.
+//
+// The text of a Warning may differ each time, as where a refusal names what it made up: of one
+// object and reason one Warning is said at once, and of all that follow soon the last.
 
 import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Random } from '../../io/random.ts';
+import { type Micros, micros } from '../../protocol/types.ts';
 import { type KubeApi, type KubeObject, RESOURCES } from './api.ts';
 import { createObject } from './objects.ts';
 
 const AGAIN_MICROS = 600_000_000;
+/** Between two Warnings of one reason. */
+const WARNING_MICROS = micros(10_000_000);
 const REMEMBERED_MAX = 2_000;
 const NOTE_CHARACTERS_MAX = 1_000;
 
@@ -23,7 +29,10 @@ export class Events {
   readonly #random: Random;
   readonly #logger: Logger;
   readonly #instance: string;
-  readonly #said = new Map<string, number>();
+  /** When each was said, by object, reason and text. */
+  readonly #said = new Map<string, Micros>();
+  /** Since when Warnings of an object and reason are held back, and the last of them. */
+  readonly #held = new Map<string, (() => void) | null>();
 
   constructor(
     parts: { readonly api: KubeApi; readonly clock: Clock; readonly random: Random },
@@ -38,16 +47,45 @@ export class Events {
   }
 
   /** Never waits and never fails: an event is a courtesy. */
-  say(about: KubeObject, { type, reason, note }: EventText): void {
-    const { name, namespace, uid } = about.metadata;
-    const key = `${uid}/${reason}/${note}`;
-    const now = this.#clock.now();
+  say(about: KubeObject, text: EventText): void {
+    const { uid } = about.metadata;
+    const key = `${uid}/${text.reason}/${text.note}`;
     const last = this.#said.get(key);
-    if (last !== undefined && now - last < AGAIN_MICROS) return;
+    if (last !== undefined && this.#clock.now() - last < AGAIN_MICROS) return;
+    const say = (): void => {
+      this.#remember(key);
+      this.#create(about, text);
+    };
+    if (text.type === 'Warning') this.#warn(`${uid}/${text.reason}`, say);
+    else say();
+  }
+
+  #warn(key: string, say: () => void): void {
+    if (this.#held.has(key)) {
+      this.#held.set(key, say);
+      return;
+    }
+    // With so many under way nothing more is held back.
+    if (this.#held.size < REMEMBERED_MAX) {
+      this.#held.set(key, null);
+      this.#clock.after(WARNING_MICROS, () => {
+        const next = this.#held.get(key);
+        this.#held.delete(key);
+        if (next) this.#warn(key, next);
+      });
+    }
+    say();
+  }
+
+  #remember(key: string): void {
     this.#said.delete(key);
-    this.#said.set(key, now);
+    this.#said.set(key, this.#clock.now());
     const [oldest] = this.#said.keys();
     if (this.#said.size > REMEMBERED_MAX && oldest !== undefined) this.#said.delete(oldest);
+  }
+
+  #create(about: KubeObject, { type, reason, note }: EventText): void {
+    const { name, namespace, uid } = about.metadata;
     const { apiVersion, kind } = RESOURCES.Event;
     const event: KubeObject = {
       apiVersion,
