@@ -17,13 +17,12 @@ export class Patience {
     this.#clock = clock;
   }
 
-  /** Numbers in the message may change without anything getting on. */
   isOver(cluster: string, progress: Progress, seconds: number): boolean {
     if (progress.kind === 'steady' || progress.kind === 'suspended') {
       this.#points.delete(cluster);
       return false;
     }
-    const what = `${progress.reason}/${progress.message.replace(/\d+ records/g, 'records')}`;
+    const what = `${progress.reason}/${progress.message}`;
     const known = this.#points.get(cluster);
     if (known?.what !== what) {
       this.#points.set(cluster, { what, since: this.#clock.now() });

@@ -25,6 +25,7 @@ import {
   isReady,
   isWithoutPod,
   journalsWith,
+  noteOf,
   podOf,
   podTrouble,
   processOf,
@@ -246,7 +247,9 @@ const isAway = (world: World, id: string): boolean =>
   );
 
 /** Everything that is committed must be durable on the others, and they must be whole. */
-function journalGate({ name, members, note }: JournalStatus, id: string): string | null {
+function journalGate(journal: JournalStatus, id: string): string | null {
+  const { name, members } = journal;
+  const note = noteOf(journal);
   const others = members.filter((one) => one.id !== id);
   // The only copy: there is nobody to wait for, and no way around the pause.
   if (others.length === 0) return null;
@@ -256,9 +259,8 @@ function journalGate({ name, members, note }: JournalStatus, id: string): string
       return `${other.id} is still joining journal ${name}`;
     }
     if (!other.live || !other.synced) return `${other.id} does not serve journal ${name}`;
-    if (other.durableLsn < committed) {
-      return `${other.id} is ${committed - other.durableLsn} records behind in journal ${name}`;
-    }
+    // How many it lacks changes by itself, and `journal status` tells it.
+    if (other.durableLsn < committed) return `${other.id} is behind in journal ${name}`;
   }
   return note === '' || others.length + 1 === members.length ? null : `journal ${name}: ${note}`;
 }

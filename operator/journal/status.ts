@@ -20,6 +20,7 @@ import {
   isReplica,
   isToBeRestored,
   journalsOf,
+  noteOf,
   podOf,
   podsOf,
   unmadeJournal,
@@ -152,7 +153,7 @@ function readyFinding(
   const { status } = world.chain;
   const dark = status.journals.find(({ writable }) => !writable);
   if (dark !== undefined) {
-    const message = `journal ${dark.name} takes no appends: ${dark.note}`;
+    const message = `journal ${dark.name} takes no appends: ${noteOf(dark)}`;
     return ['Ready', false, 'JournalNotWritable', message];
   }
   if (!status.ready) return ['Ready', false, 'MembersMissing', 'too few replicas answer'];
@@ -261,7 +262,9 @@ function chainHealthy(world: World, settled: Settled): Finding {
   if (world.chain.kind === 'unknown') {
     return ['ChainHealthy', null, 'ControllersUnreachable', world.chain.reason];
   }
-  for (const { name, members, note, writable } of world.chain.status.journals) {
+  for (const journal of world.chain.status.journals) {
+    const { name, members, writable } = journal;
+    const note = noteOf(journal);
     const serving = members.filter(({ role, live }) => live && role !== 'learner');
     if (writable && note === '' && serving.length === members.length) continue;
     const message = `journal ${name}: ${note === '' ? `${serving.length} members serve` : note}`;

@@ -194,6 +194,10 @@ export function isFine(world: World, id: string): boolean {
   return process?.reachable === true && process.note === '';
 }
 
+/** Why a journal is not well, without the number of free bytes, which changes by itself. */
+export const noteOf = ({ note }: Pick<JournalStatus, 'note'>): string =>
+  note.replace(/ \(the disk has \d+ bytes free[^)]*\)/, '');
+
 /** Journals that name the member, as one of the chain or as a learner. */
 export const journalsWith = (world: World, id: string): readonly JournalStatus[] =>
   journalsOf(world).filter(({ members }) => members.some((one) => one.id === id));
