@@ -147,6 +147,14 @@ export const FIELDS: readonly (readonly [field: string, spec: Spec, says: RegExp
   ['zoneCount', { storage, zoneCount: 0 }, /spec\.zoneCount: .*greater than or equal to 1/],
   ['minReplicas', { storage, minReplicas: 0 }, /spec\.minReplicas: .*greater than or equal to 1/],
   ['a label', pods({ labels: { 'a b': 'x' } }), /spec\.podTemplate\.labels: .*at most 63 letters/],
+  ...['controller-uid', 'job-name', 'batch.kubernetes.io/job-name'].map(
+    (name) =>
+      [
+        `${name} as a label`,
+        { storage, controllers: { podTemplate: { labels: { [name]: 'x' } } } },
+        /spec\.controllers\.podTemplate\.labels: .*batch\.kubernetes\.io\/ are those of Jobs/,
+      ] as const,
+  ),
   ['the value of a label', pods({ labels: { a: 'x y' } }), /podTemplate\.labels\.a: .*"x y"/],
   ['an annotation', pods({ annotations: { 'a b': 'x' } }), /podTemplate\.annotations: .*each name/],
   [
