@@ -1,7 +1,7 @@
 // Values of fields: those that nothing made from them could have, and odd ones that are right.
 
 import type { Spec } from '../cases/cluster.ts';
-import { backup, pods, storage } from './wrong.ts';
+import { backup, pods, REQUIRED, storage } from './wrong.ts';
 
 interface Values {
   readonly field: string;
@@ -12,6 +12,12 @@ interface Values {
 
 const requests = (name: string) => (value: unknown) =>
   pods({ resources: { requests: { [name]: value }, limits: { [name]: value } } });
+const nodes = (one: Spec): Spec => {
+  const terms = { nodeSelectorTerms: [{ matchExpressions: [one] }] };
+  return pods({ affinity: { nodeAffinity: { [REQUIRED]: terms } } });
+};
+const near = (term: Spec): Spec =>
+  pods({ affinity: { podAffinity: { [REQUIRED]: [{ topologyKey: 'a', ...term }] } } });
 const toleration = (one: unknown): Spec => pods({ tolerations: [one] });
 
 /** One field each, and values that the objects made from it could not have. */
@@ -21,6 +27,42 @@ export const VALUES: readonly Values[] = [
     specOf: (image) => ({ storage, image }),
     says: /spec\.image: .*image is \[HOST\[:PORT\]\/\]PATH/,
     values: ['Not An Image', 'a:b:c', 'foo/', 'Foo', 'a//b', 'x:', '/x', 'x@sha256:12', 'x/-y'],
+  },
+  {
+    field: 'length of an image',
+    specOf: (image) => ({ storage, image }),
+    says: /spec\.image: .*HOST and PATH of image have at most 255 characters/,
+    values: ['a'.repeat(256), `a.b/${'c'.repeat(252)}:1@sha256:${'0'.repeat(64)}`],
+  },
+  {
+    field: 'size that nobody has',
+    specOf: (size) => ({ storage: { size }, controllers: { storage } }),
+    says: /spec\.storage\.size: .*size is at most 1Pi/,
+    values: ['9999999999999999Pi', '1025Ti', '1.1Pi', '2000000000000000000000'],
+  },
+  {
+    field: 'size of controllers that nobody has',
+    specOf: (size) => ({ storage, controllers: { storage: { size } } }),
+    says: /spec\.controllers\.storage\.size: .*size is at most 1Pi/,
+    values: ['9999999999999999Pi'],
+  },
+  {
+    field: 'number of a label of nodes',
+    specOf: (one) => nodes({ key: 'a', operator: one === '' ? 'Lt' : 'Gt', values: [`${one}`] }),
+    says: /matchExpressions\[0\]\.values: .*Gt and Lt have a whole number/,
+    values: ['x', '1.5', '9'.repeat(19), ''],
+  },
+  {
+    field: 'key of the pod itself, twice',
+    specOf: (matchLabelKeys) => near({ matchLabelKeys, labelSelector: {} }),
+    says: /podAffinity\.required[A-Za-z]+\[0\]\.matchLabelKeys\[1\]: Duplicate value: "b"/,
+    values: [['b', 'b']],
+  },
+  {
+    field: 'key of the pod itself and of the selector',
+    specOf: (labelSelector) => near({ matchLabelKeys: ['b'], labelSelector }),
+    says: /podAffinity\.required[A-Za-z]+\[0\]\.matchLabelKeys: .*none of these is in labelSelector/,
+    values: [{ matchLabels: { b: 'c' } }, { matchExpressions: [{ key: 'b', operator: 'Exists' }] }],
   },
   {
     field: 'schedule',
@@ -115,6 +157,17 @@ export const RIGHT: readonly Spec[] = [
   ...SCHEDULES.map((schedule) => backup({ schedule })),
   { storage, restore: { claimName: 'x', path: 'a', resources: { limits: { memory: '1Gi' } } } },
   { storage, networkPolicy: { clientNamespaces: ['*'] } },
+  { storage: { size: '1Pi' }, controllers: { storage: { size: '1024Ti' } } },
+  nodes({ key: 'a', operator: 'Gt', values: ['0'] }),
+  near({
+    matchLabelKeys: ['a', 'b'],
+    mismatchLabelKeys: ['c', 'd'],
+    labelSelector: {
+      matchLabels: { e: 'f', d: 'g' },
+      matchExpressions: [{ key: 'c', operator: 'Exists' }],
+    },
+  }),
+  { storage, image: `${'a'.repeat(255)}:${'b'.repeat(128)}` },
   {
     storage,
     podTemplate: {

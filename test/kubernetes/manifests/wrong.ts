@@ -139,7 +139,7 @@ export const backup = (more: Spec): Spec => ({
   backup: { schedule: '0 3 * * *', claimName: 'x', ...more },
 });
 
-const REQUIRED = 'requiredDuringSchedulingIgnoredDuringExecution';
+export const REQUIRED = 'requiredDuringSchedulingIgnoredDuringExecution';
 const PREFERRED = 'preferredDuringSchedulingIgnoredDuringExecution';
 
 /** One field each, whose value its schema alone can judge. */
