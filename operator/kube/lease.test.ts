@@ -113,3 +113,50 @@ test('two that begin at once do not both hold it', async () => {
   }
   await Promise.all(all.map(({ lease }) => lease.stop()));
 });
+
+test('who found no lease takes none that another one has made meanwhile', async () => {
+  const { api, holder } = oneObjectServer();
+  const a = contender(api, 'a');
+  let asked = false;
+  const late: KubeApi = {
+    ...api,
+    async request(request) {
+      if (asked) return await api.request(request);
+      asked = true;
+      const none = await api.request(request).catch((error: unknown) => error);
+      a.lease.start();
+      await until('a holds', () => a.lease.holds);
+      throw none;
+    },
+  };
+  const b = contender(late, 'b');
+  b.lease.start();
+  await until('a holds', () => a.lease.holds);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.deepEqual([a.events, b.events, holder()], [['gained'], [], 'a']);
+  await Promise.all([a.lease.stop(), b.lease.stop()]);
+});
+
+test('who stops takes no lease from somebody who has it by now', async () => {
+  const { api, holder } = oneObjectServer();
+  let stops = false;
+  const taken: KubeApi = {
+    ...api,
+    async request(request) {
+      if (stops) {
+        stops = false;
+        const seen = await api.request({ ...request, method: 'GET' });
+        const body = { ...(isObject(seen) ? seen : {}), spec: { holderIdentity: 'b' } };
+        await api.request({ ...request, method: 'PUT', body });
+      }
+      return await api.request(request);
+    },
+  };
+  const a = contender(taken, 'a');
+  a.lease.start();
+  await until('a holds', () => a.lease.holds);
+  const stopped = a.lease.stop();
+  stops = true;
+  await stopped;
+  assert.deepEqual([stops, holder()], [false, 'b']);
+});

@@ -79,7 +79,15 @@ export class LeaseHolder {
     this.#cancelDeadline();
     if (!this.#holds) return;
     this.#holds = false;
-    await this.#write('').catch(() => undefined);
+    await this.#giveBack().catch(() => undefined);
+  }
+
+  /** Unless somebody else holds it by now, who did not see this one renew it. */
+  async #giveBack(): Promise<void> {
+    const lease = await this.#read();
+    if (textAt(lease, 'spec', 'holderIdentity') === this.#options.holder) {
+      await this.#write('', lease);
+    }
   }
 
   async #run(): Promise<void> {
@@ -106,9 +114,9 @@ export class LeaseHolder {
   }
 
   async #step(): Promise<void> {
-    const { api, clock, namespace, name, holder, onGained } = this.#options;
+    const { clock, holder, onGained } = this.#options;
     const began = clock.now();
-    const lease = await getObject(api, RESOURCES.Lease, namespace, name, this.#timeout);
+    const lease = await this.#read();
     const held = textAt(lease, 'spec', 'holderIdentity') ?? '';
     if (held !== holder) {
       this.#lose();
@@ -138,11 +146,15 @@ export class LeaseHolder {
     this.#options.onLost();
   }
 
-  /** False where somebody else was quicker. */
-  async #write(holder: string, known?: KubeObject | null): Promise<boolean> {
+  #read(): Promise<KubeObject | null> {
+    const { api, namespace, name } = this.#options;
+    return getObject(api, RESOURCES.Lease, namespace, name, this.#timeout);
+  }
+
+  /** In the place of what was read, or of nothing; false where somebody else was quicker. */
+  async #write(holder: string, lease: KubeObject | null): Promise<boolean> {
     const { api, clock, namespace, name } = this.#options;
     const timeout = this.#timeout;
-    const lease = known ?? (await getObject(api, RESOURCES.Lease, namespace, name, timeout));
     const now = new Date(clock.wall() / 1000).toISOString().replace('Z', '000Z');
     const same = textAt(lease, 'spec', 'holderIdentity') === holder;
     const spec = {

@@ -61,7 +61,7 @@ export const VALUES: readonly Values[] = [
   {
     field: 'key of the pod itself and of the selector',
     specOf: (labelSelector) => near({ matchLabelKeys: ['b'], labelSelector }),
-    says: /podAffinity\.required[A-Za-z]+\[0\]\.matchLabelKeys: .*none of these is in labelSelector/,
+    says: /podAffinity\.req[A-Za-z]+\[0\]\.matchLabelKeys: .*none of these is in labelSelector/,
     values: [{ matchLabels: { b: 'c' } }, { matchExpressions: [{ key: 'b', operator: 'Exists' }] }],
   },
   {
