@@ -115,7 +115,7 @@ test('a pass that fails before it has a plan tells of the cluster as it is', asy
   api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, members: 4 } });
   await assert.rejects(pass(), { status: 409 });
   assert.equal(condition('Ready'), 'False ControllersUnreachable');
-  assert.equal(condition('ZoneSpread'), 'True Spread');
+  assert.equal(condition('ZoneSpread'), 'Unknown Pending');
   const status = api.objects.get(CLUSTER)?.status;
   assert.equal(textAt(status, 'mode'), 'chain');
   assert.equal(listAt(status, 'replicas').length, 3);

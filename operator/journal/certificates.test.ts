@@ -58,3 +58,16 @@ test('what was wrong with certificates is told on while something else fails', a
   assert.equal(condition('Progressing'), 'False ReconcileFailed');
   assert.equal(condition('CertificatesValid'), 'False CertificateTrouble');
 });
+
+test('nothing is said to hold of a cluster that is suspended from its birth', async () => {
+  const { api, pass, condition } = await begin({ suspend: true });
+  await pass(3);
+  assert.equal(condition('CertificatesValid'), 'Unknown Pending');
+  assert.equal(condition('ZoneSpread'), 'Unknown Pending');
+  assert.equal(condition('Stalled'), 'False NotStalled');
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(isObject(cluster?.spec));
+  api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, suspend: false } });
+  await pass(2);
+  assert.equal(condition('CertificatesValid'), 'True AllHold');
+});

@@ -33,6 +33,7 @@ import type { Action, Progress } from './steps.ts';
 import { type ChainView, find, type World } from './world.ts';
 
 const NAME = 'orders';
+const AUTHORITY = { apiVersion: 'v1', kind: 'Secret', metadata: { name: `${NAME}-ca` } };
 /** What no plan looks at. */
 const UNTOLD = { store: '', incarnation: 1, zone: '', address: '', pid: 1, version: '' };
 
@@ -66,14 +67,15 @@ class Scene {
       spec: this.spec,
     };
     const objects = [...this.objects.values()];
+    const ledger = readLedger(find({ objects }, 'ConfigMap', `${NAME}-ledger`));
     return {
       // cast: scenarios give what the API server would let through.
       cluster: cluster as unknown as JournalCluster,
       nowMillis: Date.parse('2026-01-01T01:00:00Z'),
       defaults: { image: 'journal:1', nodeZones: ['a', 'b', 'c'], podMonitors: null, ipv6: false },
       operatorNamespace: 'journal-system',
-      objects,
-      ledger: readLedger(find({ objects }, 'ConfigMap', `${NAME}-ledger`)),
+      objects: ledger === null ? objects : [...objects, AUTHORITY],
+      ledger,
       chain: this.chain(),
     };
   }
@@ -116,9 +118,8 @@ class Scene {
       const { labels = {} } = one.metadata;
       if (one.kind !== 'Pod' || labels['app.kubernetes.io/component'] !== component) return [];
       const [status] = listAt(one, 'status', 'containerStatuses');
-      return textAt(status, 'state', 'running', 'since') === undefined
-        ? []
-        : [labels['journal.dev/member'] ?? ''];
+      const runs = textAt(status, 'state', 'running', 'since') !== undefined;
+      return runs ? [labels['journal.dev/member'] ?? ''] : [];
     });
   }
 
@@ -367,8 +368,8 @@ function start(scene: Scene, ids: readonly string[]): readonly string[] {
   for (const set of scene.objects.values()) {
     if (set.kind !== 'StatefulSet') continue;
     const id = set.metadata.name.slice(NAME.length + 1);
-    const wanted = ids.length === 0 ? !scene.objects.has(`Pod/${NAME}-${id}-0`) : ids.includes(id);
-    if (wanted) scene.start(id);
+    const pod = `Pod/${NAME}-${id}-0`;
+    if (ids.length === 0 ? !scene.objects.has(pod) : ids.includes(id)) scene.start(id);
   }
   return [];
 }

@@ -135,7 +135,7 @@ function findingsOf(
     controllerHealthy(world, ledger, settled),
     zoneSpread(world, ledger, settled),
     resizing(world, outcome),
-    certificates(settled, outcome),
+    certificates(world, settled, outcome),
   ];
 }
 
@@ -270,7 +270,19 @@ function chainHealthy(world: World, settled: Settled): Finding {
     const message = `journal ${name}: ${note === '' ? `${serving.length} members serve` : note}`;
     return ['ChainHealthy', false, 'ChainNotWhole', message];
   }
+  if (isUnplaced(world)) return ['ChainHealthy', null, 'Pending', NO_REPLICA];
   return ['ChainHealthy', true, 'AllChainsWhole', ''];
+}
+
+const NO_REPLICA = 'no replica is on a node';
+
+/** Nothing good is said of replicas of which none was ever placed, or is now. */
+function isUnplaced({ chain, objects }: World): boolean {
+  const placed = objects.some(
+    (one) => one.kind === 'Pod' && isReplica(one) && textAt(one, 'spec', 'nodeName') !== undefined,
+  );
+  const processes = chain.kind === 'known' ? chain.status.processes : [];
+  return !placed && !processes.some(({ kind, reachable }) => kind === 'replica' && reachable);
 }
 
 function controllerHealthy(world: World, ledger: Ledger, settled: Settled): Finding {
@@ -295,7 +307,8 @@ function controllerHealthy(world: World, ledger: Ledger, settled: Settled): Find
 }
 
 /** Two replicas on one host fall together. */
-function zoneSpread(world: World, ledger: Ledger, { zones, members }: Settled): Finding {
+function zoneSpread(world: World, ledger: Ledger, settled: Settled): Finding {
+  const { zones, members, hibernate } = settled;
   const pods = podsOf(world).filter(isReplica);
   const hosts = pods.map((pod) => textAt(pod, 'spec', 'nodeName')).filter((one) => one);
   const shared = hosts.find((host, index) => hosts.indexOf(host) !== index);
@@ -313,7 +326,10 @@ function zoneSpread(world: World, ledger: Ledger, { zones, members }: Settled): 
     const message = `zone ${full.zone} has ${more} ${kind} more than another that is asked for`;
     return ['ZoneSpread', false, 'Uneven', message];
   }
-  return ['ZoneSpread', true, 'Spread', ''];
+  if (hibernate) return ['ZoneSpread', null, 'Hibernated', ''];
+  return isUnplaced(world)
+    ? ['ZoneSpread', null, 'Pending', NO_REPLICA]
+    : ['ZoneSpread', true, 'Spread', ''];
 }
 
 function resizing(world: World, { volumes }: Outcome): Finding {
@@ -330,12 +346,14 @@ function resizing(world: World, { volumes }: Outcome): Finding {
   return ['StorageResizing', false, 'AsAskedFor', ''];
 }
 
-function certificates({ tls }: Settled, outcome: Outcome): Finding {
+function certificates(world: World, { name, tls }: Settled, outcome: Outcome): Finding {
   if (!tls.enabled) return ['CertificatesValid', null, 'Disabled', 'tls.mode is Disabled'];
   const { certificates: wrong } = outcome;
-  return wrong === ''
-    ? ['CertificatesValid', true, 'AllHold', '']
-    : ['CertificatesValid', false, 'CertificateTrouble', wrong];
+  if (wrong !== '') return ['CertificatesValid', false, 'CertificateTrouble', wrong];
+  const { authority } = namesOf(name);
+  return find(world, 'Secret', authority) === undefined
+    ? ['CertificatesValid', null, 'Pending', `Secret ${authority} is not made yet`]
+    : ['CertificatesValid', true, 'AllHold', ''];
 }
 
 function messageOf({ progress, error }: Outcome, findings: readonly Finding[]): string {
