@@ -354,10 +354,14 @@ function unboundClaim(world: World, id: string, why: string): string {
   const className = given === '' ? 'the default StorageClass' : `StorageClass ${given}`;
   const found = `; its claim ${name} of ${className} is not bound`;
   if (!/storageclass|unbound immediate/i.test(why)) return found;
-  // What has a volume already is of a class that is right, or was.
-  const again =
-    world.ledger?.formatted === true
-      ? ''
-      : ', or delete the JournalCluster and apply it again with another className';
-  return `${found}: make the class${again}`;
+  // Where one of its kind has a volume the class is right, or was.
+  const component = labelsOf(claim.metadata)[COMPONENT_LABEL];
+  const some = world.objects.some(
+    (one) =>
+      one.kind === 'PersistentVolumeClaim' &&
+      labelsOf(one.metadata)[COMPONENT_LABEL] === component &&
+      isBound(one),
+  );
+  const again = ', or delete the JournalCluster and apply it again with another className';
+  return `${found}: make the class${some ? '' : again}`;
 }
