@@ -172,21 +172,21 @@ export function refusalOf(error: unknown): Progress | null {
 
 async function step(cluster: KubeObject, action: Action, hands: Hands): Promise<void> {
   const { events } = hands;
-  const say = (reason: string): void => {
-    if (action.why !== '') events.say(cluster, { type: 'Normal', reason, note: action.why });
+  const say = (reason: string, note = action.why): void => {
+    if (note !== '') events.say(cluster, { type: 'Normal', reason, note });
   };
   switch (action.kind) {
     case 'apply': {
       const written = await apply(cluster, action.object, action.before, hands);
       if (!written) return;
-      if (action.before !== null) say('Repaired');
+      if (action.before !== null) say(action.asked === true ? 'Updated' : 'Repaired');
       else if (action.object.kind === 'StatefulSet') say('Created');
       return;
     }
     case 'delete':
       belongs(cluster, action.object, hands);
       await deleteObject(hands.api, action.object, { unchanged: action.unchanged === true });
-      return say(action.object.kind === 'Pod' ? 'Restarting' : 'Deleted');
+      return action.object.kind === 'Pod' ? say('Restarting') : say('Deleted', deletion(action));
     case 'order':
       await hands.carryOut(action.order);
       return say('Ordered');
@@ -194,6 +194,12 @@ async function step(cluster: KubeObject, action: Action, hands: Hands): Promise<
       await hands.writeLedger(action.ledger);
       return say('Membership');
   }
+}
+
+/** What was deleted, and why, which may name it already. */
+function deletion({ object, why }: Extract<Action, { kind: 'delete' }>): string {
+  const what = `${object.kind} ${object.metadata.name}`;
+  return why.startsWith(what) ? why : `${what}: ${why}`;
 }
 
 /** False where the same write was in vain before. */

@@ -211,11 +211,10 @@ function carryOut(
 ): readonly string[] {
   switch (action.kind) {
     case 'apply': {
-      const { object, before } = action;
+      const { object, before, why } = action;
       scene.put(object);
-      const verb = before === null ? 'create' : 'change';
-      const why = before === null ? '' : ` (${action.why.split(': ').at(-1)})`;
-      return [`${verb} ${object.kind} ${object.metadata.name}${why}`];
+      const told = `${object.kind} ${object.metadata.name}`;
+      return [before === null ? `create ${told}` : `change ${told} (${why.split(': ').at(-1)})`];
     }
     case 'delete': {
       scene.objects.delete(`${action.object.kind}/${action.object.metadata.name}`);
@@ -381,8 +380,8 @@ function show(scene: Scene): readonly string[] {
 
 function status(scene: Scene): readonly string[] {
   const world = scene.world();
-  const { ledger } = world;
-  const settled = ledger === null ? null : settle(world.cluster, ledger);
+  const { ledger, cluster } = world;
+  const settled = ledger === null ? null : settle(cluster, ledger);
   const progress: Progress =
     ledger === null || settled === null
       ? { kind: 'working', reason: 'Pending', message: '' }

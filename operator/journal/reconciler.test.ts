@@ -368,3 +368,31 @@ test('two operators of two namespaces come to rest: neither locks the other out'
     assert.match(policy, new RegExp(`metadata.name":"${namespace}"`));
   }
 });
+
+test('events tell what was deleted, and a change of the spec from a repair', async () => {
+  const { api, pass } = await begin();
+  await pass(3);
+  format(api);
+  await pass(4);
+  const told = () =>
+    [...api.objects.values()]
+      .filter(({ kind }) => kind === 'Event')
+      .map(({ reason, note }) => `${reason} ${note}`);
+  assert.ok(told().includes('Deleted Job orders-controller-1-format: controller-1 is formatted'));
+  const cluster = api.objects.get(CLUSTER);
+  assert.ok(isObject(cluster?.spec));
+  const podTemplate = { labels: { team: 'a' } };
+  api.put(CLUSTER, { ...cluster, spec: { ...cluster.spec, podTemplate } });
+  await pass();
+  const updated = 'Updated StatefulSet orders-replica-1: another template is asked for';
+  assert.ok(told().includes(updated));
+  assert.doesNotMatch(told().join(), /Repaired/);
+  const set = api.objects.get(pathFor('StatefulSet', 'orders-replica-1'));
+  assert.ok(set && isObject(set.spec));
+  api.put(pathFor('StatefulSet', 'orders-replica-1'), {
+    ...set,
+    spec: { ...set.spec, replicas: 4 },
+  });
+  await pass();
+  assert.match(told().join(), /Repaired StatefulSet orders-replica-1: spec.replicas is not as it/);
+});

@@ -5,6 +5,8 @@ import type { AdminRequest } from '../../transport/public.ts';
 import { KIND } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
 import { difference } from '../kube/covers.ts';
+import { INPUTS_ANNOTATION as JOB_INPUTS } from '../manifests/job.ts';
+import { INPUTS_ANNOTATION as TEMPLATE_INPUTS } from '../manifests/statefulset.ts';
 import { isOwn, type Ledger } from './ledger.ts';
 import { type Settled, unmet } from './settle.ts';
 import { find, unknownAsked, type World } from './world.ts';
@@ -17,6 +19,8 @@ export type Action =
       /** What is there now; null for a new one. */
       readonly before: KubeObject | null;
       readonly why: string;
+      /** Another one is asked for than what is there was made for: nobody has edited it. */
+      readonly asked?: boolean;
     }
   | {
       readonly kind: 'delete';
@@ -83,6 +87,10 @@ export function leftOut(world: World, ledger: Ledger, settled: Settled): Progres
   return message === '' ? { kind: 'steady' } : stalled('NoSuchProcess', message);
 }
 
+const INPUTS: readonly string[] = [JOB_INPUTS, TEMPLATE_INPUTS].map(
+  (name) => `metadata.annotations.${name}`,
+);
+
 /** The write that is needed, if any. */
 export function ensure(world: World, wanted: KubeObject): readonly Action[] {
   const { kind, metadata } = wanted;
@@ -94,8 +102,10 @@ export function ensure(world: World, wanted: KubeObject): readonly Action[] {
   if (present.metadata.deletionTimestamp !== undefined) return [];
   const wrong = difference(wanted, present) ?? ownerDifference(wanted, present);
   if (wrong === null) return [];
-  const why = `${kind} ${metadata.name}: ${wrong} is not as it should be`;
-  return [{ kind: 'apply', object: wanted, before: present, why }];
+  const asked = INPUTS.includes(wrong);
+  const what = asked ? 'another template is asked for' : `${wrong} is not as it should be`;
+  const why = `${kind} ${metadata.name}: ${what}`;
+  return [{ kind: 'apply', object: wanted, before: present, why, asked }];
 }
 
 export const isAsWanted = (world: World, wanted: KubeObject): boolean =>

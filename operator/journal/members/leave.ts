@@ -340,7 +340,8 @@ export function unbound(
   return [...stale, ...retired(world, ledger).filter((claim) => !isBound(claim))]
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
     .map((object) => {
-      const why = `${object.metadata.name} never had a volume, and another is asked for`;
+      const what = `${object.kind} ${object.metadata.name}`;
+      const why = `${what} never had a volume, and another is asked for`;
       return { kind: 'delete', object, why, unchanged: true };
     });
 }
