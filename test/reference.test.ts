@@ -86,6 +86,20 @@ test('the chart of the operator refuses names and labels that no object can have
   for (const wrong of ['A', 'a b', 'a-']) assert.doesNotMatch(wrong, account);
 });
 
+test('the chart of a cluster knows the fields of a spec, and no others', () => {
+  const file = join(root, 'charts/journal-cluster/values.schema.json');
+  const spec = at(JSON.parse(readFileSync(file, 'utf8')), 'properties', 'spec');
+  assert.equal(at(spec, 'additionalProperties'), false);
+  const names = Object.keys(at(spec, 'properties') ?? {});
+  assert.deepEqual(names.sort(), Object.keys(SPEC_SHAPE).sort());
+});
+
+test('the chart of the operator asks for what its rules choose by', () => {
+  const file = join(root, 'charts/journal-operator/values.schema.json');
+  const watch = at(JSON.parse(readFileSync(file, 'utf8')), 'properties', 'watch');
+  assert.deepEqual(at(watch, 'required'), Object.keys(at(watch, 'properties') ?? {}));
+});
+
 test('the definition is far below what the API server takes', () => {
   assert.ok(JSON.stringify(definition).length < 256 * 1024);
 });

@@ -21,9 +21,12 @@ const WRONG: readonly (readonly [chart: string, value: string, says: RegExp])[] 
   [OPERATOR, 'image.pullPolicy=Sometimes', /one of 'Always', 'IfNotPresent', 'Never'/],
   [OPERATOR, 'nonsense=1', /additional properties 'nonsense' not allowed/],
   [OPERATOR, 'watch=null', /missing property 'watch'/],
+  [OPERATOR, 'watch.allNamespaces=null', /'\/watch': missing property 'allNamespaces'/],
+  [OPERATOR, 'watch.nodes=null', /'\/watch': missing property 'nodes'/],
   [OPERATOR, 'podLabels.helm\\.sh/chart=x', /invalid propertyName 'helm.sh\/chart'/],
   [CLUSTER, 'labels.app\\.kubernetes\\.io/name=x', /invalid propertyName/],
   [CLUSTER, 'nonsense=1', /additional properties 'nonsense' not allowed/],
+  [CLUSTER, 'spec.membres=1', /'\/spec': additional properties 'membres' not allowed/],
 ];
 
 export function chartCases(theLab: () => Lab, theHelm: () => Helm): void {
