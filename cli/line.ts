@@ -37,7 +37,7 @@ export async function run(args: readonly string[], build: () => Command): Promis
     // A command that needs another word has shown which ones there are.
     if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
     const failure = failureOf(error);
-    reportFailure(failure, wantsJson(args));
+    reportFailure(failure, program.name(), wantsJson(args));
     return failure.exitCode;
   }
 }

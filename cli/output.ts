@@ -22,6 +22,13 @@ export const EXIT = {
   terminated: 143,
 } as const;
 
+/** What `--help` says of them. */
+export const EXIT_CODES = `Exit codes:
+  0 done                      4 outcome unknown, stderr says how to go on
+  1 other failure             5 unavailable, nothing written
+  2 wrong usage               6 not found or trimmed
+  3 condition not met, fenced 7 damaged`;
+
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** ^C or SIGTERM: the command ended what it could, and says no more. */
@@ -142,14 +149,14 @@ function shownDetails(details: ErrorDetails): Readonly<Record<string, unknown>> 
   return shown;
 }
 
-/** Writes a failure to stderr, in the form that the caller reads. */
-export function reportFailure(failure: Failure, json: boolean): void {
+/** Writes a failure of `program` to stderr, in the form that the caller reads. */
+export function reportFailure(failure: Failure, program: string, json: boolean): void {
   const { code, message, retryable, details } = failure;
   if (json) {
     note(JSON.stringify({ error: { code, message, retryable, ...details } }));
     return;
   }
-  note(`journal: ${message}`);
+  note(`${program}: ${message}`);
   for (const line of furtherLines(details)) note(`  ${line}`);
 }
 

@@ -22,16 +22,13 @@ import {
   trimCommand,
 } from './journals.ts';
 import { leadCommand } from './lead/lead.ts';
+import { EXIT_CODES } from './output.ts';
 import { statusCommand, versionCommand } from './status.ts';
 import { readCommand, subscribeCommand, tailCommand } from './subscribe.ts';
 import { volumeCommand } from './volume/volume.ts';
 
-const EXIT_CODES = `
-Exit codes:
-  0 done                      4 outcome unknown, stderr says how to go on
-  1 other failure             5 unavailable, nothing written
-  2 wrong usage               6 not found or trimmed
-  3 condition not met, fenced 7 damaged
+const FURTHER = `
+${EXIT_CODES}
   lead: the code of its command, 75 if leadership was lost
 
 Example:
@@ -46,7 +43,7 @@ export function buildProgram(): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .enablePositionalOptions()
     .commandsGroup('Tool:')
-    .addHelpText('after', EXIT_CODES);
+    .addHelpText('after', FURTHER);
   const groups: readonly [string, readonly Command[]][] = [
     ['Run:', [devCommand(), replicaCommand(), controllerCommand(), operatorCommand()]],
     [

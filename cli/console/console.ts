@@ -14,7 +14,7 @@ const HOST = '127.0.0.1';
 const PATIENCE = { headersTimeout: 5_000, requestTimeout: 5_000 };
 
 export const portOption = (): Option =>
-  new Option('--port <port>', 'of this machine; any free one by default')
+  new Option('--port <port>', 'of this machine')
     .argParser(wholeNumber(0, 65_535))
     .default(0, 'any free one');
 

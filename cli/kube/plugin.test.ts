@@ -13,7 +13,8 @@ import { at } from '../../operator/kube/fields.ts';
 import { loadKubeConfig } from '../../operator/kube/http.ts';
 import { epoch, journalId, lsn } from '../../protocol/types.ts';
 import type { ClusterStatus, JournalStatus, MemberStatus } from '../../transport/public.ts';
-import type { Output } from '../output.ts';
+import { portOption } from '../console/console.ts';
+import { EXIT, type Output } from '../output.ts';
 import { benchPod } from './bench.ts';
 import { drainVerdict } from './drain.ts';
 import { linesOf, prefixed, spoken } from './logs.ts';
@@ -243,6 +244,22 @@ test('how long ago is said in the largest unit that tells it', () => {
     '2d',
   ]);
   assert.equal(sinceText(undefined), '');
+});
+
+test('each exit code of the tool is explained, since the plugin ends with any of them', () => {
+  let help = '';
+  buildPlugin()
+    .configureOutput({ writeOut: (text) => (help += text) })
+    .outputHelp();
+  for (const code of Object.values(EXIT).filter((one) => one < EXIT.leadershipLost)) {
+    assert.match(help.slice(help.indexOf('Exit codes:')), new RegExp(`\\b${code} [a-z]`));
+  }
+});
+
+test('a free port is named once as the default', () => {
+  const option = portOption();
+  const help = `${option.description} ${option.defaultValueDescription}`;
+  assert.equal(help.match(/any free one/g)?.length, 1);
 });
 
 test('every command explains itself with an example', () => {

@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { packageVersion } from '../../io/node-process.ts';
+import { EXIT_CODES } from '../output.ts';
 import { benchCommand } from './bench.ts';
 import { bundleCommand } from './bundle.ts';
 import { consoleCommand } from './console.ts';
@@ -14,8 +15,8 @@ const FURTHER = `
 Every command goes through port-forwards of its own, with the rights of your kubeconfig: it takes
 those to read JournalClusters, pods and Secrets of the namespace, and to forward ports of pods.
 
-Exit codes:
-  0 done, 1 failed or not safe, 2 wrong usage
+${EXIT_CODES}
+  drain: 1 where it is not safe
 
 Example:
   kubectl journal status orders -n shop`;

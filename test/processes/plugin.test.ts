@@ -55,6 +55,7 @@ describe('the program that kubectl finds', () => {
         const ended = await run(plugin, ...args);
         assert.equal(ended.code, code, ended.stderr);
         assert.match(ended.stderr, says);
+        assert.match(ended.stderr, /^kubectl journal: /);
         assert.equal(ended.stderr.trimEnd().split('\n').length, 1, ended.stderr);
       }
     } finally {

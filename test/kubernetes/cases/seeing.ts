@@ -131,7 +131,7 @@ function doingCases(theLab: () => Lab, { attempted, said, json }: Plugged, folde
     assert.doesNotMatch(tar, /PRIVATE KEY|"tls\.key":|LS0tLS1CRUdJTiBQUklWQVRF/);
     const again = await attempted('bundle', NAME, '-n', NAMESPACE, '--output', file);
     assert.equal(again.code, 2);
-    assert.match(again.stderr, /^journal: --output is .*, allowed is a new file: .*\n$/);
+    assert.match(again.stderr, /^kubectl journal: --output is .*, allowed is a new file: .*\n$/);
   });
 
   test('bench: figures of a pod beside the cluster, which leaves nothing', WAIT, async () => {
