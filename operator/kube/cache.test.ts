@@ -149,6 +149,15 @@ test('a change of the status alone is no reason for a pass', async () => {
   assert.deepEqual(await afterChange(() => ({ status: undefined })), []);
 });
 
+test('a status that somebody clears is written again at the next look', async () => {
+  const { api, pass, condition } = await beginPasses();
+  await pass(3);
+  const before = condition('Progressing');
+  api.put(CLUSTER, { ...api.objects.get(CLUSTER), status: undefined });
+  await pass();
+  assert.equal(condition('Progressing'), before);
+});
+
 test('a change of what is asked for, of an annotation or of an owner is one', async () => {
   const told = ['n/orders'];
   assert.deepEqual(await afterChange(() => ({ spec: { storage: { size: '2Gi' } } })), told);
