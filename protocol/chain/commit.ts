@@ -69,12 +69,17 @@ export function advanceCommit(state: ChainState, committedLsn: Lsn, effects: Cha
   state.committedLsn = committedLsn;
   commitTables(state.tables, committedLsn);
   effects.push({ kind: 'commit', committedLsn });
+  carryOutTrims(state, effects);
+  answerRemoteReads(state, effects);
+}
+
+/** Those whose entries are committed: readers lose sight of what they took, and the log drops it. */
+export function carryOutTrims(state: ChainState, effects: ChainEffect[]): void {
   let through: Lsn = NO_LSN;
-  while (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {
+  while (state.trims[0] !== undefined && state.trims[0].lsn <= state.committedLsn) {
     through = state.trims.shift()?.through ?? through;
   }
   if (through > NO_LSN) effects.push({ kind: 'trim', through });
-  answerRemoteReads(state, effects);
 }
 
 function answerAppends(

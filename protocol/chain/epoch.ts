@@ -12,7 +12,7 @@ import {
 import { invariant } from '../errors.ts';
 import type { Epoch, Lsn } from '../types.ts';
 import { higher, lower, micros, NO_LSN } from '../types.ts';
-import { refuseWaiting } from './commit.ts';
+import { carryOutTrims, refuseWaiting } from './commit.ts';
 import { prove } from './entry.ts';
 import type { ChainEffect, ChainRecord, LogShape, TablesSnapshot } from './messages.ts';
 import { cutShape, EMPTY_SHAPE, filled, rebased } from './shape.ts';
@@ -102,6 +102,8 @@ export function takeSaved(
     );
     state.syncSentAt = micros(0);
     pendTrim(state);
+    // The commit may have risen while the cut was under way, and stays where it is for long.
+    carryOutTrims(state, effects);
   }
   if (state.adopting !== 0 && number >= state.adopting) state.adopting = 0;
   const { record } = state;
@@ -210,11 +212,7 @@ export function cut(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): voi
     'a cut never reaches what is committed',
     () => `cut to ${endLsn}, committed ${state.committedLsn}`,
   );
-  const { record } = state;
-  if (record !== null && endLsn < record.markLsn) {
-    state.record = { ...record, markLsn: endLsn };
-    save(state, state.record, effects);
-  }
+  lowerMark(state, endLsn, effects);
   const refold = !canCut(state.tables, endLsn);
   if (!refold) cutTables(state.tables, endLsn);
   state.shape = cutShape(state.shape, endLsn);
@@ -223,6 +221,17 @@ export function cut(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): voi
   state.cutting = state.nextSave;
   state.nextSave += 1;
   effects.push({ kind: 'truncate', save: state.cutting, endLsn, refold });
+}
+
+/**
+ * A source's base is about to take the place of the log, which may have gone beyond it by entries
+ * that were never committed: as before a cut, the mark goes down first.
+ */
+export function lowerMark(state: ChainState, endLsn: Lsn, effects: ChainEffect[]): void {
+  const { record } = state;
+  if (record === null || endLsn >= record.markLsn) return;
+  state.record = { ...record, markLsn: endLsn };
+  save(state, state.record, effects);
 }
 
 /** The log starts later now, by its own trim or a source's base; or what was bad is mended. */

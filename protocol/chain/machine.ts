@@ -14,7 +14,7 @@
 import { compareConfigurations, findMember } from '../configuration.ts';
 import { lower, micros } from '../types.ts';
 import { answerFromHead, settle, takeReadIndex, takeReadIndexAnswer } from './commit.ts';
-import { learn, rebase, takeConfiguration, takeSaved, wedge } from './epoch.ts';
+import { learn, lowerMark, rebase, takeConfiguration, takeSaved, wedge } from './epoch.ts';
 import {
   flushMember,
   learned,
@@ -73,6 +73,9 @@ function take(state: ChainState, input: ChainInput, effects: ChainEffect[]): voi
       break;
     case 'learned':
       learned(state, input, effects);
+      break;
+    case 'basing':
+      if (state.standing === 'learner') lowerMark(state, input.baseLsn, effects);
       break;
     case 'based':
       rebase(state, input.shape, input.tables);

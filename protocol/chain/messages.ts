@@ -233,6 +233,8 @@ export type ChainInput =
       readonly batches: readonly Batch[];
       readonly committedLsn: Lsn;
     }
+  /** A source's base at this position is about to be installed, once what is saved by this is. */
+  | { readonly kind: 'basing'; readonly baseLsn: Lsn }
   /**
    * The log now starts there: its own trim, or, with tables, a source's base that was installed.
    * Or bytes were mended, and it knows the epochs of all its runs.

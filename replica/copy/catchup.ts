@@ -135,6 +135,8 @@ export class Catchup {
   async #takeBase(host: Host, base: Base | null): Promise<void> {
     if (base === null) return;
     const { driver, logger } = this.#parts;
+    driver.post(host, { kind: 'basing', baseLsn: base.lsn });
+    await driver.settled(host);
     await driver.behind(host, async () => {
       // Membership may have come first: then the sync rule of the chain decides, not this copy.
       if (host.state.standing !== 'learner') return;

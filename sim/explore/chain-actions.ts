@@ -307,6 +307,9 @@ function applyLearn(world: ChainWorldState, site: Site, at: number): void {
 
 function installBase(world: ChainWorldState, site: Site, source: Site): void {
   if (source.baseLsn <= site.baseLsn || site.operations.length > 0) return;
+  run(world, site, { kind: 'basing', baseLsn: source.baseLsn });
+  // The next order to learn finds it saved.
+  if (site.operations.length > 0) return;
   const headers = source.durable.filter((header) => lastLsn(header) <= source.baseLsn);
   site.durable = [...headers];
   site.written = [...headers];

@@ -61,7 +61,9 @@ export class ChainTrims {
   /** Call after each step: within one, a member says first what is committed. */
   check(): void {
     for (const site of this.#world.sites) {
-      if (site.state !== null) this.#check(site, site.state.committedLsn);
+      // While a log is cut nobody knows yet which trims what is left of it holds.
+      const { state } = site;
+      if (state !== null && state.cutting === 0) this.#check(site, state.committedLsn);
     }
   }
 

@@ -252,7 +252,17 @@ export const CHAIN: readonly Mutant[] = [
   }),
   mutant('cut-keeps-its-mark', 'after a cut and a restart a whole log counts as damaged', WALKED, {
     file: 'protocol/chain/epoch.ts',
-    search: '  if (record !== null && endLsn < record.markLsn) {',
-    replace: '  if (record !== null && endLsn < 0) {',
+    search: '  lowerMark(state, endLsn, effects);\n  const refold',
+    replace: '  const refold',
+  }),
+  mutant('base-keeps-its-mark', 'a log that a base has replaced counts as damaged', WALKED, {
+    file: 'protocol/chain/machine.ts',
+    search: "      if (state.standing === 'learner') lowerMark(state, input.baseLsn, effects);\n",
+    replace: '',
+  }),
+  mutant('trim-of-a-cut-waits', 'a trim that a cut leaves waits for the next append', WALKED, {
+    file: 'protocol/chain/epoch.ts',
+    search: '    carryOutTrims(state, effects);\n',
+    replace: '',
   }),
 ];
