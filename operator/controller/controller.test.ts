@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -12,6 +11,7 @@ import { nodeClock, nodeDisk, nodeRandom } from '../../io/node.ts';
 import { DEFAULT_SETTINGS } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { journalId, lsn, memberId, micros, storeId, zone } from '../../protocol/types.ts';
+import { freePorts } from '../../test/processes/ports.ts';
 import type { RegisterAnswer, RegisterChange } from '../../transport/control.ts';
 import { grpcNetwork } from '../../transport/grpc.ts';
 import { controllerMethods } from '../../transport/methods.ts';
@@ -33,16 +33,7 @@ after(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
-
-const seatOf = async (id: string) => ({ id, address: `127.0.0.1:${await freePort()}` });
+const seatOf = async (id: string) => ({ id, address: `127.0.0.1:${await freePorts(1)}` });
 const set = await Promise.all(IDS.map(seatOf));
 const fourth = await seatOf('c4');
 const directoryOf = (id: string): string => join(root, id);
