@@ -11,10 +11,14 @@ import { Links } from './links.ts';
 import { type Cuts, Namespaces } from './namespaces.ts';
 import { freePorts } from './ports.ts';
 import { compileShim } from './shim.ts';
+import { isAlive, kill } from './signals.ts';
+
+export { isAlive, kill };
 
 const root = join(import.meta.dirname, '..', '..');
 const main = join(root, 'cli', 'journal.js');
 const READY_MILLIS_MAX = 60_000;
+const HEARD_MILLIS_MAX = 30_000;
 const POLL_MILLIS = 20;
 const SHIM = 'shim.so';
 
@@ -163,7 +167,7 @@ export class Cluster {
 
   /** Kills `dev` and every process that it started, all at once. */
   async killAll(): Promise<void> {
-    const pids = (await this.status()).processes.map(({ pid }) => pid);
+    const pids = await this.pids();
     const dev = this.#dev;
     this.#dev = null;
     const gone = new Promise((resolve) => dev?.once('exit', resolve));
@@ -237,7 +241,7 @@ export class Cluster {
     while (performance.now() < end) {
       const status = await client.status().catch(() => undefined);
       const seats = status?.processes.filter(({ kind }) => kind === 'controller') ?? [];
-      const heard = seats.filter(({ reachable, pid }) => reachable && isAlive(pid));
+      const heard = seats.filter(({ reachable, pid }) => reachable && pid > 0 && isAlive(pid));
       if (heard.length === this.controllers) return;
       await pause(POLL_MILLIS);
     }
@@ -245,9 +249,25 @@ export class Cluster {
   }
 
   async pidOf(member: string): Promise<number> {
-    const found = (await this.status()).processes.find(({ id }) => id === member);
-    if (found === undefined) throw new Error(`no process is called ${member}`);
-    return found.pid;
+    const [pid = 0] = await this.#pidsOf([member]);
+    return pid;
+  }
+
+  /** Of every process, in the order of their names. */
+  pids(): Promise<number[]> {
+    return this.#pidsOf([...this.#names('replica'), ...this.controllerNames]);
+  }
+
+  /** A controller says 0 of whom it has not heard of since it started. */
+  async #pidsOf(names: readonly string[]): Promise<number[]> {
+    const end = performance.now() + HEARD_MILLIS_MAX;
+    for (;;) {
+      const { processes } = await this.status();
+      const pids = names.map((name) => processes.find(({ id }) => id === name)?.pid ?? 0);
+      if (pids.every((pid) => pid > 0)) return pids;
+      if (performance.now() > end) throw new Error(`not all are known: ${names} are ${pids}`);
+      await pause(POLL_MILLIS);
+    }
   }
 
   /** Holds every sync of a process for `millis`, or until `release` where that is 0. */
@@ -369,20 +389,3 @@ export function output(child: ChildProcess): Promise<Ended> {
 
 export const pause = (millis: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, millis));
-
-export function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It is gone already.
-  }
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -94,7 +94,7 @@ describe('dev', () => {
   test('stops everything, and finds its data again', WAIT, async () => {
     await cluster.journal(['create', 'kept']);
     await cluster.journal(['append', 'kept'], 'a\nb\n');
-    const pids = (await cluster.status()).processes.map(({ pid }) => pid);
+    const pids = await cluster.pids();
     await cluster.down();
     assert.deepEqual(pids.filter(isAlive), []);
     const wrong = await dev('--data', cluster.data, '--members', '5');
@@ -105,7 +105,7 @@ describe('dev', () => {
   });
 
   test('when dev itself is killed, its processes end', WAIT, async () => {
-    const pids = (await cluster.status()).processes.map(({ pid }) => pid);
+    const pids = await cluster.pids();
     await cluster.killDev();
     const end = performance.now() + 10_000;
     while (pids.some(isAlive) && performance.now() < end) await pause(50);

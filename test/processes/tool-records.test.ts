@@ -237,7 +237,7 @@ describe('an outcome that nobody knows', () => {
     // Two of three stop: what the head takes it cannot acknowledge.
     const { members } = await cluster.whole('unknown');
     const pids = await Promise.all(members.map(({ id }) => cluster.pidOf(id)));
-    const everybody = (await cluster.status()).processes.map(({ pid }) => pid);
+    const everybody = await cluster.pids();
     const others = everybody.filter((pid) => pid !== pids[0]);
     for (const pid of others) kill(pid, 'SIGSTOP');
     child.stdin.end(record('two') + record('three'));
