@@ -5,7 +5,7 @@ import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { type Client, JournalError } from '../../client/index.ts';
-import { Cluster, kill, pause } from './cluster.ts';
+import { Cluster, isAlive, kill, pause } from './cluster.ts';
 
 const WAIT = { timeout: 300_000 };
 
@@ -68,6 +68,17 @@ async function epochOf(cluster: Cluster, journal: string): Promise<number> {
   return Math.max(...(await Promise.all(epochs)));
 }
 
+/** Signals members, and waits until they have ended: until then they may write their directories. */
+async function end(
+  cluster: Cluster,
+  members: readonly string[],
+  signal: NodeJS.Signals,
+): Promise<void> {
+  const pids = await Promise.all(members.map((member) => cluster.pidOf(member)));
+  for (const pid of pids) kill(pid, signal);
+  while (pids.some(isAlive)) await pause(20);
+}
+
 describe('syncs', () => {
   test('while any one member holds its syncs, nothing is acknowledged in that epoch', WAIT, () =>
     withCluster({ faults: true }, async (cluster, client) => {
@@ -127,7 +138,7 @@ describe('members gone for good', () => {
       await append(client, 1, 20);
       const { members } = await cluster.whole('orders');
       for (const { id } of members.slice(0, 2)) {
-        kill(await cluster.pidOf(id), 'SIGKILL');
+        await end(cluster, [id], 'SIGKILL');
         rmSync(join(cluster.data, 'replicas', id), { recursive: true, force: true });
       }
       const last = members[2]?.id ?? '';
@@ -151,7 +162,7 @@ describe('members gone for good', () => {
       const [first = '', second = '', third = ''] = members.map(({ id }) => id);
       const directory = (id: string): string => join(cluster.data, 'replicas', id);
       // An old copy of the first, taken while it is down.
-      kill(await cluster.pidOf(first), 'SIGTERM');
+      await end(cluster, [first], 'SIGTERM');
       await cluster.until(
         'orders',
         ({ members: now }) => now[0]?.id !== first,
@@ -162,7 +173,7 @@ describe('members gone for good', () => {
       await append(client, 21, 20);
       await cluster.whole('orders');
       await pause(1_500);
-      for (const id of [first, second, third]) kill(await cluster.pidOf(id), 'SIGKILL');
+      await end(cluster, [first, second, third], 'SIGKILL');
       rmSync(directory(first), { recursive: true });
       cpSync(`${directory(first)}.old`, directory(first), { recursive: true });
       rmSync(directory(second), { recursive: true });
