@@ -12,7 +12,8 @@ const AT_REST_MILLIS_MAX = 30_000;
 /**
  * Every serving member's copy of a journal, as far as it knows it to be committed. What a client
  * gave up, or a lease that it gives back at its end, may still come: read again until nothing came
- * meanwhile and every member knows all of it. Where that takes too long, the last copies.
+ * meanwhile and every member knows all of it. Who is out of the chain for a moment comes back: its
+ * copy is waited for too. Where that takes too long, the last copies.
  */
 export async function finalsOf(cluster: Cluster, journal: string): Promise<FinalLog[]> {
   const end = performance.now() + AT_REST_MILLIS_MAX;
@@ -22,8 +23,9 @@ export async function finalsOf(cluster: Cluster, journal: string): Promise<Final
     const before = (await tail()).endLsn;
     const finals = await copiesOf(cluster, journal);
     const known = finals.map(({ committedLsn }) => committedLsn);
-    const atRest = [(await tail()).endLsn, ...known].every((one) => one === before);
-    if (atRest || performance.now() > end) return finals;
+    const all = finals.length >= cluster.members;
+    const same = [(await tail()).endLsn, ...known].every((one) => one === before);
+    if ((all && same) || performance.now() > end) return finals;
     await pause(100);
   }
 }
