@@ -164,6 +164,7 @@ export async function atRandom(cluster: Cluster, context: TestContext): Promise<
   await cluster.whole(journal);
   // Between faults at random moments hardly any time may be left; once they are over there is.
   await load.reaches(APPENDS_MIN + 1);
+  await load.leads();
   await judgeRun(cluster, load, context);
 }
 

@@ -100,6 +100,13 @@ export class Load implements AsyncDisposable {
     while (this.#appended < appended && nodeClock.now() < until) await pause(100);
   }
 
+  /** Waits until somebody has led, or so long that nobody will. */
+  async leads(): Promise<void> {
+    const until = nodeClock.now() + REACHED_MICROS_MAX;
+    const led = (): boolean => this.#recorder.operations.some(({ kind }) => kind === 'led');
+    while (!led() && nodeClock.now() < until) await pause(100);
+  }
+
   /** Forgets the gaps so far: from here on counts. */
   mark(): void {
     this.#lastAcknowledged = nodeClock.now();
