@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Clock } from '../io/clock.ts';
 import { silent } from '../io/logger.ts';
 import type { Duplex, Method, Network } from '../io/network.ts';
 import { nodeRandom } from '../io/node.ts';
@@ -10,42 +9,13 @@ import { NO_CONDITION } from '../protocol/chain/messages.ts';
 import { DEFAULT_SETTINGS } from '../protocol/configuration.ts';
 import { JournalError } from '../protocol/errors.ts';
 import { epoch, lsn, micros, NO_LSN } from '../protocol/types.ts';
+import { StillClock } from '../test/client/still-clock.ts';
 import { chainOf, memberOf } from '../test/configurations.ts';
 import { journalMethods } from '../transport/methods.ts';
 import type { AppendCall, AppendStreamAnswer, SessionAnswer } from '../transport/public.ts';
 import { learn, openRouting } from './routing.ts';
 import { Session } from './session.ts';
 import { Deadline } from './waiting.ts';
-
-const MILLI = 1_000;
-
-/** Time that stands still but for `pass`. */
-class StillClock implements Clock {
-  #now = 0;
-  readonly #timers = new Set<{ readonly at: number; readonly task: () => void }>();
-
-  now = () => micros(this.#now);
-  wall = () => micros(this.#now);
-
-  after = (delay: number, task: () => void) => {
-    const timer = { at: this.#now + delay, task };
-    this.#timers.add(timer);
-    return () => void this.#timers.delete(timer);
-  };
-
-  async pass(millis: number): Promise<void> {
-    const until = this.#now + millis * MILLI;
-    for (;;) {
-      await new Promise((resolve) => setImmediate(resolve));
-      const [next] = [...this.#timers].sort((one, other) => one.at - other.at);
-      if (next === undefined || next.at > until) break;
-      this.#timers.delete(next);
-      this.#now = Math.max(this.#now, next.at);
-      next.task();
-    }
-    this.#now = until;
-  }
-}
 
 const [a, b, c] = [memberOf('a'), memberOf('b'), memberOf('c')];
 const before = chainOf(1, a, b, c);

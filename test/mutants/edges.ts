@@ -155,6 +155,16 @@ export const EDGES: readonly Mutant[] = [
       replace: '        void what.applied?.(token, holder.lost);',
     },
   ),
+  mutant('expiry-not-told', 'who leads is not told that its lease ran out', CLIENT, {
+    file: 'client/lead.ts',
+    search: "if (wait <= 0) this.#lose('expired');\n    else this",
+    replace: 'if (wait > 0) this',
+  }),
+  mutant('margin-ignored', 'work is to stop only when the lease is over', CLIENT, {
+    file: 'client/lead.ts',
+    search: 'this.#lease.endsAt - this.#what.marginMillis * 1_000 - clock.now();',
+    replace: 'this.#lease.endsAt - 0 * this.#what.marginMillis - clock.now();',
+  }),
   mutant(
     'fence-dropped-on-a-retry',
     'an append that is sent again is sent without its fence',
