@@ -16,11 +16,15 @@ class Desk {
   readonly lines: string[] = [];
   /** Of every batch that went out, in order. */
   readonly conditions: AppendCondition[] = [];
+  /** By tag: which journal each batch was sent to. */
+  readonly sentTo = new Map<number, string | undefined>();
 
   apply(input: AppendsInput): this {
     for (const effect of stepAppends(this.state, input)) {
       this.lines.push(line(effect));
-      if (effect.kind === 'send') this.conditions.push(effect.call.condition);
+      if (effect.kind !== 'send') continue;
+      this.conditions.push(effect.call.condition);
+      this.sentTo.set(effect.call.tag, effect.call.journalId);
     }
     return this;
   }
@@ -316,7 +320,9 @@ test('closing tells everybody', () => {
 });
 
 const journals = (desk: Desk): string => {
-  const tags = [...desk.state.inFlight].map(([tag, { journal }]) => `${tag} to ${journal?.[0]}`);
+  const tags = [...desk.state.inFlight.keys()].map(
+    (tag) => `${tag} to ${desk.sentTo.get(tag)?.[0]}`,
+  );
   return tags.join(', ');
 };
 

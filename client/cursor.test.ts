@@ -41,8 +41,11 @@ interface Breaking extends Network {
   readonly saved: readonly (number | null)[];
 }
 
-/** Each read or stream gives the next of these lists of records; then a stream breaks. */
-function breaking(messages: number[][]): Breaking {
+/**
+ * Each read or stream gives the next of these lists of records, of the next of these lineages; then
+ * a stream breaks.
+ */
+function breaking(messages: number[][], lineages: number[] = []): Breaking {
   const asked: unknown[] = [];
   const saved: (number | null)[] = [];
   const never = (): never => {
@@ -52,9 +55,10 @@ function breaking(messages: number[][]): Breaking {
     const lsns = (messages.shift() ?? []).map((at) => lsn(at));
     const last = lsns.at(-1);
     if (last === undefined) throw new JournalError('UNAVAILABLE', 'the replica was stopped');
+    const lineage = lineages.shift() ?? 1;
     const rest = { key: undefined, timestampMicros: micros(1), data: new Uint8Array(1) };
     const records = lsns.map((at) => ({ lsn: at, ...rest }));
-    return { records, nextLsn: lsn(last + 1), committedLsn: last, lineage: 1 };
+    return { records, nextLsn: lsn(last + 1), committedLsn: last, lineage };
   };
   async function* stream<Q, A>(
     _address: string,
@@ -93,10 +97,10 @@ function breaking(messages: number[][]): Breaking {
   };
 }
 
-const worldOf = (clock: Clock, messages: number[][]) => ({
+const worldOf = (clock: Clock, messages: number[][], lineages?: number[]) => ({
   clock,
   random: nodeRandom('cursor'),
-  network: breaking(messages),
+  network: breaking(messages, lineages),
   logger: silent,
   routing: openRouting(['a:1', 'b:1'], null),
   hold: () => () => undefined,
@@ -106,7 +110,10 @@ const { signal } = new AbortController();
 const TIMEOUT_SECONDS = 60;
 
 const cursorOf = (clock: Clock, messages: number[][], limit: number): Cursor =>
-  new Cursor(worldOf(clock, messages), {
+  cursorIn(worldOf(clock, messages), limit);
+
+const cursorIn = (world: ReturnType<typeof worldOf>, limit: number): Cursor =>
+  new Cursor(world, {
     journal: 'orders',
     position: { kind: 'lsn', lsn: lsn(1) },
     lineage: 0,
@@ -139,6 +146,23 @@ test('it ends once no replica has answered for as long as it may', async () => {
   });
   const silence = clock.now() / SECOND - 100;
   assert.ok(silence >= TIMEOUT_SECONDS && silence < TIMEOUT_SECONDS + 3, `${silence} s`);
+});
+
+// Where records were given up, those at the same positions are others: they follow nothing.
+test('it goes on in the lineage that it began in, and takes nothing of another', async () => {
+  for (const other of [2, 4]) {
+    const world = worldOf(new Time(), [[1], [2], [3]], [3, 3, other]);
+    const seen: number[] = [];
+    const consumed = async (): Promise<void> => {
+      for await (const { records } of cursorIn(world, 3).deliveries()) {
+        seen.push(...records.map((record) => record.lsn));
+      }
+    };
+    await assert.rejects(consumed, { code: 'LINEAGE_CHANGED' });
+    assert.deepEqual(seen, [1, 2]);
+    const { asked } = world.network;
+    assert.partialDeepStrictEqual(asked, [{ lineage: 0 }, { lineage: 3 }, { lineage: 3 }]);
+  }
 });
 
 test('its position is behind the last record that was given, not that came', async () => {
@@ -177,7 +201,7 @@ test('the last few are those that were the last when it was ready', async () => 
 });
 
 // What a trim may take is decided by it: one too high loses records, for whoever goes on there.
-test('a named cursor stands behind what the next was asked for, and is registered by what is newest', async () => {
+test('a named cursor stands behind what the next was asked for, and is set by what is newest', async () => {
   const world = worldOf(new Time(), [[5], [6], [7], [8]]);
   const options = { from: { last: 1 }, cursor: 'mine' };
   const subscription = openSubscription(world, { closing: signal }, 'orders', options);

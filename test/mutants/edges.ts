@@ -190,6 +190,21 @@ export const EDGES: readonly Mutant[] = [
     search: '        if (this.#heardAt > heardBefore) attempt = 0;\n',
     replace: '        if (this.#heardAt > heardBefore) await new Promise(() => undefined);\n',
   }),
+  mutant('lineage-not-refused', 'records of a later lineage follow those given up', CLIENT, {
+    file: 'client/cursor.ts',
+    search: '  if (known === 0 || lineage === known) return;',
+    replace: '  if (known === 0 || lineage >= known) return;',
+  }),
+  mutant('resume-in-any-lineage', 'who goes on does not say which lineage it followed', CLIENT, {
+    file: 'client/cursor.ts',
+    search: 'from: this.#position, lineage: this.#lineage },',
+    replace: 'from: this.#position, lineage: 0 },',
+  }),
+  mutant('retry-to-a-journal-made-anew', 'what may have landed is sent to another log', CLIENT, {
+    file: 'client/batching.ts',
+    search: '      journalId: batch.journal ?? undefined,',
+    replace: '      journalId: undefined,',
+  }),
   mutant('linearizable-read-lags', 'a replica reads before it has what was proven', REPLICA, {
     file: 'replica/service/data.ts',
     search: '    await asker.committed(host, proof.committedLsn, signal);\n',
