@@ -45,7 +45,7 @@ function lingering(disk: Disk, next: { lingers: boolean }): Disk {
   };
 }
 
-test('a trim that is still reading when its log is given up takes nothing of the next', async () => {
+test('a trim still reading when its log is given up takes nothing of the next', async () => {
   await new StoppingDisk().live(Number.POSITIVE_INFINITY, async (disk) => {
     const next = { lingers: false };
     const volume = await open(lingering(disk, next));
