@@ -201,7 +201,7 @@ test('the last few are those that were the last when it was ready', async () => 
 });
 
 // What a trim may take is decided by it: one too high loses records, for whoever goes on there.
-test('a named cursor stands behind what the next was asked for, and is set by what is newest', async () => {
+test('a named cursor stands behind what was consumed, and begins by what is newest', async () => {
   const world = worldOf(new Time(), [[5], [6], [7], [8]]);
   const options = { from: { last: 1 }, cursor: 'mine' };
   const subscription = openSubscription(world, { closing: signal }, 'orders', options);
