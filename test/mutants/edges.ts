@@ -215,6 +215,11 @@ export const EDGES: readonly Mutant[] = [
     search: '  if (host.lineage !== lineage || !host.readable) throw notServed(host);\n',
     replace: '',
   }),
+  mutant('subscriber-over-a-lineage', 'a subscriber is given what was read before', REPLICA, {
+    file: 'replica/service/subscribe.ts',
+    search: '        this.#check(host, lineage);\n        const { records',
+    replace: '        const { records',
+  }),
   mutant('subscriber-never-doubts', 'a member that is cut off keeps its subscribers', REPLICA, {
     file: 'replica/service/subscribe.ts',
     search: 'if (clock.now() - heardAt < DOUBT) return heardAt;',
