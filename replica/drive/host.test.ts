@@ -8,7 +8,7 @@ import { memoryVolume } from '../../log/memory.ts';
 import { epoch, lsn, NO_LSN } from '../../protocol/types.ts';
 import { chainOf, memberOf } from '../../test/configurations.ts';
 import { append } from '../../test/log/batches.ts';
-import { Durable, type DurableParts } from './durable.ts';
+import { type DiskEffect, Durable, type DurableParts } from './durable.ts';
 import { Host } from './host.ts';
 
 const [a, b] = [memberOf('a'), memberOf('b')];
@@ -54,4 +54,31 @@ test('what was trimmed of a log says nothing of the one that comes after it', as
   durable.carryOut(host, { kind: 'setAside' });
   await host.disk;
   assert.deepEqual([host.firstLsn, host.trimDue], [1, 0]);
+});
+
+// A log that ends below the mark of its record counts as one that lost its end.
+test('a cut waits until what was saved before it is durable', async () => {
+  const host = hostOf();
+  const done: string[] = [];
+  const saving = Promise.withResolvers<void>();
+  const durable = new Durable({
+    clock: nodeClock,
+    logger: silent,
+    volume: { failed: null },
+    metadata: { save: () => saving.promise },
+    meter: { measure: (task: () => Promise<void>) => task() },
+    metrics: { adopted: () => {} },
+    post: (_: Host, { save }: { save: number }) => done.push(`${save} up to ${host.log.endLsn}`),
+    halted: () => false,
+    broken: (error: unknown) => assert.fail(String(error)),
+    // cast: what this test does not come by is left out.
+  } as unknown as DurableParts);
+  // cast: of a record nothing is looked at.
+  durable.carryOut(host, { kind: 'save', save: 1, record: {} } as DiskEffect);
+  durable.carryOut(host, { kind: 'truncate', save: 2, endLsn: lsn(0), refold: false });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([host.log.endLsn, done], [5, []]);
+  saving.resolve();
+  await host.disk;
+  assert.deepEqual(done, ['1 up to 5', '2 up to 0']);
 });

@@ -254,6 +254,16 @@ export const EDGES: readonly Mutant[] = [
     search: '      if (base.lsn < host.log.shape().baseLsn) return;\n',
     replace: '',
   }),
+  mutant('base-installed-as-a-member', 'a member begins where a base came too late', REPLICA, {
+    file: 'replica/copy/catchup.ts',
+    search: "      if (host.state.standing !== 'learner') return;\n      if (base",
+    replace: '      if (base',
+  }),
+  mutant('cut-beside-saves', 'a log is cut below the mark that its record still has', REPLICA, {
+    file: 'replica/drive/durable.ts',
+    search: "else if (effect.kind === 'save') await this.#save(host, effect);",
+    replace: "else if (effect.kind === 'save') void this.#save(host, effect);",
+  }),
   mutant('old-trim-in-a-new-log', 'what was trimmed of a log hides records of the next', REPLICA, {
     file: 'replica/drive/durable.ts',
     search: '        host.beginAgain();\n',
