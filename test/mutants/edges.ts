@@ -230,6 +230,16 @@ export const EDGES: readonly Mutant[] = [
     search: '  if (lineage > host.lineage) {',
     replace: '  if (lineage < 0) {',
   }),
+  mutant('copy-over-a-lineage', 'a learner is given what another lineage replaced', REPLICA, {
+    file: 'replica/copy/fetch.ts',
+    search: '    if (host.lineage !== before) {',
+    replace: '    if (host.lineage < before) {',
+  }),
+  mutant('repaired-above-the-commit', 'a base of a peer takes what may yet be cut', REPLICA, {
+    file: 'replica/copy/repair.ts',
+    search: 'if (base.lsn < lastLsn || base.lsn > allowed) {',
+    replace: 'if (base.lsn < lastLsn) {',
+  }),
   mutant('shown-as-committed-since', 'a read goes by what is committed after it', REPLICA, {
     file: 'replica/service/reader.ts',
     search: 'lastLsn(header) <= through);',
