@@ -128,6 +128,16 @@ export const STORAGE: readonly Mutant[] = [
       '    await file.sync().catch((error: unknown) => {\n      throw this.#fail(error);\n    });',
     replace: '    void file.sync().catch((error: unknown) => this.#fail(error));',
   }),
+  mutant('checkpoint-of-what-was-cut', 'tables are those of batches that were given up', BY, {
+    file: 'log/disk/reader.ts',
+    search: 'return (await crcAt(log, saved.lsn)) === saved.crc ? saved.tables : null;',
+    replace: 'return (await crcAt(log, saved.lsn)) !== null ? saved.tables : null;',
+  }),
+  mutant('one-copy-of-a-state-read', 'a single bad spot loses the state of a journal', BY, {
+    file: 'log/disk/recovery.ts',
+    search: 'for (const at of [offset, offset - ENVELOPE_BYTES - length]) {',
+    replace: 'for (const at of [offset]) {',
+  }),
   mutant('repair-that-nobody-vouches-for', 'bytes of a peer fit where nothing good is near', BY, {
     file: 'log/disk/changes.ts',
     search: '  if ((before === null && behind === null) || (behind',
