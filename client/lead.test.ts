@@ -12,7 +12,7 @@ import { StillClock } from '../test/client/still-clock.ts';
 import { chainOf, memberOf } from '../test/configurations.ts';
 import { journalMethods } from '../transport/methods.ts';
 import type { AppendCall, AppendStreamAnswer } from '../transport/public.ts';
-import { campaign, type Leadership } from './lead.ts';
+import { campaign } from './lead.ts';
 import { learn, openRouting } from './routing.ts';
 
 const LEASE_MILLIS = 3_000;
@@ -26,7 +26,7 @@ class Replica {
   #lastLsn = 0;
 
   /** A campaign for a key that nobody holds, won at once. */
-  async lead(marginMillis: number, signal: AbortSignal): Promise<Leadership> {
+  async lead(marginMillis: number, signal: AbortSignal) {
     const routing = openRouting([head.address], null);
     learn(routing, chainOf(1, head));
     const { clock, network } = this;
