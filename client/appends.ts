@@ -187,7 +187,7 @@ function refused(state: Appends, tag: number, error: JournalError): AppendsEffec
   if (error.code === 'STALE_WRITER' && !isChosen(batch.submissions) && !batch.maybeLanded) {
     forgetWriter(state, batch);
     state.pausing ??= error;
-  } else if (error.code === 'NOT_FOUND' && batch.journal !== null && !batch.maybeLanded) {
+  } else if (error.code === 'NOT_FOUND' && mayMove(batch) && !batch.maybeLanded) {
     // Deleted, or made anew under the same name: whoever is asked where appends go now says which.
     batch.journal = null;
     forgetWriter(state, batch);
@@ -204,6 +204,10 @@ function refused(state: Appends, tag: number, error: JournalError): AppendsEffec
   }
   return [...effects, ...proceed(state)];
 }
+
+/** To the journal that has the name by now; what is of one journal goes to that one alone. */
+const mayMove = ({ journal, submissions }: Batch): boolean =>
+  journal !== null && submissions[0]?.journal === undefined;
 
 /** A second gap with nothing of ours before it: this log does not know the session at all. */
 function missing(state: Appends, batch: Batch): void {

@@ -19,6 +19,8 @@ export interface Submission {
   readonly leaseMillis: number;
   /** Under a key of the caller's, or a number that it was sent under before; null: the session's. */
   readonly chosen: Idempotence | null;
+  /** The only journal that it may be appended to; absent: whichever has the name. */
+  readonly journal?: JournalId | undefined;
 }
 
 export interface Batch {
@@ -208,7 +210,7 @@ export function transmit(state: Appends, batch: Batch): SendEffect {
   const tag = state.nextTag;
   state.nextTag += 1;
   batch.tag = tag;
-  batch.journal ??= state.journal;
+  batch.journal ??= batch.submissions[0]?.journal ?? state.journal;
   state.inFlight.set(tag, batch);
   state.inFlightBytes += bytesOf(batch);
   const [first] = batch.submissions;

@@ -25,7 +25,7 @@ export type {
   StartPosition,
   TailAnswer,
 } from '../transport/public.ts';
-export type { LeadEvent, LossReason } from './campaign.ts';
+export type { LeadEvent, Leadership, LossReason } from './campaign.ts';
 export {
   type Client,
   type ClientOptions,
@@ -36,7 +36,6 @@ export {
 } from './client.ts';
 export { type ConnectOptions, connect } from './connect.ts';
 export type { Delivery } from './cursor.ts';
-export type { AppendOptions, CallOptions, From, RecordInput, ResumeToken } from './input.ts';
+export type { AppendOptions, CallOptions, Fence, From, RecordInput, ResumeToken } from './input.ts';
 export type { Appended, Journal, LeadOptions, ReadOptions } from './journal.ts';
-export type { Leadership } from './lead.ts';
 export type { SubscribeOptions, Subscription } from './subscription.ts';

@@ -10,6 +10,7 @@ import {
 import type { AppendNumber } from '../protocol/errors.ts';
 import {
   type Idempotence,
+  journalId,
   journalName,
   type KeyOperation,
   type Lsn,
@@ -37,13 +38,23 @@ export interface CallOptions {
 }
 
 /** All that is given must hold for the append to be made; judged at the moment it is placed. */
+/** A claim: what `leadership.fence` gives, or key and token alone, of whatever journal it is. */
+export interface Fence {
+  readonly key: string;
+  readonly token: number;
+  /** In which the claim was made. LINEAGE_CHANGED, after a forced loss, where it is another. */
+  readonly lineage?: number | undefined;
+  /** In which the claim was made. NOT_FOUND where the name is another journal's by now. */
+  readonly journalId?: string | undefined;
+}
+
 export interface AppendOptions extends CallOptions {
   /** No record is after this position; 0: the journal has none at all. */
   readonly expectTail?: number | undefined;
   /** The last record with this key is at `lsn`, 0 for none. */
   readonly expectKey?: { readonly key: string; readonly lsn: number } | undefined;
   /** The last claim of `key` is at `token`: nobody else has won the key since. */
-  readonly fence?: { readonly key: string; readonly token: number } | undefined;
+  readonly fence?: Fence | undefined;
   /**
    * A name for this append, chosen by you, 1 to 1,024 characters: the same append under the same
    * name is there once, whoever sends it. The journal remembers the last 10,000 by default.
@@ -140,7 +151,10 @@ export function checkAppend(
   }
   const leaseMillis = whole('leaseMillis', options.leaseMillis ?? 0, 0, LEASE_MILLIS_LIMIT);
   const condition = checkCondition(options);
-  return { records, bytes, condition, keyOperation, leaseMillis, chosen: chosen(options, hash) };
+  const own = { keyOperation, leaseMillis, chosen: chosen(options, hash) };
+  const id = options.fence?.journalId;
+  const journal = id === undefined ? undefined : journalId(id);
+  return { records, bytes, condition, ...own, journal };
 }
 
 const isList = (input: RecordInput | readonly RecordInput[]): input is readonly RecordInput[] =>
@@ -185,6 +199,7 @@ function checkCondition({ expectTail, expectKey, fence }: AppendOptions): Append
       fence === undefined
         ? null
         : { key: checkKey('fence.key', fence?.key), token: positive('fence.token', fence.token) },
+    lineage: fence?.lineage === undefined ? undefined : positive('fence.lineage', fence.lineage),
   };
 }
 

@@ -8,7 +8,7 @@ import { checkKey } from '../transport/convert/codec.ts';
 import { journalMethods } from '../transport/methods.ts';
 import type { ReadAnswer, TailAnswer } from '../transport/public.ts';
 import { ask, QUICK_MICROS, type World } from './calls.ts';
-import type { LeadEvent } from './campaign.ts';
+import type { LeadEvent, Leadership } from './campaign.ts';
 import { refuseOther, tailAnswer } from './cursor.ts';
 import {
   type AppendOptions,
@@ -24,7 +24,7 @@ import {
   TIMEOUT_MILLIS_MAX,
   whole,
 } from './input.ts';
-import { campaign, type Leadership } from './lead.ts';
+import { campaign } from './lead.ts';
 import { defaultSlackMillis } from './lease.ts';
 import type { Preference } from './routing.ts';
 import { Session } from './session.ts';

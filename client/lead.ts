@@ -1,13 +1,22 @@
 // Leading: a campaign for a key by conditional claims, then renewals until the key or the lease is
 // lost. Every rule about time is in lease.ts; here are the requests and the waiting.
 
-import { JournalError } from '../protocol/errors.ts';
+import type { Method } from '../io/network.ts';
+import type { Configuration } from '../protocol/configuration.ts';
+import { type ErrorCode, JournalError } from '../protocol/errors.ts';
 import { type KeyOperation, type Lsn, micros, NO_LSN } from '../protocol/types.ts';
 import { journalMethods } from '../transport/methods.ts';
 import type { AppendAnswer, KeyAnswer } from '../transport/public.ts';
 import { RECORD_OVERHEAD_BYTES } from './batching.ts';
 import { ask, QUICK_MICROS, type World } from './calls.ts';
-import type { Campaign, LeadEvent, LossReason } from './campaign.ts';
+import {
+  type Campaign,
+  cancelled,
+  type Home,
+  type LeadEvent,
+  Leadership,
+  type LossReason,
+} from './campaign.ts';
 import {
   foundOwnClaim,
   granted,
@@ -18,6 +27,7 @@ import {
   openLease,
   renewAt,
 } from './lease.ts';
+import { learn } from './routing.ts';
 import { Session } from './session.ts';
 import { asJournalError, backOff, Deadline, sleep } from './waiting.ts';
 
@@ -25,58 +35,20 @@ import { asJournalError, backOff, Deadline, sleep } from './waiting.ts';
 const POLL_MICROS = 1_000_000;
 const RELEASE_MILLIS = 2_000;
 
-/** Leadership of a key, won and kept until `lost` aborts. */
-export class Leadership implements AsyncDisposable {
-  /** LSN of the claim: pass it as `fence: {key, token}` with every append that a leader makes. */
-  readonly token: Lsn;
-  readonly key: string;
-  readonly #holder: Holder;
-
-  constructor(key: string, token: Lsn, holder: Holder) {
-    this.key = key;
-    this.token = token;
-    this.#holder = holder;
-  }
-
-  /** Aborts once and for good when leadership is over; its reason is a JournalError. */
-  get lost(): AbortSignal {
-    return this.#holder.lost;
-  }
-
-  /** Milliseconds that the lease still runs by this node's clock; 0 when it is over. */
-  remainingMillis(): number {
-    return this.#holder.remainingMillis();
-  }
-
-  /** What to pass to `append`. */
-  get fence(): { readonly key: string; readonly token: Lsn } {
-    return { key: this.key, token: this.token };
-  }
-
-  /** Gives the key back, so that the next leader need not wait for the lease to end. */
-  release(): Promise<void> {
-    return this.#holder.release();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.release();
-  }
-}
-
 /** Waits until this node leads. CANCELLED; UNAVAILABLE and the like where nobody can be asked. */
 export async function campaign(world: World, what: Campaign): Promise<Leadership> {
   const release = world.hold();
   const holder = new Holder(world, what);
   try {
     for (;;) {
-      const token = await holder.win();
+      const { token, home } = await holder.win();
       holder.keep();
       try {
         await what.applied?.(token, holder.lost);
       } catch (caught) {
         if (!holder.lost.aborted) throw caught;
       }
-      if (!holder.lost.aborted) return new Leadership(what.key, token, holder);
+      if (!holder.lost.aborted) return new Leadership(what.key, token, home, holder);
       if (what.signal.aborted) throw cancelled(what);
       holder.reset();
     }
@@ -88,6 +60,9 @@ export async function campaign(world: World, what: Campaign): Promise<Leadership
   }
 }
 
+/** The journal that a leader led is gone, or its claim is: nothing of it can be renewed. */
+const ENDS_A_CLAIM: ReadonlySet<ErrorCode> = new Set(['FENCED', 'NOT_FOUND', 'LINEAGE_CHANGED']);
+
 /** The node of the spec: what it knows, and the requests that it makes. */
 class Holder {
   readonly #world: World;
@@ -96,6 +71,7 @@ class Holder {
   readonly #nonce: string;
   #lost = new AbortController();
   #lease: Lease;
+  #home: Home | null = null;
   /** A claim got no answer: the holder of the key may be this node itself. */
   #claimUnknown = false;
   /** Between winning and losing. */
@@ -143,14 +119,14 @@ class Holder {
   // ── Winning ─────────────────────────────────────────────────────────────────────────────────
 
   /** Ask, wait, claim, until a claim is ours and its lease runs. */
-  async win(): Promise<Lsn> {
+  async win(): Promise<{ readonly token: Lsn; readonly home: Home }> {
     const { clock } = this.#world;
     const { signal, slackMillis } = this.#what;
     for (let attempt = 0; ; attempt += 1) {
       if (signal.aborted) throw cancelled(this.#what);
-      await this.#learn();
+      const home = await this.#learn();
       if (this.#lease.token !== NO_LSN) {
-        if (await this.#renew()) return this.#lease.token;
+        if (await this.#renew()) return { token: this.#lease.token, home };
         await backOff(this.#world, attempt, signal);
         continue;
       }
@@ -163,39 +139,58 @@ class Holder {
         attempt = 0;
         continue;
       }
-      if (await this.#claim()) return this.#lease.token;
+      if (await this.#claim()) return { token: this.#lease.token, home };
       await backOff(this.#world, attempt, signal);
     }
   }
 
   /** Ask; and, where a claim of ours may have landed, Observe. */
-  async #learn(): Promise<void> {
+  async #learn(): Promise<Home> {
     const { timeoutMillis, signal } = this.#what;
     const deadline = new Deadline(this.#world.clock, timeoutMillis, signal);
     try {
+      const home = await this.#locate(deadline);
       const { keyLsn, tokenLsn } = await this.#ask(deadline);
-      if (!this.#claimUnknown || this.#lease.token !== NO_LSN || keyLsn === NO_LSN) return;
+      if (!this.#claimUnknown || this.#lease.token !== NO_LSN || keyLsn === NO_LSN) return home;
       if (await this.#isOwn(tokenLsn, deadline)) {
         this.#lease = foundOwnClaim(this.#lease, tokenLsn);
         this.#claimUnknown = false;
       }
+      return home;
     } finally {
       deadline.close();
     }
   }
 
+  /** Where the next claim is made; what was known of the key holds there alone. */
+  async #locate(deadline: Deadline): Promise<Home> {
+    const { routing, clock } = this.#world;
+    const known = routing.configurations.get(this.#what.journal) ?? (await this.#find(deadline));
+    const { journal, lineage } = known;
+    const same = this.#home?.journal === journal && this.#home.lineage === lineage;
+    if (same && this.#home !== null) return this.#home;
+    this.#lease = openLease(clock.now());
+    this.#claimUnknown = false;
+    this.#home = { journal, lineage };
+    return this.#home;
+  }
+
+  async #find(deadline: Deadline): Promise<Configuration> {
+    const { journal } = this.#what;
+    const { configuration } = await this.#head(journalMethods.session, { journal }, deadline);
+    learn(this.#world.routing, configuration);
+    return configuration;
+  }
+
+  /** Whoever knew where it was is asked again. */
+  #leaveHome(): void {
+    this.#world.routing.configurations.delete(this.#what.journal);
+  }
+
   async #ask(deadline: Deadline): Promise<KeyAnswer> {
     const { journal, key } = this.#what;
     const known = this.#lease.keyLsn;
-    const answer = await ask(this.#world, {
-      method: journalMethods.key,
-      request: { journal, key },
-      journal,
-      preference: 'head',
-      writes: false,
-      patience: QUICK_MICROS,
-      deadline,
-    });
+    const answer = await this.#head(journalMethods.key, { journal, key }, deadline);
     this.#lease = learnKey(this.#lease, answer, this.#world.clock.now(), known);
     return answer;
   }
@@ -204,15 +199,8 @@ class Holder {
     const { journal } = this.#what;
     const from = { kind: 'lsn', lsn: token } as const;
     try {
-      const { records } = await ask(this.#world, {
-        method: journalMethods.read,
-        request: { journal, from, limit: 1, bytesMax: 0, linearizable: true },
-        journal,
-        preference: 'head',
-        writes: false,
-        patience: QUICK_MICROS,
-        deadline,
-      });
+      const request = { journal, from, limit: 1, bytesMax: 0, linearizable: true };
+      const { records } = await this.#head(journalMethods.read, request, deadline);
       const [record] = records;
       if (record?.lsn !== token) return false;
       return new TextDecoder().decode(record.data) === this.#payload();
@@ -234,6 +222,7 @@ class Holder {
     } catch (caught) {
       const error = asJournalError(caught);
       if (error.outcome === 'unknown') this.#claimUnknown = true;
+      else if (error.code === 'NOT_FOUND' || error.code === 'LINEAGE_CHANGED') this.#leaveHome();
       else if (!error.retryable && error.code !== 'CONDITION_FAILED') throw error;
       return false;
     }
@@ -282,7 +271,8 @@ class Holder {
       return holds(this.#lease, clock.now());
     } catch (caught) {
       const error = asJournalError(caught);
-      if (error.code === 'FENCED') this.#lose('fenced');
+      if (error.code !== 'FENCED' && ENDS_A_CLAIM.has(error.code)) this.#leaveHome();
+      if (ENDS_A_CLAIM.has(error.code)) this.#lose('fenced');
       else await this.#relearn();
       return false;
     }
@@ -348,6 +338,11 @@ class Holder {
 
   // ── Requests ────────────────────────────────────────────────────────────────────────────────
 
+  #head<Q, A>(method: Method<Q, A, 'unary'>, request: Q, deadline: Deadline): Promise<A> {
+    const about = { journal: this.#what.journal, preference: 'head', writes: false } as const;
+    return ask(this.#world, { method, request, ...about, patience: QUICK_MICROS, deadline });
+  }
+
   async #append(
     keyOperation: Exclude<KeyOperation, 'tag'>,
     condition: { readonly expectKeyLsn: Lsn | null; readonly token: Lsn | null },
@@ -366,10 +361,12 @@ class Holder {
         expectTail: null,
         expectKey: expectKeyLsn === null ? null : { key, lsn: expectKeyLsn },
         fence: token === null ? null : { key, token },
+        lineage: this.#home?.lineage,
       },
       keyOperation,
       leaseMillis: releasing ? 0 : leaseMillis,
       chosen: null,
+      journal: this.#home?.journal,
     };
     try {
       return await this.#session.append(submission, deadline);
@@ -386,15 +383,4 @@ class Holder {
   #tell(event: LeadEvent): void {
     this.#what.onEvent?.(event);
   }
-}
-
-function cancelled({ key, signal }: Campaign): JournalError {
-  const options = { cause: signal.reason };
-  return new JournalError(
-    'CANCELLED',
-    `the campaign for "${key}" was cancelled`,
-    {},
-    'none',
-    options,
-  );
 }

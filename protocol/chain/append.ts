@@ -14,7 +14,13 @@ import {
 } from '../types.ts';
 import { notHead, underReplicated } from './commit.ts';
 import { blank, deny, refuse, tooFew, write } from './entry.ts';
-import type { AppendRequest, ChainEffect, ChainReply, RequestId } from './messages.ts';
+import type {
+  AppendCondition,
+  AppendRequest,
+  ChainEffect,
+  ChainReply,
+  RequestId,
+} from './messages.ts';
 import { awake, type ChainState, type Failed, place } from './state.ts';
 import { type AppendMemory, recall } from './tables.ts';
 
@@ -52,7 +58,7 @@ export function takeAppend(
       return;
     }
   }
-  const refused = admission(state);
+  const refused = admission(state) ?? notYet(state, body.condition);
   if (refused !== null) {
     // It is to be sent again and keeps its number: what was pipelined behind it is a gap till then.
     refuse(request, refused, effects);
@@ -161,9 +167,21 @@ function admission(state: ChainState): Refusal | null {
   return tooFew(state) ? underReplicated(configuration) : null;
 }
 
+/** Who knows of a later lineage than this member is sent on to its head, which is not here. */
+function notYet(state: ChainState, { lineage = 0 }: AppendCondition): Refusal | null {
+  return lineage > lineageOf(state) ? notHead(state) : null;
+}
+
+const lineageOf = (state: ChainState): number => state.record?.configuration.lineage ?? 0;
+
 /** Why these records may not be appended; null where they may. */
 function judge(state: ChainState, { condition, keys }: AppendRequest): Failed | null {
   const { dataLsn, limits } = state.tables.scalars;
+  const lineage = lineageOf(state);
+  if (condition.lineage !== undefined && condition.lineage < lineage) {
+    const message = `the condition is of lineage ${condition.lineage}, it is ${lineage} now`;
+    return { refused: refusal('LINEAGE_CHANGED', message), becauseLsn: NO_LSN };
+  }
   const { expectTail, expectKey, fence } = condition;
   const added = keys.filter(({ key }) => !state.tables.keys.has(key)).length;
   if (state.tables.keys.size + added > limits.keys) {

@@ -167,6 +167,8 @@ export interface AppendCondition {
   readonly expectKey: { readonly key: string; readonly lsn: Lsn } | null;
   /** The last claim of `key` is at `token`. */
   readonly fence: { readonly key: string; readonly token: Lsn } | null;
+  /** In which these positions were learned: after a forced loss they name other records. */
+  readonly lineage?: number | undefined;
 }
 
 export const NO_CONDITION: AppendCondition = { expectTail: null, expectKey: null, fence: null };

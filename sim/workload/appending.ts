@@ -1,8 +1,8 @@
 // Loops that append: plainly, compared with the tail or a key, once under a chosen key, as leader.
 
+import type { Leadership } from '../../client/campaign.ts';
 import type { AppendOptions } from '../../client/input.ts';
 import type { Journal } from '../../client/journal.ts';
-import type { Leadership } from '../../client/lead.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import type { AppendOperation, Refused } from '../checkers/history.ts';
 import { LEASE_KEY_PREFIX, type Led, leaseData } from '../recorder.ts';

@@ -2,8 +2,8 @@
 //
 // Members are 1, 2, 3 …; the first configuration names the first ones in this order. Commands:
 // `open STORES MEMBERS MIN [WRITERS WINDOW [CURSORS]]` · `append N [count= key= op= lease= writer=
-// seq= after= chosen body= tail= expect=K:LSN fence=K:TOKEN]` · `trim N THROUGH [force]` · `cursor
-// N NAME LSN|none [END]` · `forget N KEY` · `key N KEY` · `cursors N` · `read N` · `deliver A B`
+// seq= after= chosen body= tail= expect=K:LSN fence=K:TOKEN lineage=]` · `trim N THROUGH [force]` ·
+// `cursor N NAME LSN|none [END]` · `forget N KEY` · `key N KEY` · `cursors N` · `read N` · `deliver A B`
 // one message · `disk N` one operation · `tick N` · `crash N` · `start N` · `unlink A B` loses
 // what is under way · `decide 2,3 [joining 1]` · `force 2` the same in a new lineage · `configure
 // N` · `wedge N EPOCH` · `learn N from M` · `settle [without disk2 link1-2 …]` does all that can
@@ -295,6 +295,7 @@ function appendOf(words: readonly string[]): AppendRequest {
       expectTail: given.has('tail') ? lsn(number('tail', 0)) : null,
       expectKey: expect === null ? null : { key: expect.key, lsn: lsn(expect.at) },
       fence: fence === null ? null : { key: fence.key, token: lsn(fence.at) },
+      lineage: given.has('lineage') ? number('lineage', 0) : undefined,
     },
   };
 }

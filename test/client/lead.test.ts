@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { after, before, describe, test } from 'node:test';
+import type { Leadership } from '../../client/campaign.ts';
 import type { Client, Journal } from '../../client/index.ts';
-import { campaign, type Leadership } from '../../client/lead.ts';
+import { campaign } from '../../client/lead.ts';
 import { openRouting } from '../../client/routing.ts';
 import { silent } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
@@ -148,6 +149,31 @@ describe('with one replica', () => {
     const { tokenLsn, leaseMillis } = await orders.key('worker');
     assert.deepEqual([tokenLsn, leaseMillis], [leadership.token, LEASE_MILLIS]);
     await network.close();
+  });
+
+  // The claim in the new journal has the very position of the one in the old.
+  test('who led a journal that was deleted does not lead the one that has its name', async () => {
+    const orders = await journal();
+    const lease = { leaseMillis: LEASE_MILLIS, slackMillis: 10 };
+    const other = open([a.replica.address]);
+    const one = await other.journal(orders.name).lead('worker', lease);
+    const { journal: old } = house.shepherd.named(orders.name);
+    await client.deleteJournal(orders.name);
+    await journalOf(house, a, orders.name, client);
+    const two = await orders.lead('worker', lease);
+    assert.equal(two.token, one.token);
+    await until('the first has lost it', () => one.lost.aborted, 3 * LEASE_MILLIS);
+    assert.deepEqual([one.fence.journalId, two.fence.journalId === old], [old, false]);
+    await assert.rejects(
+      other.journal(orders.name).append('of one', { fence: one.fence }),
+      refused('NOT_FOUND', 'none'),
+    );
+    // Well beyond its lease.
+    await new Promise((resolve) => setTimeout(resolve, 1.5 * LEASE_MILLIS));
+    assert.equal(two.lost.aborted, false);
+    await orders.append('of two', { fence: two.fence });
+    await two.release();
+    await other.close();
   });
 
   test('a claim whose answer was lost is found, and leads from its next renewal on', async () => {

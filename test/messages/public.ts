@@ -50,6 +50,7 @@ export const append = record<open.AppendCall>({
     expectTail: orNull(position),
     expectKey: orNull(plain({ key, lsn: position })),
     fence: orNull(plain({ key, token: position })),
+    lineage: maybe(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
   }),
   keyOperation: fc.constantFrom('tag', 'claim', 'renew', 'release'),
   leaseMillis: fc.nat(86_400_000),

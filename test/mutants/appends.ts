@@ -172,4 +172,19 @@ export const APPENDS: readonly Mutant[] = [
     search: '  window?.pop();\n',
     replace: '',
   }),
+  mutant('condition-of-another-lineage', 'a fence of a lineage that was given up holds', BY, {
+    file: 'protocol/chain/append.ts',
+    search: 'condition.lineage !== undefined && condition.lineage < lineage',
+    replace: 'condition.lineage !== undefined && condition.lineage < 0',
+  }),
+  mutant(
+    'leader-of-a-deleted-journal',
+    'a leader goes on in the journal that took the name',
+    ['client suite', 'simulation'],
+    {
+      file: 'client/lead.ts',
+      search: '      journal: this.#home?.journal,\n',
+      replace: '',
+    },
+  ),
 ];

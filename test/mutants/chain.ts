@@ -170,7 +170,7 @@ export const CHAIN: readonly Mutant[] = [
   }),
   mutant('trim-before-commit', 'a trim is carried out before it is committed', BY, {
     file: 'protocol/chain/commit.ts',
-    search: 'while (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {',
+    search: 'while (state.trims[0] !== undefined && state.trims[0].lsn <= state.committedLsn) {',
     replace: 'while (state.trims[0] !== undefined) {',
   }),
   mutant('trim-forgotten-by-a-restart', 'a process drops nothing that its log says to', WALKED, {
@@ -190,8 +190,8 @@ export const CHAIN: readonly Mutant[] = [
   ),
   mutant('one-trim-a-commit', 'of two trims in one commit the second waits for another', WALKED, {
     file: 'protocol/chain/commit.ts',
-    search: 'while (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {',
-    replace: 'if (state.trims[0] !== undefined && state.trims[0].lsn <= committedLsn) {',
+    search: 'while (state.trims[0] !== undefined && state.trims[0].lsn <= state.committedLsn) {',
+    replace: 'if (state.trims[0] !== undefined && state.trims[0].lsn <= state.committedLsn) {',
   }),
   mutant('wedged-acknowledges', 'a wedged member goes on acknowledging', WALKED, {
     file: 'protocol/chain/flow.ts',

@@ -122,9 +122,11 @@ function appendIn(request: wire.AppendRequest): AppendCall {
 }
 
 function conditionOut(condition: AppendCondition): wire.AppendCondition | undefined {
-  const { expectTail, expectKey, fence } = condition;
-  if (expectTail === null && expectKey === null && fence === null) return undefined;
+  const { expectTail, expectKey, fence, lineage } = condition;
+  const none = expectTail === null && expectKey === null && fence === null;
+  if (none && lineage === undefined) return undefined;
   return {
+    lineage: lineage ?? 0,
     expectTail: expectTail?.toString(),
     expectKey:
       expectKey === null ? undefined : { key: expectKey.key, lsn: expectKey.lsn.toString() },
@@ -133,8 +135,9 @@ function conditionOut(condition: AppendCondition): wire.AppendCondition | undefi
 }
 
 function conditionIn(condition: wire.AppendCondition | undefined): AppendCondition {
-  const { expectTail, expectKey, fence } = condition ?? {};
+  const { expectTail, expectKey, fence, lineage = 0 } = condition ?? {};
   return {
+    ...(lineage === 0 ? {} : { lineage }),
     expectTail: expectTail === undefined ? null : lsnText('condition.expect_tail', expectTail),
     expectKey:
       expectKey === undefined

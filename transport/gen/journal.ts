@@ -228,7 +228,11 @@ export interface AppendCondition {
   /** No record after this position; 0: no record at all. */
   expectTail?: string | undefined;
   expectKey: KeyCondition | undefined;
-  fence: Fence | undefined;
+  fence:
+    | Fence
+    | undefined;
+  /** In which these positions were learned, 0 for any: LINEAGE_CHANGED after a forced loss. */
+  lineage: number;
 }
 
 /** The last record tagged with `key` is at `lsn`, 0 for none. */
@@ -1972,7 +1976,7 @@ export const NewRecord: MessageFns<NewRecord> = {
 };
 
 function createBaseAppendCondition(): AppendCondition {
-  return { expectTail: undefined, expectKey: undefined, fence: undefined };
+  return { expectTail: undefined, expectKey: undefined, fence: undefined, lineage: 0 };
 }
 
 export const AppendCondition: MessageFns<AppendCondition> = {
@@ -1985,6 +1989,9 @@ export const AppendCondition: MessageFns<AppendCondition> = {
     }
     if (message.fence !== undefined) {
       Fence.encode(message.fence, writer.uint32(26).fork()).join();
+    }
+    if (message.lineage !== 0) {
+      writer.uint32(32).int64(message.lineage);
     }
     return writer;
   },
@@ -2024,6 +2031,14 @@ export const AppendCondition: MessageFns<AppendCondition> = {
             }
 
             message.fence = Fence.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lineage = longToNumber(reader.int64());
             continue;
           }
         }
