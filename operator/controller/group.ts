@@ -21,10 +21,11 @@ import { TIMING } from './config.ts';
 import { Floors } from './floors.ts';
 import { CONTACTS, type ControllerHome, readContacts } from './format.ts';
 import { Acceptor, type Told } from './register/acceptor.ts';
+import { enough } from './register/answers.ts';
 import { Handshake } from './register/handshake.ts';
 import { Nonces } from './register/nonces.ts';
 import { Patience } from './register/patience.ts';
-import { enough, Register } from './register/register.ts';
+import { Register } from './register/register.ts';
 import {
   type ControllerAnswer,
   type ControllerRequest,

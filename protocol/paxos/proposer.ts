@@ -24,22 +24,25 @@ import {
 /** Pure. Gives back its argument to change nothing: the value is then confirmed as it is. */
 export type Update = (value: string | null) => string | null;
 
+/**
+ * `proposed`, wherever it did not end well: an acceptor may have accepted the value, and whoever
+ * prepares there next carries it on. No later attempt can rule that out before it is chosen itself.
+ */
 export type ChangeOutcome =
   /** `value` is what the register holds; it was `before` just before. */
   | { readonly kind: 'chosen'; readonly before: string | null; readonly value: string | null }
   /** Another proposer was ahead: try again above this ballot, after a random wait. */
-  | { readonly kind: 'outbid'; readonly above: Ballot }
+  | { readonly kind: 'outbid'; readonly above: Ballot; readonly proposed: boolean }
   /** Too few acceptors answered. */
   | {
       readonly kind: 'unreached';
-      /** The change may take effect later. */
       readonly proposed: boolean;
       /** Some seat does not serve this set yet: its replacement was left half done. */
       readonly absent: boolean;
       readonly reasons: readonly string[];
     }
   /** The set is being replaced: go on with this one. */
-  | { readonly kind: 'moved'; readonly set: AcceptorSet };
+  | { readonly kind: 'moved'; readonly set: AcceptorSet; readonly proposed: boolean };
 
 export interface ProposerState {
   readonly key: string;
@@ -146,11 +149,11 @@ function judge(state: ProposerState): ProposerEffect[] {
     return over(state, { kind: 'chosen', before: state.found.value, value: state.proposed });
   }
   if (set.seats.length - state.bad.size >= needed) return [];
-  if (state.newer !== null) return over(state, { kind: 'moved', set: state.newer });
-  if (compareBallots(state.above, ballot) > 0) {
-    return over(state, { kind: 'outbid', above: state.above });
-  }
   const proposed = state.phase === 'accept';
+  if (state.newer !== null) return over(state, { kind: 'moved', set: state.newer, proposed });
+  if (compareBallots(state.above, ballot) > 0) {
+    return over(state, { kind: 'outbid', above: state.above, proposed });
+  }
   const reasons = [...state.bad].map(([seat, reason]) => `${seat}: ${reason}`);
   return over(state, { kind: 'unreached', proposed, absent: state.absent, reasons });
 }

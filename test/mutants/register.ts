@@ -49,11 +49,11 @@ export const REGISTER: readonly Mutant[] = [
   ),
   mutant('value-guessed-after-a-timeout', 'silence after a proposal counts as success', BY, {
     file: 'protocol/paxos/proposer.ts',
-    search: "  const proposed = state.phase === 'accept';\n",
+    search: '  const reasons = [...state.bad].map',
     replace:
-      "  const proposed = state.phase === 'accept';\n  if (proposed) {\n" +
-      '    const { value: before } = state.found;\n' +
-      "    return over(state, { kind: 'chosen', before, value: state.proposed });\n  }\n",
+      '  if (proposed) {\n    const { value: before } = state.found;\n' +
+      "    return over(state, { kind: 'chosen', before, value: state.proposed });\n  }\n" +
+      '  const reasons = [...state.bad].map',
   }),
   mutant('less-than-a-majority', 'half of the acceptors decide', BY, {
     file: 'protocol/paxos/messages.ts',
@@ -178,4 +178,14 @@ export const REGISTER: readonly Mutant[] = [
     search: '  if (one.epoch !== other.epoch) return one.epoch > other.epoch ? one : other;\n',
     replace: '  if (one.lsn !== other.lsn) return one.lsn > other.lsn ? one : other;\n',
   }),
+  mutant(
+    'outcome-by-the-last-attempt',
+    'a change that was outbid is told as nothing, although an acceptor has accepted it',
+    SAVED,
+    {
+      file: 'operator/controller/register/register.ts',
+      search: '      sent ||= outcome.proposed;\n',
+      replace: "      sent ||= outcome.kind === 'unreached' && outcome.proposed;\n",
+    },
+  ),
 ];

@@ -26,6 +26,7 @@ import {
 } from '../../../protocol/paxos/proposer.ts';
 import { type Micros, micros } from '../../../protocol/types.ts';
 import { TIMING } from '../config.ts';
+import { enough, unsettled } from './answers.ts';
 import { decodeSet, encode } from './records.ts';
 
 /** Carries requests to one acceptor; rejects where no answer will come. */
@@ -131,9 +132,9 @@ export class Register {
   }
 
   /**
-   * Replaces the value by `update` of it. Rejects with UNAVAILABLE when time is over; outcome is
-   * `unknown` where an acceptor may have accepted: read again, never assume. What `update` throws
-   * is passed on, nothing was changed then.
+   * Replaces the value by `update` of it. Rejects with UNAVAILABLE when time is over, and with what
+   * `update` throws. Outcome is `unknown` where an acceptor may have accepted what any attempt
+   * proposed, however that one ended: read again, never assume.
    */
   async change(key: string, update: Update, timeout: Micros = TIMING.register): Promise<Changed> {
     const { clock } = this.#parts;
@@ -144,18 +145,20 @@ export class Register {
     for (;;) {
       this.#round += 1;
       const began = clock.now();
-      const outcome = await this.#attempt(key, update);
+      const outcome = await this.#attempt(key, update).catch((error: unknown) => {
+        throw sent ? unsettled(error) : error;
+      });
       if (outcome.kind === 'chosen') {
         this.#parts.changed?.(micros(clock.now() - started));
         return outcome;
       }
+      sent ||= outcome.proposed;
       if (outcome.kind === 'moved') {
         this.learn(outcome.set);
       } else if (outcome.kind === 'outbid') {
         this.#round = Math.max(this.#round, outcome.above.round);
         reasons = 'another controller is changing it';
       } else {
-        sent ||= outcome.proposed;
         reasons = outcome.reasons.join(', ');
         if (outcome.absent) await this.#carryOn();
       }
@@ -376,24 +379,3 @@ const nameOf = ({ id, version }: AcceptorSet): { id: string; version: number } =
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
-
-/** The first `needed` results that are not null; rejects with UNAVAILABLE where too few come. */
-export async function enough<Value>(
-  asked: readonly Promise<Value | null>[],
-  needed: number,
-): Promise<readonly Value[]> {
-  return await new Promise((resolve, reject) => {
-    const good: Value[] = [];
-    let open = asked.length;
-    const take = (value: Value | null): void => {
-      open -= 1;
-      if (value !== null) good.push(value);
-      if (good.length === needed) resolve([...good]);
-      else if (good.length + open < needed) {
-        const message = `${good.length} of ${asked.length} controllers answer, ${needed} must`;
-        reject(new JournalError('UNAVAILABLE', message));
-      }
-    };
-    for (const one of asked) one.then(take, () => take(null));
-  });
-}

@@ -1,0 +1,31 @@
+// What is made of the answers of several controllers, and of errors that come after one of them.
+
+import { JournalError } from '../../../protocol/errors.ts';
+
+/** The first `needed` results that are not null; rejects with UNAVAILABLE where too few come. */
+export async function enough<Value>(
+  asked: readonly Promise<Value | null>[],
+  needed: number,
+): Promise<readonly Value[]> {
+  return await new Promise((resolve, reject) => {
+    const good: Value[] = [];
+    let open = asked.length;
+    const take = (value: Value | null): void => {
+      open -= 1;
+      if (value !== null) good.push(value);
+      if (good.length === needed) resolve([...good]);
+      else if (good.length + open < needed) {
+        const message = `${good.length} of ${asked.length} controllers answer, ${needed} must`;
+        reject(new JournalError('UNAVAILABLE', message));
+      }
+    };
+    for (const one of asked) one.then(take, () => take(null));
+  });
+}
+
+/** The same error, of something that may have taken effect. */
+export function unsettled(error: unknown): unknown {
+  if (!(error instanceof JournalError) || error.outcome === 'unknown') return error;
+  const { code, message, details } = error;
+  return new JournalError(code, message, details, 'unknown', { cause: error });
+}
