@@ -1,4 +1,5 @@
-// What a controller was told of disks outlives its process, half a second after it was told.
+// What a controller was told of disks outlives its process: half a second after it was told, or
+// once it says so.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -9,12 +10,13 @@ import { silent } from '../../io/logger.ts';
 import { nodeClock, nodeDisk } from '../../io/node.ts';
 import { type Metadata, openMetadata } from '../../log/metadata.ts';
 import { epoch, journalId, lsn, storeId } from '../../protocol/types.ts';
-import { Floors } from './floors.ts';
+import { Floors, mergeFloors } from './floors.ts';
 
 const JOURNAL = journalId('a'.repeat(32));
 const STORE = storeId('b'.repeat(32));
 const floorAt = (end: number) => ({ epoch: epoch(3), lsn: lsn(end), entryEpoch: epoch(2) });
 
+const ENTRY = { journal: JOURNAL, store: STORE, floor: floorAt(7) };
 const LAST = { ...floorAt(6), epoch: epoch(4) };
 
 const floorsOf = (metadata: Metadata): Floors =>
@@ -54,4 +56,60 @@ test('a floor outlives its process and goes with its journal', async (context) =
   const third = await open();
   assert.deepEqual(floorsOf(third).of(JOURNAL), []);
   await third.close();
+});
+
+/** Saves end when they are told to. */
+class Held implements Metadata {
+  readonly saves: { readonly done: () => void; readonly fail: (error: Error) => void }[] = [];
+  readonly failed = null;
+  get = () => undefined;
+  keys = () => [];
+  isTaken = () => Promise.resolve(false);
+  close = () => Promise.resolve();
+  save = () =>
+    new Promise<void>((resolve, reject) => {
+      this.saves.push({ done: resolve, fail: reject });
+    });
+}
+
+/** What a promise has come to by now. */
+async function stateOf(promise: Promise<void>): Promise<string> {
+  const settled = promise.then(
+    () => 'kept',
+    () => 'refused',
+  );
+  await new Promise(setImmediate);
+  return await Promise.race([settled, 'open']);
+}
+
+test('a floor is kept once the save that holds it is done, whoever asked for that', async () => {
+  const metadata = new Held();
+  const floors = floorsOf(metadata);
+  const first = floors.keep([ENTRY]);
+  const again = floors.keep([ENTRY]);
+  assert.deepEqual([await stateOf(first), await stateOf(again)], ['open', 'open']);
+  metadata.saves[0]?.done();
+  assert.deepEqual([await stateOf(first), await stateOf(again)], ['kept', 'kept']);
+  assert.equal(metadata.saves.length, 1);
+  assert.equal(await stateOf(floors.keep([ENTRY])), 'kept', 'it is there already');
+});
+
+test('a floor whose save failed is not kept, however often it is asked for', async () => {
+  const metadata = new Held();
+  const failures: string[] = [];
+  const floors = new Floors(metadata, nodeClock, ({ message }) => failures.push(message));
+  const asked = Promise.allSettled([floors.keep([ENTRY]), floors.keep([ENTRY])]);
+  await new Promise(setImmediate);
+  metadata.saves[0]?.fail(new Error('EIO'));
+  for (const { status } of await asked) assert.equal(status, 'rejected');
+  assert.equal(await stateOf(floors.keep([ENTRY])), 'refused');
+  await floors.close();
+  assert.deepEqual(failures, ['EIO'], 'it is told once');
+});
+
+test('of what several controllers know of a disk the highest counts, in whichever order', () => {
+  const lists = [[ENTRY], [{ ...ENTRY, floor: LAST }], [{ ...ENTRY, floor: floorAt(9) }]];
+  for (const told of [lists, lists.toReversed()]) {
+    assert.deepEqual([...mergeFloors(told)], [[STORE, LAST]]);
+  }
 });

@@ -24,6 +24,10 @@ export class Floors {
   /** What the disk does not have yet; null for what is to go. */
   readonly #dirty = new Map<string, FloorEntry | null>();
   #cancel: Cancel | null = null;
+  /** Settles when the last flush that was asked for does. */
+  #flushed: Promise<void> = Promise.resolve();
+  /** Why nothing is kept any more: what a failed save held is not known to be on the disk. */
+  #failed: Error | null = null;
   readonly #clock: Clock;
 
   constructor(metadata: Metadata, clock: Clock, onFailed: (error: Error) => void) {
@@ -43,7 +47,7 @@ export class Floors {
     if (this.#take({ journal, store, floor })) this.#later();
   }
 
-  /** As `note`, and durable when it resolves. */
+  /** As `note`, and durable when it resolves; rejects where the disk refused it. */
   async keep(entries: readonly FloorEntry[]): Promise<void> {
     for (const entry of entries) this.#take(entry);
     await this.#flush();
@@ -66,7 +70,7 @@ export class Floors {
 
   async close(): Promise<void> {
     this.#cancel?.();
-    await this.#flush();
+    await this.#flush().catch(() => undefined);
   }
 
   #take(entry: FloorEntry): boolean {
@@ -84,11 +88,22 @@ export class Floors {
   #later(): void {
     this.#cancel ??= this.#clock.after(TIMING.floors, () => {
       this.#cancel = null;
-      void this.#flush();
+      void this.#flush().catch(() => undefined);
     });
   }
 
-  async #flush(): Promise<void> {
+  /**
+   * One save after the other: all that was taken before is durable when it resolves, whoever has
+   * asked for the save that holds it. `onFailed` was told of what it rejects with.
+   */
+  #flush(): Promise<void> {
+    const save = (): Promise<void> => this.#save();
+    this.#flushed = this.#flushed.then(save, save);
+    return this.#flushed;
+  }
+
+  async #save(): Promise<void> {
+    if (this.#failed !== null) throw this.#failed;
     if (this.#dirty.size === 0) return;
     const changes = new Map<string, Uint8Array | null>();
     for (const [key, entry] of this.#dirty) {
@@ -98,7 +113,9 @@ export class Floors {
     try {
       await this.#metadata.save(changes);
     } catch (error) {
-      this.#onFailed(error instanceof Error ? error : new Error(String(error)));
+      this.#failed = error instanceof Error ? error : new Error(String(error));
+      this.#onFailed(this.#failed);
+      throw this.#failed;
     }
   }
 }

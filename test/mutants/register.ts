@@ -188,4 +188,14 @@ export const REGISTER: readonly Mutant[] = [
       replace: "      sent ||= outcome.kind === 'unreached' && outcome.proposed;\n",
     },
   ),
+  mutant('floors-of-the-first-answer', 'a disk is judged by the lower of two floors', SAVED, {
+    file: 'operator/controller/floors.ts',
+    search: 'merged.set(store, before === undefined ? floor : higherFloor(before, floor));',
+    replace: 'merged.set(store, before ?? floor);',
+  }),
+  mutant('floors-kept-before-saved', 'floors count as kept while another save holds them', SAVED, {
+    file: 'operator/controller/floors.ts',
+    search: '    this.#flushed = this.#flushed.then(save, save);',
+    replace: '    this.#flushed = save();',
+  }),
 ];
