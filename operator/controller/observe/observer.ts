@@ -38,7 +38,7 @@ export interface Seen {
   lastPong: Micros;
   /** When its disk is last known to have completed a sync; 0 for never. */
   lastSync: Micros;
-  readonly peaks: Peaks;
+  readonly peaks: Pick<Peaks, 'longest' | 'note'>;
   /** Its wall clock less ours. */
   offset: number;
   readonly reports: Map<JournalId, SeenReport>;

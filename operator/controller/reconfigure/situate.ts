@@ -15,8 +15,8 @@ import type { Memory } from './memory.ts';
 
 export interface World {
   readonly now: Micros;
-  readonly catalog: Catalog;
-  readonly observer: Observer;
+  readonly catalog: Pick<Catalog, 'nodes' | 'grant' | 'configuration' | 'decidedAt'>;
+  readonly observer: Pick<Observer, 'find'>;
   /** What a majority of controllers thinks. */
   readonly verdicts: ReadonlyMap<StoreId, VerdictKind>;
   readonly damping: Damping;
