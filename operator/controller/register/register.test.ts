@@ -194,6 +194,15 @@ test('many proposers at once make one history', async () => {
   for (const token of tokens) assert.ok(value.includes(token), `${token} is missing`);
 });
 
+test('the keys are those of a majority: who answers first may have missed some', async () => {
+  const world = await open('a', 'b', 'c');
+  world.down.add('a');
+  await world.register().change('x', add('1'));
+  world.down.clear();
+  // a is asked first.
+  assert.deepEqual(await world.register().keys(''), ['x']);
+});
+
 test('a restarted acceptor has every promise that it gave', async () => {
   const world = await open('a', 'b', 'c');
   const register = world.register();
