@@ -40,6 +40,7 @@ import {
   type NameRecord,
   type NodeRecord,
   nameKey,
+  naming,
   nodeKey,
 } from './register/records.ts';
 import type { Register } from './register/register.ts';
@@ -213,13 +214,7 @@ export class Changes {
     const key = nameKey(name);
     const free = await this.#isFree(key, journal);
     if (!free) return refused('ALREADY_EXISTS', `journal ${name} exists`);
-    const changed = await register.change(key, (current) => {
-      const before = current === null ? null : decodeName(current);
-      if (before !== null && !before.deleted) return current;
-      const revision = (before?.revision ?? 0) + 1;
-      const next: NameRecord = { name, journal, settings, firstLsn, deleted: false, revision };
-      return encode(next);
-    });
+    const changed = await register.change(key, naming(change));
     catalog.note(key, changed.value);
     if (changed.value === null) throw new JournalError('INTERNAL', `${key} is empty`);
     const record = decodeName(changed.value);

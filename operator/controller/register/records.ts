@@ -140,6 +140,18 @@ export const replacing =
     return known !== null && compareConfigurations(known, latest) === 0 ? encode(next) : current;
   };
 
+/** The register of a name, taken for a journal: whoever has it keeps it until it is deleted. */
+export const naming =
+  (wanted: Pick<NameRecord, 'name' | 'journal' | 'settings' | 'firstLsn'>) =>
+  (current: string | null): string => {
+    const before = current === null ? null : decodeName(current);
+    if (current !== null && before?.deleted === false) return current;
+    const { name, journal, settings, firstLsn } = wanted;
+    const revision = (before?.revision ?? 0) + 1;
+    const next: NameRecord = { name, journal, settings, firstLsn, deleted: false, revision };
+    return encode(next);
+  };
+
 function readMember(name: string, value: unknown): Member {
   const all = fields(name, value);
   return {
