@@ -8,6 +8,8 @@ const DECIDE = ['controller suite', 'simulation'] as const;
 const SAVED = ['controller suite'] as const;
 /** No walk and no simulation rebuilds registers, or orders a loss while others may go on. */
 const BY_HAND = ['controller suite'] as const;
+/** The scopes of walks and searches are too small for it: three acceptors, two sets. */
+const UNIT = ['protocol suite'] as const;
 const quick = { quick: true };
 
 export const REGISTER: readonly Mutant[] = [
@@ -197,5 +199,52 @@ export const REGISTER: readonly Mutant[] = [
     file: 'operator/controller/floors.ts',
     search: '    this.#flushed = this.#flushed.then(save, save);',
     replace: '    this.#flushed = save();',
+  }),
+  mutant('wedge-answered-before-it-was-told', 'a sync of long ago counts as an answer', SAVED, {
+    file: 'operator/controller/reconfigure/situate.ts',
+    search: '(seen?.lastSync ?? 0) > wedge.at;',
+    replace: '(seen?.lastSync ?? 0) > 0;',
+  }),
+  mutant('overtaken-process-counts', 'a process is named that a newer start has overtaken', SAVED, {
+    file: 'operator/controller/reconfigure/situate.ts',
+    search: '  return superseded ? 0 : incarnation;',
+    replace: '  return superseded ? incarnation : incarnation;',
+  }),
+  mutant('caught-up-in-another-epoch', 'an older epoch proves that a member caught up', SAVED, {
+    file: 'operator/controller/decide/succession.ts',
+    search: '  if (!headReport.live || headReport.epoch !== epoch ||',
+    replace: '  if (!headReport.live || headReport.epoch > epoch ||',
+  }),
+  mutant('joiner-serves-unasked', 'a proposal from outside promotes who has not caught up', SAVED, {
+    file: 'operator/controller/decide/succession.ts',
+    search: 'return joinerCaughtUp ? null :',
+    replace: 'return joinerCaughtUp || joining.incarnation > 0 ? null :',
+  }),
+  mutant('keys-of-one-acceptor', 'the catalog is read from whoever answers first', SAVED, {
+    file: 'operator/controller/register/register.ts',
+    search: 'await enough(asked, majorityOf(set.seats.length))',
+    replace: 'await enough(asked, 1)',
+  }),
+  mutant(
+    'name-taken-twice',
+    'of two that make a journal at once the second takes the name',
+    SAVED,
+    {
+      file: 'operator/controller/register/records.ts',
+      search: '    if (current !== null && before?.deleted === false) return current;\n',
+      replace: '',
+    },
+  ),
+  mutant('older-set-installed', 'an acceptor goes back to a set that is over', UNIT, {
+    file: 'protocol/paxos/acceptor.ts',
+    search: '  if (newest !== undefined && newest.version > next.version) {',
+    replace: '  if (newest !== undefined && newest.version > next.version + 1_000) {',
+  }),
+  mutant('read-by-value', 'a read believes equal values of ballots that nobody chose', UNIT, {
+    file: 'protocol/paxos/proposer.ts',
+    search: '    const group = groups.get(name) ?? { count: 0, value };',
+    replace:
+      '    const same = [...groups.values()].find((one) => one.value === value);\n' +
+      '    const group = same ?? { count: 0, value };',
   }),
 ];
