@@ -13,6 +13,7 @@ import { following, withHead } from './decide/chains.ts';
 import { survivorOf } from './decide/forced.ts';
 import type { MemberFacts } from './decide/situation.ts';
 import type { Reconfigurer } from './reconfigure/reconfigure.ts';
+import { followUp } from './register/answers.ts';
 import { forceLoss, wasForced } from './register/loss.ts';
 import {
   checkSeats,
@@ -134,7 +135,7 @@ export class Admin {
     const order = requestId === undefined ? {} : { requestId };
     const newcomer = { kind: 'memberAdd', member: by, zone: grant.zone, ...order } as const;
     const added = await this.#addMember(newcomer, signal);
-    const removed = await this.#removeMember({ member, by, ...order }, signal);
+    const removed = await followUp(this.#removeMember({ member, by, ...order }, signal));
     return { done: [...added.done, ...removed.done] };
   }
 

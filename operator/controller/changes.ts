@@ -28,6 +28,7 @@ import { type Place, place } from './decide/placement.ts';
 import { whyNot } from './decide/succession.ts';
 import type { Observer } from './observe/observer.ts';
 import { evidenceOf, type Reconfigurer } from './reconfigure/reconfigure.ts';
+import { followUp } from './register/answers.ts';
 import {
   decodeConfiguration,
   decodeGrant,
@@ -219,7 +220,7 @@ export class Changes {
     if (changed.value === null) throw new JournalError('INTERNAL', `${key} is empty`);
     const record = decodeName(changed.value);
     if (record.journal !== journal) return refused('ALREADY_EXISTS', `journal ${name} exists`);
-    const configuration = await this.finish(record);
+    const configuration = await followUp(this.finish(record));
     await this.#adopted(configuration);
     return { kind: 'configuration', configuration };
   }
@@ -339,7 +340,7 @@ export class Changes {
       return refused('NOT_FOUND', `no journal is called ${name}`);
     }
     catalog.note(journalKey(journal), changed.value);
-    catalog.note(key, await this.#bury(key, journal));
+    catalog.note(key, await followUp(this.#bury(key, journal)));
     logger.warn({ journal, name }, 'a journal was deleted');
     return { kind: 'configuration', configuration: decodeConfiguration(changed.value) };
   }

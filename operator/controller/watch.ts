@@ -279,6 +279,8 @@ export class Watch {
     if (to === undefined || to.clockOff || to.leaving !== 'no') return;
     const members = handedOver(configuration.serving, head);
     const next = following(configuration, members, configuration.joining);
-    await this.reconfigurer.propose(situation, next, 'spread', `${head.id} heads fewer journals`);
+    const why = `${head.id} heads fewer journals`;
+    // Where the register was not reached the next pause is waited out again.
+    await this.reconfigurer.propose(situation, next, 'spread', why).catch(() => false);
   }
 }

@@ -247,4 +247,9 @@ export const REGISTER: readonly Mutant[] = [
       '    const same = [...groups.values()].find((one) => one.value === value);\n' +
       '    const group = same ?? { count: 0, value };',
   }),
+  mutant('outcome-of-the-second-step', 'a journal that has its name is told as nothing', SAVED, {
+    file: 'operator/controller/changes.ts',
+    search: 'await followUp(this.finish(record));',
+    replace: 'await this.finish(record);',
+  }),
 ];

@@ -301,7 +301,10 @@ export class Reconfigurer {
         observer.hasten(decision.learner);
         return;
       case 'propose':
-        void this.propose(situation, decision.configuration, decision.cause, decision.note);
+        // Where the register was not reached the next look begins again.
+        this.propose(situation, decision.configuration, decision.cause, decision.note).catch(
+          () => undefined,
+        );
     }
   }
 
@@ -320,7 +323,10 @@ export class Reconfigurer {
     }
   }
 
-  /** The compare-and-swap. True where `next` is what the register holds now. */
+  /**
+   * The compare-and-swap. True where `next` is what the register holds now; rejects as the register
+   * does, where that is not known.
+   */
   async propose(
     situation: Situation,
     next: Configuration,
@@ -359,7 +365,7 @@ export class Reconfigurer {
     } catch (error) {
       logger.warn({ journal, epoch, cause, error: String(error) }, 'not decided');
       catalog.touch(key);
-      return false;
+      throw error;
     } finally {
       memory.busy = false;
       this.#dirty.add(journal);

@@ -23,6 +23,13 @@ export async function enough<Value>(
   });
 }
 
+/** What follows a step that took effect: where it fails, not everything came to nothing. */
+export async function followUp<Value>(work: Promise<Value>): Promise<Value> {
+  return await work.catch((error: unknown) => {
+    throw unsettled(error);
+  });
+}
+
 /** The same error, of something that may have taken effect. */
 export function unsettled(error: unknown): unknown {
   if (!(error instanceof JournalError) || error.outcome === 'unknown') return error;
