@@ -1,13 +1,14 @@
 // Plays the scenarios beside this file: the chain machines of a few members, input by input.
 //
 // Members are 1, 2, 3 …; the first configuration names the first ones in this order. Commands:
-// `open STORES MEMBERS MIN [WRITERS WINDOW [CURSORS]]` · `append N [count= key= op= lease= writer=
-// seq= after= chosen body= tail= expect=K:LSN fence=K:TOKEN lineage=]` · `trim N THROUGH [force]` ·
-// `cursor N NAME LSN|none [END]` · `forget N KEY` · `key N KEY` · `cursors N` · `read N` · `deliver A B`
-// one message · `disk N` one operation · `tick N` · `crash N` · `start N` · `unlink A B` loses
-// what is under way · `decide 2,3 [joining 1]` · `force 2` the same in a new lineage · `configure
-// N` · `wedge N EPOCH` · `learn N from M` · `settle [without disk2 link1-2 …]` does all that can
-// be done but what is named · `show` · `rest` says who may do without ticks.
+// `open STORES MEMBERS MIN [WRITERS WINDOW [CURSORS [KEYS]]]` · `append N [count= key=K[+K…] op=
+// lease= writer= seq= after= chosen body= tail= expect=K:LSN fence=K:TOKEN lineage=]` · `trim N
+// THROUGH [force]` · `cursor N NAME LSN|none [END]` · `forget N KEY` · `key N KEY` · `cursors N` ·
+// `read N` · `deliver A B` one message · `disk N` one operation · `tick N` · `crash N` · `start N` ·
+// `unlink A B` loses what is under way · `decide 2,3 [joining 1]` · `force 2` the same in a new
+// lineage · `configure N` · `wedge N EPOCH` · `learn N from M` · `settle [without disk2 link1-2 …]`
+// does all that can be done but what is named · `show` · `floor N` · `rest` says who may do without
+// ticks.
 
 import { join } from 'node:path';
 import { checkMember, checkMembers } from '../../protocol/chain/invariants.ts';
@@ -49,6 +50,7 @@ class Chain {
     this.#said = [];
     if (command === 'open') this.#open(rest.map(Number));
     else if (command === 'show') return this.#show();
+    else if (command === 'floor') return this.#floor(Number(rest[0]) - 1);
     else if (command === 'rest') return this.#rest();
     else this.#step(command, rest);
     this.#check();
@@ -62,9 +64,9 @@ class Chain {
 
   #open([stores = 3, initial = 3, minReplicas = 2, ...given]: readonly number[]): void {
     const { limits: usual } = DEFAULT_SETTINGS;
-    const [writers = usual.writers, writerWindow = usual.writerWindow, cursors = usual.cursors] =
-      given;
-    const limits = { ...usual, writers, writerWindow, cursors };
+    const [writers = usual.writers, writerWindow = usual.writerWindow, ...more] = given;
+    const [cursors = usual.cursors, keys = usual.keys] = more;
+    const limits = { ...usual, writers, writerWindow, cursors, keys };
     const world = openChainWorld({ ...NOTHING, stores, initial, minReplicas, limits });
     world.observe = (store, effect) => this.#observe(Number(store), effect);
     this.#world = world;
@@ -190,6 +192,14 @@ class Chain {
     );
   }
 
+  /** What its disk is known to have acknowledged: no older copy of it may serve. */
+  #floor(at: number): readonly string[] {
+    const floor = this.world.sites[at]?.state?.floor;
+    if (floor == null) return ['none'];
+    const { lsn: position, entryEpoch, epoch: acknowledged } = floor;
+    return [`${position} of epoch ${entryEpoch}, acknowledged in epoch ${acknowledged}`];
+  }
+
   #show(): readonly string[] {
     return this.world.sites.map(({ store, state, durable, record }) => {
       const name = Number(store);
@@ -280,14 +290,14 @@ function appendOf(words: readonly string[]): AppendRequest {
   };
   const expect = pair('expect');
   const fence = pair('fence');
-  const key = given.get('key');
+  const keys = given.get('key')?.split('+') ?? [];
   const operation = given.get('op');
   return {
     kind: 'append',
     count: number('count', 1),
     bodyCrc: number('body', 1),
     bodyBytes: 1,
-    keys: key === undefined ? [] : [{ key, offset: 0 }],
+    keys: keys.map((key, offset) => ({ key, offset })),
     keyOperation: operation === 'claim' || operation === 'renew' ? operation : 'tag',
     leaseMillis: number('lease', 0),
     idempotence: idempotenceOf(given),

@@ -187,4 +187,19 @@ export const APPENDS: readonly Mutant[] = [
       replace: '',
     },
   ),
+  mutant('undo-in-the-order-of-the-fold', 'a cut leaves a key where its batch had it first', BY, {
+    file: 'protocol/chain/tables.ts',
+    search: 'of undo.steps.reverse()',
+    replace: 'of undo.steps',
+  }),
+  mutant('one-key-more', 'a journal takes a key above its limit', BY, {
+    file: 'protocol/chain/append.ts',
+    search: 'size + added > limits.keys)',
+    replace: 'size + added > limits.keys + 1)',
+  }),
+  mutant('floor-of-the-wrong-epoch', 'an idle chain has no survivor after a loss of power', BY, {
+    file: 'protocol/chain/state.ts',
+    search: 'lsn: acknowledged, entryEpoch };',
+    replace: 'lsn: acknowledged, entryEpoch: state.record.epoch };',
+  }),
 ];
