@@ -166,7 +166,7 @@ export const tiers: readonly Tier[] = [
         'walks',
         'env',
         'FROM=51',
-        'WALKS=350',
+        'WALKS=950',
         process.execPath,
         'sim/explore/chain.test.ts',
       ),

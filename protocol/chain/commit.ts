@@ -73,7 +73,7 @@ export function advanceCommit(state: ChainState, committedLsn: Lsn, effects: Cha
   answerRemoteReads(state, effects);
 }
 
-/** Those whose entries are committed: readers no longer see what they took, and the log drops it. */
+/** Those whose entries are committed: readers see no more of what they took, the log drops it. */
 export function carryOutTrims(state: ChainState, effects: ChainEffect[]): void {
   let through: Lsn = NO_LSN;
   while (state.trims[0] !== undefined && state.trims[0].lsn <= state.committedLsn) {

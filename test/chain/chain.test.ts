@@ -4,8 +4,8 @@
 // `open STORES MEMBERS MIN [WRITERS WINDOW [CURSORS [KEYS]]]` · `append N [count= key=K[+K…] op=
 // lease= writer= seq= after= chosen body= tail= expect=K:LSN fence=K:TOKEN lineage=]` · `trim N
 // THROUGH [force]` · `cursor N NAME LSN|none [END]` · `forget N KEY` · `key N KEY` · `cursors N` ·
-// `read N` · `deliver A B` one message · `disk N` one operation · `tick N` · `crash N` · `start N` ·
-// `unlink A B` loses what is under way · `decide 2,3 [joining 1]` · `force 2` the same in a new
+// `read N` · `deliver A B` one message · `disk N` one operation · `tick N` · `crash N` · `start N`
+// · `unlink A B` loses what is under way · `decide 2,3 [joining 1]` · `force 2` the same in a new
 // lineage · `configure N` · `wedge N EPOCH` · `learn N from M` · `settle [without disk2 link1-2 …]`
 // does all that can be done but what is named · `show` · `floor N` · `rest` says who may do without
 // ticks.
