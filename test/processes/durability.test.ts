@@ -68,7 +68,7 @@ async function epochOf(cluster: Cluster, journal: string): Promise<number> {
   return Math.max(...(await Promise.all(epochs)));
 }
 
-/** Signals members, and waits until they have ended: until then they may write their directories. */
+/** Signals members, and waits until they have ended: so long they may write their directories. */
 async function end(
   cluster: Cluster,
   members: readonly string[],
