@@ -51,18 +51,25 @@ test('not every new connection to a name of three addresses begins with the firs
 });
 
 describe('a connection that is cut', () => {
-  const ask = unary(ASK, async (_request, { signal }) => {
-    await aborted(signal);
-    return 'too late';
-  });
+  /** Answers nobody; `sent` resolves once it is asked. */
+  const slow = () => {
+    const { promise: sent, resolve } = Promise.withResolvers<void>();
+    const ask = unary(ASK, async (_request, { signal }) => {
+      resolve();
+      await aborted(signal);
+      return 'too late';
+    });
+    return { ask, sent };
+  };
 
   test('leaves a call that was sent without an outcome, at once', async () => {
+    const { ask, sent } = slow();
     const pair = await open();
     const { address } = await pair.server.serve(pair.address, [ask]);
     const cable = await cableTo(address);
     const call = pair.caller.call(cable.address, ASK, '', LATER);
     const refused = assert.rejects(call, code('UNAVAILABLE', 'unknown'));
-    await setTimeout(100);
+    await sent;
     const begun = performance.now();
     cable.close();
     await refused;
@@ -71,12 +78,13 @@ describe('a connection that is cut', () => {
   });
 
   test('silently, is noticed within a second, long before the deadline', async () => {
+    const { ask, sent } = slow();
     const pair = await open();
     const { address } = await pair.server.serve(pair.address, [ask]);
     const cable = await cableTo(address);
     const call = pair.caller.call(cable.address, ASK, '', LATER);
     const refused = assert.rejects(call, code('UNAVAILABLE', 'unknown'));
-    await setTimeout(100);
+    await sent;
     const begun = performance.now();
     cable.silence();
     await refused;
