@@ -18,6 +18,7 @@ import {
 } from '../transport/link.ts';
 import { peerMethods } from '../transport/methods.ts';
 import { cableTo } from './network/cable.ts';
+import { freePorts } from './processes/ports.ts';
 
 const networks: Network[] = [];
 const links: Link[] = [];
@@ -179,7 +180,8 @@ describe('a link', () => {
   });
 
   test('comes back soon after its peer does', async () => {
-    const there = await acceptor({});
+    // Nobody else is given it while nobody listens at it.
+    const there = await acceptor({ at: `127.0.0.1:${await freePorts(1)}` });
     const here = dial(there.address);
     await until(() => here.link.up, 'up');
     await there.listener.close(micros(0));

@@ -16,16 +16,9 @@ import { grpcNetwork } from '../../transport/grpc.ts';
 import { journalMethods } from '../../transport/methods.ts';
 import { CALL, call, PATIENT } from '../replica/house.ts';
 import { eventually, Shepherd, until } from '../replica/shepherd.ts';
+import { freePorts } from './ports.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : assert.fail();
-}
 
 interface Run {
   readonly child: ChildProcess;
@@ -69,7 +62,8 @@ describe('the process of a replica', () => {
   ];
 
   test('answers its probes, outlives garbage, and ends in time when told to', async () => {
-    const [port, probe] = [await freePort(), await freePort()];
+    const port = await freePorts(2);
+    const probe = port + 1;
     const listen = `127.0.0.1:${port}`;
     const one = run([...flags('p', listen), '--probe-listen', `127.0.0.1:${probe}`]);
     const get = (path: string) => fetch(`http://127.0.0.1:${probe}${path}`);
@@ -93,7 +87,7 @@ describe('the process of a replica', () => {
     const metrics = await (await get('/metrics')).text();
     assert.match(metrics, /lsn{journal="processes",position="committed"} 1/);
 
-    const second = run(flags('p', `127.0.0.1:${await freePort()}`));
+    const second = run(flags('p', `127.0.0.1:${await freePorts(1)}`));
     assert.equal(await second.ended, 1);
     assert.match(second.said.join(''), /is in use by another process: stop that process/);
 

@@ -2,12 +2,12 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { dump } from 'js-yaml';
 import { build } from '../../tools/build.ts';
+import { freePorts } from '../processes/ports.ts';
 import { ruleFiles } from './files.ts';
 
 const READY_MILLIS_MAX = 60_000;
@@ -87,7 +87,7 @@ export class Prometheus {
     };
     const file = join(folder, 'prometheus.yaml');
     writeFileSync(file, dump(config));
-    const port = await freePort();
+    const port = await freePorts(1);
     const flags = [
       `--config.file=${file}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
@@ -170,17 +170,4 @@ export class Prometheus {
     const curl = [...rest, 'curl', '--silent', '--show-error', '--max-time', '10', url];
     return (await promisify(execFile)(program, curl, { maxBuffer: 64 * 1024 * 1024 })).stdout;
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        resolve(typeof address === 'object' && address !== null ? address.port : 0),
-      );
-    });
-  });
 }
