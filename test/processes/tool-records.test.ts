@@ -66,8 +66,8 @@ describe('append, read, tail', () => {
     const ended = output(child);
     child.stdin.write('a\nb\n');
     while ((await done('tail stopped')) !== '2\n') await pause(50);
-    // It is acknowledged to a reader before it is to the writer.
-    await pause(1_000);
+    // It is acknowledged to a reader before it is to the writer, who says nothing of it.
+    await pause(3_000);
     child.kill('SIGINT');
     const { code, stdout } = await ended;
     assert.deepEqual([code, stdout], [130, 'appended 2 records, LSN 1 to 2\n']);
