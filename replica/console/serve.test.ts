@@ -45,6 +45,9 @@ describe('the console over HTTP', () => {
   let hidden = '';
   let asked: ReadRequest | null = null;
   let statusAsked = 0;
+  /** What the next answers of the controllers wait for. */
+  let held: Promise<void> = Promise.resolve();
+  let onRequest = (): void => {};
   let failure: Error | null = null;
   const large = new Uint8Array(1_000_000).fill(0x61);
   const source: ConsoleSource = {
@@ -55,6 +58,7 @@ describe('the console over HTTP', () => {
     recordsLocalOnly: true,
     status: async () => {
       statusAsked += 1;
+      await held;
       if (failure !== null) throw failure;
       return status;
     },
@@ -70,6 +74,7 @@ describe('the console over HTTP', () => {
     void pages.answer(incoming, response).then((known) => {
       if (!known) response.writeHead(404).end();
     });
+    onRequest();
   });
   before(async () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -108,6 +113,14 @@ describe('the console over HTTP', () => {
 
   test('many pages ask the controllers once, and get at most 100 journals', async () => {
     statusAsked = 0;
+    // The answer comes once all have asked: a later one would rightly have another.
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let received = 0;
+    held = promise;
+    onRequest = () => {
+      received += 1;
+      if (received === 20) resolve();
+    };
     const answers = await Promise.all(Array.from({ length: 20 }, () => get('/console/data')));
     assert.equal(statusAsked, 1);
     for (const { body } of answers) {
