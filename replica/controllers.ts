@@ -56,15 +56,19 @@ export class Controllers {
 
   /**
    * The answer of any controller. Requests must be such that asking twice does no harm, since an
-   * answer may be lost. Rejects with the refusal of a controller, or UNAVAILABLE when time is over.
+   * answer may be lost. Rejects with the refusal of a controller, UNAVAILABLE when time is over, or
+   * CANCELLED: `unknown` where one of the attempts may have taken effect.
    */
   async ask<Q, A>(method: Method<Q, A, 'unary'>, request: Q, options: AskOptions): Promise<A> {
     const deadline = this.#clock.now() + options.timeout;
     let wait = PAUSE_MIN;
     let reason = 'none is known';
+    let outcome: 'none' | 'unknown' = 'none';
+    const failed = (code: 'CANCELLED' | 'UNAVAILABLE', message: string): JournalError =>
+      new JournalError(code, message, {}, outcome);
     for (let attempt = 0; ; attempt += 1) {
       const left = deadline - this.#clock.now();
-      if (options.signal?.aborted === true) throw new JournalError('CANCELLED', 'the caller left');
+      if (options.signal?.aborted === true) throw failed('CANCELLED', 'the caller left');
       const address = this.#addresses[(this.#last + attempt) % (this.#addresses.length || 1)];
       if (left <= 0 || address === undefined) break;
       try {
@@ -76,6 +80,7 @@ export class Controllers {
       } catch (error) {
         if (!(error instanceof JournalError) || !TRY_AGAIN.includes(error.code)) throw error;
         reason = `${address}: ${error.message}`;
+        if (error.outcome === 'unknown') outcome = 'unknown';
       }
       // A round over all of them is quick; only the next round waits.
       if ((attempt + 1) % this.#addresses.length !== 0) continue;
@@ -83,6 +88,6 @@ export class Controllers {
       await pause(this.#clock, micros(jittered), options.signal);
       wait = Math.min(PAUSE_MAX, wait * 2);
     }
-    throw new JournalError('UNAVAILABLE', `no controller answered (${reason})`);
+    throw failed('UNAVAILABLE', `no controller answered (${reason})`);
   }
 }
