@@ -137,7 +137,7 @@ function conditionOut(condition: AppendCondition): wire.AppendCondition | undefi
 function conditionIn(condition: wire.AppendCondition | undefined): AppendCondition {
   const { expectTail, expectKey, fence, lineage = 0 } = condition ?? {};
   return {
-    ...(lineage === 0 ? {} : { lineage }),
+    lineage: whole('condition.lineage', lineage) || undefined,
     expectTail: expectTail === undefined ? null : lsnText('condition.expect_tail', expectTail),
     expectKey:
       expectKey === undefined
