@@ -126,7 +126,7 @@ function conditionOut(condition: AppendCondition): wire.AppendCondition | undefi
   const none = expectTail === null && expectKey === null && fence === null;
   if (none && lineage === undefined) return undefined;
   return {
-    lineage: lineage ?? 0,
+    lineage,
     expectTail: expectTail?.toString(),
     expectKey:
       expectKey === null ? undefined : { key: expectKey.key, lsn: expectKey.lsn.toString() },
@@ -135,9 +135,9 @@ function conditionOut(condition: AppendCondition): wire.AppendCondition | undefi
 }
 
 function conditionIn(condition: wire.AppendCondition | undefined): AppendCondition {
-  const { expectTail, expectKey, fence, lineage = 0 } = condition ?? {};
+  const { expectTail, expectKey, fence, lineage } = condition ?? {};
   return {
-    lineage: whole('condition.lineage', lineage) || undefined,
+    lineage: lineage === undefined ? undefined : count('condition.lineage', lineage),
     expectTail: expectTail === undefined ? null : lsnText('condition.expect_tail', expectTail),
     expectKey:
       expectKey === undefined

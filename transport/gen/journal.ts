@@ -231,8 +231,8 @@ export interface AppendCondition {
   fence:
     | Fence
     | undefined;
-  /** In which these positions were learned, 0 for any: LINEAGE_CHANGED after a forced loss. */
-  lineage: number;
+  /** In which these positions were learned; none: any. LINEAGE_CHANGED after a forced loss. */
+  lineage?: number | undefined;
 }
 
 /** The last record tagged with `key` is at `lsn`, 0 for none. */
@@ -1976,7 +1976,7 @@ export const NewRecord: MessageFns<NewRecord> = {
 };
 
 function createBaseAppendCondition(): AppendCondition {
-  return { expectTail: undefined, expectKey: undefined, fence: undefined, lineage: 0 };
+  return { expectTail: undefined, expectKey: undefined, fence: undefined, lineage: undefined };
 }
 
 export const AppendCondition: MessageFns<AppendCondition> = {
@@ -1990,7 +1990,7 @@ export const AppendCondition: MessageFns<AppendCondition> = {
     if (message.fence !== undefined) {
       Fence.encode(message.fence, writer.uint32(26).fork()).join();
     }
-    if (message.lineage !== 0) {
+    if (message.lineage !== undefined) {
       writer.uint32(32).int64(message.lineage);
     }
     return writer;
