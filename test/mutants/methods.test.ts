@@ -56,6 +56,18 @@ test('every mutant names a method that searches, not only tests by hand', () => 
       'force-loss-of-a-configuration-that-moved-on',
       'propose-without-compare',
       'floors-by-position',
+      'outcome-by-the-last-attempt',
+      'floors-of-the-first-answer',
+      'floors-kept-before-saved',
+      'wedge-answered-before-it-was-told',
+      'overtaken-process-counts',
+      'caught-up-in-another-epoch',
+      'joiner-serves-unasked',
+      'keys-of-one-acceptor',
+      'name-taken-twice',
+      'older-set-installed',
+      'read-by-value',
+      'outcome-of-the-second-step',
     ],
   );
 });
