@@ -60,8 +60,8 @@ export async function campaign(world: World, what: Campaign): Promise<Leadership
   }
 }
 
-/** The journal that a leader led is gone, or its claim is: nothing of it can be renewed. */
-const ENDS_A_CLAIM: ReadonlySet<ErrorCode> = new Set(['FENCED', 'NOT_FOUND', 'LINEAGE_CHANGED']);
+/** The journal of a claim is gone, or its lineage: nothing of it can be renewed. */
+const HOME_IS_GONE: ReadonlySet<ErrorCode> = new Set(['NOT_FOUND', 'LINEAGE_CHANGED']);
 
 /** The node of the spec: what it knows, and the requests that it makes. */
 class Holder {
@@ -222,7 +222,7 @@ class Holder {
     } catch (caught) {
       const error = asJournalError(caught);
       if (error.outcome === 'unknown') this.#claimUnknown = true;
-      else if (error.code === 'NOT_FOUND' || error.code === 'LINEAGE_CHANGED') this.#leaveHome();
+      else if (HOME_IS_GONE.has(error.code)) this.#leaveHome();
       else if (!error.retryable && error.code !== 'CONDITION_FAILED') throw error;
       return false;
     }
@@ -271,8 +271,9 @@ class Holder {
       return holds(this.#lease, clock.now());
     } catch (caught) {
       const error = asJournalError(caught);
-      if (error.code !== 'FENCED' && ENDS_A_CLAIM.has(error.code)) this.#leaveHome();
-      if (ENDS_A_CLAIM.has(error.code)) this.#lose('fenced');
+      const gone = HOME_IS_GONE.has(error.code);
+      if (gone) this.#leaveHome();
+      if (gone || error.code === 'FENCED') this.#lose('fenced');
       else await this.#relearn();
       return false;
     }

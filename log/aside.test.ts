@@ -8,7 +8,7 @@ import { nodeRandom } from '../io/node.ts';
 import { journalId, lsn } from '../protocol/types.ts';
 import { append } from '../test/log/batches.ts';
 import { DIRECTORY, stillClock } from '../test/log/life.ts';
-import { passing } from '../test/log/passing.ts';
+import { passing, wrapping } from '../test/log/passing.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
 import type { Volume } from './log.ts';
 import { openVolume } from './volume.ts';
@@ -38,11 +38,7 @@ function lingering(disk: Disk, next: { lingers: boolean }): Disk {
       return file.read(position, length);
     },
   });
-  return {
-    ...disk,
-    create: async (path) => wrap(await disk.create(path)),
-    open: async (path) => wrap(await disk.open(path)),
-  };
+  return wrapping(disk, wrap);
 }
 
 test('a trim still reading when its log is given up takes nothing of the next', async () => {

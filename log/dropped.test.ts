@@ -10,7 +10,7 @@ import type { JournalError } from '../protocol/errors.ts';
 import { type JournalId, journalId } from '../protocol/types.ts';
 import { append } from '../test/log/batches.ts';
 import { DIRECTORY, stillClock } from '../test/log/life.ts';
-import { passing } from '../test/log/passing.ts';
+import { passing, wrapping } from '../test/log/passing.ts';
 import { StoppingDisk } from '../test/log/stopping-disk.ts';
 import type { Volume } from './log.ts';
 import { openVolume } from './volume.ts';
@@ -73,11 +73,7 @@ function filling(disk: Disk, full: { now: boolean }): Disk {
       return file.write(position, chunks);
     },
   });
-  return {
-    ...disk,
-    create: async (path) => wrap(await disk.create(path)),
-    open: async (path) => wrap(await disk.open(path)),
-  };
+  return wrapping(disk, wrap);
 }
 
 test('dropped on a full disk, and again once there is room', async () => {

@@ -24,6 +24,17 @@ const EMPTY_BASE: Omit<Base, 'journal' | 'lsn'> = {
   tables: snapshotTables(emptyTables()),
 };
 
+function catchupOf(network: object, driver: object): Catchup {
+  return new Catchup({
+    clock: nodeClock,
+    random: nodeRandom('catchup'),
+    logger: silent,
+    // cast: what these tests do not come by is left out.
+    network: network as Network,
+    driver: driver as Driver,
+  });
+}
+
 // A range that all others have trimmed is mended by nobody: the copy broke off for ever there.
 test('a source with bad bytes is left for another serving member', async () => {
   const [whole, spoiled] = [memberOf('a'), memberOf('b')];
@@ -42,14 +53,7 @@ test('a source with bad bytes is left for another serving member', async () => {
     state: { standing: 'learner', shape: EMPTY_SHAPE },
   };
   const driver = { settled: async () => {} };
-  const catchup = new Catchup({
-    clock: nodeClock,
-    random: nodeRandom('catchup'),
-    logger: silent,
-    // cast: what this test does not come by is left out.
-    network: network as unknown as Network,
-    driver: driver as unknown as Driver,
-  });
+  const catchup = catchupOf(network, driver);
   const follow = async (times: number): Promise<void> => {
     // The controllers repeat the order, which does nothing while a copy is under way.
     while (asked.length < times) {
@@ -97,14 +101,7 @@ async function installedOf(bases: readonly number[], joinsFirst: boolean): Promi
     },
     post: () => {},
   };
-  const catchup = new Catchup({
-    clock: nodeClock,
-    random: nodeRandom('catchup'),
-    logger: silent,
-    // cast: what this test does not come by is left out.
-    network: network as unknown as Network,
-    driver: driver as unknown as Driver,
-  });
+  const catchup = catchupOf(network, driver);
   // The second copy begins once the first is over.
   while (asked.length < 2) {
     catchup.follow(host as unknown as Host, source);
