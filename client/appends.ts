@@ -15,7 +15,7 @@
 // was sent already; who needs that awaits each, or asks `expectTail`.
 
 import type { ErrorCode } from '../protocol/errors.ts';
-import { JournalError } from '../protocol/errors.ts';
+import { JournalError, withOutcome } from '../protocol/errors.ts';
 import { after, type JournalId, type Lsn, micros, type WriterId } from '../protocol/types.ts';
 import type { AppendAnswer } from '../transport/public.ts';
 import {
@@ -301,13 +301,6 @@ function failAll(state: Appends, error: JournalError): AppendsEffect[] {
     ...state.queue,
   ].map(({ id }) => id);
   return ids.flatMap((id) => giveUp(state, id, error));
-}
-
-/** The same refusal with what is known of its effect. */
-export function withOutcome(error: JournalError, outcome: 'none' | 'unknown'): JournalError {
-  if (error.outcome === outcome) return error;
-  const { code, message, details } = error;
-  return new JournalError(code, message, details, outcome, { cause: error });
 }
 
 /** Nobody knows what became of it: with its number, where one caller's append was all of it. */

@@ -5,9 +5,8 @@ import type { Logger } from '../io/logger.ts';
 import type { Method, Network } from '../io/network.ts';
 import type { Random } from '../io/random.ts';
 import { head } from '../protocol/configuration.ts';
-import type { JournalError } from '../protocol/errors.ts';
+import { type JournalError, withOutcome } from '../protocol/errors.ts';
 import { type Micros, micros } from '../protocol/types.ts';
-import { withOutcome } from './appends.ts';
 import {
   answered,
   candidates,

@@ -146,3 +146,10 @@ export function invariant(holds: boolean, rule: string, detail: () => string): a
 /** Of a journal, by its name or its id, that is no more. */
 export const deleted = (journal: string): JournalError =>
   new JournalError('NOT_FOUND', `journal ${journal} was deleted`);
+
+/** The same refusal with what is known of its effect. */
+export function withOutcome(error: JournalError, outcome: 'none' | 'unknown'): JournalError {
+  if (error.outcome === outcome) return error;
+  const { code, message, details } = error;
+  return new JournalError(code, message, details, outcome, { cause: error });
+}

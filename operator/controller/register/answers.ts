@@ -1,6 +1,6 @@
 // What is made of the answers of several controllers, and of errors that come after one of them.
 
-import { JournalError } from '../../../protocol/errors.ts';
+import { JournalError, withOutcome } from '../../../protocol/errors.ts';
 
 /** The first `needed` results that are not null; rejects with UNAVAILABLE where too few come. */
 export async function enough<Value>(
@@ -32,7 +32,5 @@ export async function followUp<Value>(work: Promise<Value>): Promise<Value> {
 
 /** The same error, of something that may have taken effect. */
 export function unsettled(error: unknown): unknown {
-  if (!(error instanceof JournalError) || error.outcome === 'unknown') return error;
-  const { code, message, details } = error;
-  return new JournalError(code, message, details, 'unknown', { cause: error });
+  return error instanceof JournalError ? withOutcome(error, 'unknown') : error;
 }
