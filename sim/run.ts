@@ -11,6 +11,7 @@ import { Faults } from './faults/faults.ts';
 import type { Budget } from './faults/scene.ts';
 import { type AtRest, readFinals, unexplained } from './finals.ts';
 import { isReason } from './fleet/programs.ts';
+import { insist } from './insist.ts';
 import { Recorder } from './recorder.ts';
 import { type Evidence, evidenceOf } from './report/evidence.ts';
 import { Follower } from './workload/follower.ts';
@@ -366,17 +367,8 @@ class Life {
     while (!holds()) await this.#world.sleep(50_000);
   }
 
-  /** Asks again while the answer is that it may be asked again. */
-  async #insist<Result>(task: () => Promise<Result>): Promise<Result> {
-    for (;;) {
-      try {
-        return await task();
-      } catch (error) {
-        if (!(error instanceof JournalError)) throw error;
-        if (!error.retryable && error.code !== 'ALREADY_EXISTS') throw error;
-        await this.#world.sleep(100_000);
-      }
-    }
+  #insist<Result>(task: () => Promise<Result>): Promise<Result> {
+    return insist(task, { crowded: this.#crowded, pause: () => this.#world.sleep(100_000) });
   }
 
   #judge(history: History): void {
