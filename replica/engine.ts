@@ -9,7 +9,7 @@ import { type JournalId, type Micros, micros } from '../protocol/types.ts';
 import type { ReplicaHello } from '../transport/control.ts';
 import type { PeerHello } from '../transport/link.ts';
 import { controllerMethods } from '../transport/methods.ts';
-import type { ClusterStatus, ReadAnswer, ReadRequest } from '../transport/public.ts';
+import type { ClusterStatus, ProcessStatus, ReadAnswer, ReadRequest } from '../transport/public.ts';
 import type { ReplicaConfig } from './config.ts';
 import { Control, FEATURE_LEVEL_MAX, FEATURE_LEVEL_MIN } from './control.ts';
 import type { Controllers } from './controllers.ts';
@@ -81,7 +81,7 @@ export class Engine {
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    const { world, config, volume, metadata, controllers, home, access } = parts;
+    const { world, config, volume, metadata, controllers, access } = parts;
     const { clock } = world;
     const { featureLevelMax = FEATURE_LEVEL_MAX } = config;
     this.levels = { featureLevelMin: FEATURE_LEVEL_MIN, featureLevelMax };
@@ -106,13 +106,7 @@ export class Engine {
     this.#catchup = new Catchup({ ...world, driver });
     this.journals = this.#makeJournals();
     const { journals } = this;
-    this.#repair = new Repair({
-      ...world,
-      metrics,
-      store: home.store,
-      find: (journal) => journals.repairable(journal),
-      mended: (journal) => this.#mended(journal),
-    });
+    this.#repair = this.#makeRepair();
     this.#room = new Room({
       ...world,
       volume,
@@ -167,6 +161,18 @@ export class Engine {
     );
   }
 
+  #makeRepair(): Repair {
+    const { world, home } = this.#parts;
+    return new Repair({
+      ...world,
+      metrics: this.metrics,
+      store: home.store,
+      find: (journal) => this.journals.repairable(journal),
+      replicas: () => this.#replicas(),
+      mended: (journal) => this.#mended(journal),
+    });
+  }
+
   #serve(asker: Asker, reader: Reader): readonly Handler[] {
     const { world, access, controllers, config } = this.#parts;
     const { defaults = {} } = config;
@@ -199,6 +205,16 @@ export class Engine {
   status(timeout: Micros, signal: AbortSignal): Promise<ClusterStatus> {
     const { controllers } = this.#parts;
     return controllers.ask(controllerMethods.status, {}, { timeout, signal });
+  }
+
+  async #replicas(): Promise<readonly ProcessStatus[]> {
+    try {
+      const { processes } = await this.status(INQUIRY, this.#abort.signal);
+      return processes.filter(({ kind, address }) => kind === 'replica' && address !== '');
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error;
+      return [];
+    }
   }
 
   /** Opens the journals: they report, and take part in nothing yet. */

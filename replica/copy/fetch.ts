@@ -15,6 +15,7 @@ import {
   lower,
   micros,
   NO_EPOCH,
+  NO_LSN,
 } from '../../protocol/types.ts';
 import type { FetchAnswer, FetchRequest } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
@@ -54,7 +55,7 @@ async function* fetch(
 }
 
 async function* range(host: Host, request: FetchRequest): AsyncIterable<FetchAnswer> {
-  const last = lower(request.repairLastLsn, host.committedLsn);
+  const last = lower(request.repairLastLsn, known(host, request));
   let from = request.repairFirstLsn;
   while (from <= last) {
     // A read brings as much as fits: whoever repairs takes the range alone.
@@ -64,6 +65,16 @@ async function* range(host: Host, request: FetchRequest): AsyncIterable<FetchAns
     yield frame(host, batches);
     from = after(lastLsn(end.header), 1);
   }
+}
+
+/**
+ * How far this log is surely that of who asks. What a member of the same lineage has committed is
+ * in all of them; one that was put out may hold what its successors gave up, and is a help only as
+ * far as both logs are of the same epochs.
+ */
+function known(host: Host, { lineage, shape }: FetchRequest): Lsn {
+  if (host.isMember && host.lineage === lineage) return host.committedLsn;
+  return lower(host.committedLsn, matchPoint(host.state.shape, shape) ?? NO_LSN);
 }
 
 async function* follow(

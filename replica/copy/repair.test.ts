@@ -1,4 +1,4 @@
-// Which base of a peer a damaged log takes where nobody has the bad range any more.
+// Who mends a damaged log: a peer with its range, a base of one, or who was a member before.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,10 +7,12 @@ import type { Network } from '../../io/network.ts';
 import { nodeClock } from '../../io/node.ts';
 import { encodeBase } from '../../log/base.ts';
 import type { Base, JournalLog } from '../../log/log.ts';
+import { memoryVolume } from '../../log/memory.ts';
 import { EMPTY_SHAPE } from '../../protocol/chain/shape.ts';
 import { emptyTables, snapshotTables } from '../../protocol/chain/tables.ts';
-import { lsn, NO_EPOCH } from '../../protocol/types.ts';
+import { type Batch, lsn, NO_EPOCH } from '../../protocol/types.ts';
 import { chainOf, memberOf } from '../../test/configurations.ts';
+import { append } from '../../test/log/batches.ts';
 import type { FetchRequest } from '../../transport/control.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
 import { Repair } from './repair.ts';
@@ -54,6 +56,7 @@ async function mendedBy(baseLsn: number): Promise<{ mended: boolean; begins: num
     logger: silent,
     store: own.store,
     find: () => target,
+    replicas: async () => [],
     mended: () => {},
   });
   const place = { file: 'one', position: 0, what: 'bad bytes' };
@@ -68,4 +71,58 @@ test('a base mends what it covers, where it takes nothing that is not to be trim
   assert.deepEqual(await mendedBy(3), { mended: false, begins: 0 });
   // What lies there may yet be cut here: a log whose base is above that could not be.
   assert.deepEqual(await mendedBy(7), { mended: false, begins: 0 });
+});
+
+/** Whom a repair asks for positions 1 to 5, and of whom it takes them. */
+async function askedBy(having: readonly string[], strangers: readonly string[]) {
+  const asked: string[] = [];
+  const taken: number[] = [];
+  const source = memoryVolume().create(journal);
+  append(source, 5);
+  const [batch] = await source.read(lsn(1), 1_000);
+  const network = {
+    stream: async function* (address: string, _method: unknown, request: FetchRequest) {
+      asked.push(`${address} ${request.repairFirstLsn > 0 ? 'range' : 'base'}`);
+      const has = request.repairFirstLsn > 0 && having.includes(address);
+      if (has) yield { kind: 'batches', batches: [batch?.bytes] };
+    },
+  };
+  const log = {
+    shape: () => EMPTY_SHAPE,
+    repair: async (batches: readonly Batch[]) => {
+      taken.push(...batches.map(({ header }) => header.firstLsn));
+    },
+    rebase: async () => assert.fail('nobody gives a base'),
+  };
+  // cast: a repair asks no more of a log than this.
+  const target = { log: log as unknown as JournalLog, configuration, committedLsn: lsn(6) };
+  const repair = new Repair({
+    clock: nodeClock,
+    // cast: what this test does not come by is left out.
+    network: network as unknown as Network,
+    metrics: { damage: () => {} } as unknown as ReplicaMetrics,
+    logger: silent,
+    store: own.store,
+    find: () => target,
+    replicas: async () => [own, peer, ...strangers.map(memberOf)],
+    mended: () => {},
+  });
+  const place = { file: 'one', position: 0, what: 'bad bytes' };
+  const mended = await repair.take({ journal, firstLsn: lsn(1), lastLsn: lsn(5), ...place });
+  return { mended, asked, taken };
+}
+
+// Seed 563847568 of a80ccc1: the last member of a chain was damaged, and both that had been put out
+// a moment before had all that it lacked.
+test('where no member has the range, whoever was one before may', async () => {
+  const { address } = memberOf('c');
+  assert.deepEqual(await askedBy([address], ['c']), {
+    mended: true,
+    asked: [`${peer.address} range`, `${peer.address} base`, `${address} range`],
+    taken: [1],
+  });
+  assert.deepEqual((await askedBy([peer.address, address], ['c'])).asked, [
+    `${peer.address} range`,
+  ]);
+  assert.equal((await askedBy([], ['c'])).mended, false);
 });

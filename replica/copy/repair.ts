@@ -1,6 +1,7 @@
 // Mends a range of the log whose bytes are bad with the same range of a peer. Batches are identical
 // on all members and chained by checksum, so what fits between its neighbours is the right one.
-// What the peers have trimmed is not mended but dropped: the log begins where theirs do.
+// What the peers have trimmed is not mended but dropped: the log begins where theirs do. Where no
+// peer is left that could help, a replica that was put out of the chain may still have the range.
 
 import type { Clock } from '../../io/clock.ts';
 import type { Logger } from '../../io/logger.ts';
@@ -8,11 +9,12 @@ import type { Network } from '../../io/network.ts';
 import { decodeBatch } from '../../log/batch.ts';
 import type { Base, Damage } from '../../log/log.ts';
 import { EMPTY_SHAPE } from '../../protocol/chain/shape.ts';
-import { type Configuration, type Member, MIB, order } from '../../protocol/configuration.ts';
+import { MIB, order } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { type Batch, type JournalId, micros, NO_LSN } from '../../protocol/types.ts';
 import type { FetchAnswer, FetchRequest } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
+import type { ProcessStatus } from '../../transport/public.ts';
 import type { RepairTarget } from '../journals.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
 import { Pieces } from './pieces.ts';
@@ -23,6 +25,9 @@ const RANGE_BYTES_MAX = 128 * MIB;
 /** Bad places that one task may meet. */
 const REPAIRS_MAX = 3;
 
+/** Who may have the range: a member, or a replica that the controllers tell of. */
+type Peer = Pick<ProcessStatus, 'id' | 'store' | 'address'>;
+
 export interface RepairParts {
   readonly clock: Clock;
   readonly network: Network;
@@ -30,6 +35,8 @@ export interface RepairParts {
   readonly metrics: ReplicaMetrics;
   readonly store: string;
   find(journal: JournalId): RepairTarget | undefined;
+  /** All replicas of the cluster; none where no controller tells of them. */
+  replicas(): Promise<readonly Peer[]>;
   /** The log of a journal is better than before, and may know epochs that it did not. */
   mended(journal: JournalId): void;
 }
@@ -90,12 +97,13 @@ export class Repair {
     const { lineage } = configuration;
     const range = { journal, lineage, shape: log.shape() };
     const wanted = { ...range, repairFirstLsn: firstLsn, repairLastLsn: lastLsn };
-    const mended = await this.#byPeer(configuration, async (peer) => {
+    const byRange = async (peer: Peer): Promise<void> => {
       await log.repair(await this.#fetchRange(peer, wanted));
-    });
-    if (mended) return true;
+    };
+    const peers = order(configuration);
+    if (await this.#byPeer(journal, peers, byRange)) return true;
     const whole = { ...range, shape: EMPTY_SHAPE, repairFirstLsn: NO_LSN, repairLastLsn: NO_LSN };
-    return await this.#byPeer(configuration, async (peer) => {
+    const byBase = async (peer: Peer): Promise<void> => {
       const base = await this.#fetchBase(peer, whole);
       const allowed = target.committedLsn;
       if (base.lsn < lastLsn || base.lsn > allowed) {
@@ -103,16 +111,20 @@ export class Repair {
         throw new JournalError('OUT_OF_RANGE', what);
       }
       await log.rebase(base);
-    });
+    };
+    if (await this.#byPeer(journal, peers, byBase)) return true;
+    const asked = new Set<string>(peers.map(({ store }) => store));
+    const others = (await this.#parts.replicas()).filter(({ store }) => !asked.has(store));
+    return await this.#byPeer(journal, others, byRange);
   }
 
   /** Whether one of the peers mended it. */
   async #byPeer(
-    configuration: Configuration,
-    mend: (peer: Member) => Promise<void>,
+    journal: JournalId,
+    peers: readonly Peer[],
+    mend: (peer: Peer) => Promise<void>,
   ): Promise<boolean> {
-    const { journal } = configuration;
-    for (const peer of order(configuration)) {
+    for (const peer of peers) {
       if (peer.store === this.#parts.store) continue;
       try {
         await mend(peer);
@@ -128,7 +140,7 @@ export class Repair {
     return false;
   }
 
-  async #fetchRange(peer: Member, request: FetchRequest): Promise<readonly Batch[]> {
+  async #fetchRange(peer: Peer, request: FetchRequest): Promise<readonly Batch[]> {
     const batches: Batch[] = [];
     let bytes = 0;
     for await (const answer of this.#fetch(peer, request)) {
@@ -146,7 +158,7 @@ export class Repair {
   }
 
   /** What a learner that has nothing would start from. */
-  async #fetchBase(peer: Member, request: FetchRequest): Promise<Base> {
+  async #fetchBase(peer: Peer, request: FetchRequest): Promise<Base> {
     const pieces = new Pieces();
     for await (const answer of this.#fetch(peer, request)) {
       if (answer.kind !== 'base') break;
@@ -156,7 +168,7 @@ export class Repair {
     throw new JournalError('NOT_FOUND', 'the peer has trimmed nothing');
   }
 
-  async *#fetch({ address }: Member, request: FetchRequest): AsyncIterable<FetchAnswer> {
+  async *#fetch({ address }: Peer, request: FetchRequest): AsyncIterable<FetchAnswer> {
     const { network, clock } = this.#parts;
     const abort = new AbortController();
     const cancel = clock.after(WHOLE, () => abort.abort());

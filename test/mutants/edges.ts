@@ -235,6 +235,11 @@ export const EDGES: readonly Mutant[] = [
     search: '    if (host.lineage !== before) {',
     replace: '    if (host.lineage < before) {',
   }),
+  mutant('put-out-member-mends-all', 'a repair takes what its successors gave up', REPLICA, {
+    file: 'replica/copy/fetch.ts',
+    search: '  if (host.isMember && host.lineage === lineage) return host.committedLsn;',
+    replace: '  if (lineage > 0) return host.committedLsn;',
+  }),
   mutant('repaired-above-the-commit', 'a base of a peer takes what may yet be cut', REPLICA, {
     file: 'replica/copy/repair.ts',
     search: 'if (base.lsn < lastLsn || base.lsn > allowed) {',
