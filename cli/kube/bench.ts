@@ -7,7 +7,7 @@ import { type KubeObject, pathOf, RESOURCES } from '../../operator/kube/api.ts';
 import { listAt, textAt } from '../../operator/kube/fields.ts';
 import { deleteObject, getObject } from '../../operator/kube/objects.ts';
 import { namesOf } from '../../operator/manifests/common.ts';
-import { containerSecurity, resourcesOf } from '../../operator/manifests/pod.ts';
+import { containerOf, containerSecurity, resourcesOf } from '../../operator/manifests/pod.ts';
 import { RECORD_BYTES_LIMIT } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
 import { micros } from '../../protocol/types.ts';
@@ -106,7 +106,7 @@ async function finished(
     if (pod === null) throw new Error(`somebody deleted pod ${name}`);
     const phase = textAt(pod, 'status', 'phase') ?? '';
     if (phase === 'Succeeded' || phase === 'Failed') return pod;
-    const [state] = listAt(pod, 'status', 'containerStatuses');
+    const state = containerOf(pod);
     why = textAt(state, 'state', 'waiting', 'reason') ?? `it is ${phase}`;
     if (/^(?:ErrImage|ImagePull|InvalidImage|CreateContainerConfig)/.test(why)) break;
     progress(`pod ${name}: ${phase}`);

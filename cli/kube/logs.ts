@@ -4,8 +4,9 @@ import { Writable } from 'node:stream';
 import { type KubeConfig, Log, type LogOptions } from '@kubernetes/client-node';
 import { type Command, Option } from 'commander';
 import type { KubeObject } from '../../operator/kube/api.ts';
-import { at, labelsOf, listAt, numberAt, textAt } from '../../operator/kube/fields.ts';
+import { at, labelsOf, numberAt, textAt } from '../../operator/kube/fields.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL } from '../../operator/manifests/common.ts';
+import { containerOf } from '../../operator/manifests/pod.ts';
 import { interruptible } from '../line.ts';
 import { duration, wholeNumber } from '../options.ts';
 import { EXIT, Interrupted, note, Output, UsageError } from '../output.ts';
@@ -84,13 +85,13 @@ export function spoken(pods: readonly KubeObject[], previous: boolean): readonly
 
 /** Whether there is a log of a container before the present one. */
 export function wasRestarted(pod: KubeObject): boolean {
-  const [container] = listAt(pod, 'status', 'containerStatuses');
+  const container = containerOf(pod);
   return at(container, 'lastState', 'terminated') !== undefined;
 }
 
 /** Empty where the container has said something, or could have. */
 function whySilent(pod: KubeObject, previous: boolean): string {
-  const [container] = listAt(pod, 'status', 'containerStatuses');
+  const container = containerOf(pod);
   const ended = wasRestarted(pod);
   if (previous) return ended ? '' : 'it was not restarted';
   const begun = ['running', 'terminated'].some((one) => at(container, 'state', one) !== undefined);

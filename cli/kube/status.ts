@@ -6,6 +6,7 @@ import { type KubeObject, RESOURCES } from '../../operator/kube/api.ts';
 import { at, listAt, numberAt, textAt } from '../../operator/kube/fields.ts';
 import { listObjects } from '../../operator/kube/objects.ts';
 import { MEMBER_LABEL } from '../../operator/manifests/common.ts';
+import { containerOf } from '../../operator/manifests/pod.ts';
 import type { ClusterStatus } from '../../transport/public.ts';
 import { descriptionText } from '../journals.ts';
 import { interruptible } from '../line.ts';
@@ -186,7 +187,7 @@ function insideText({ status, trouble }: Inside): string {
 
 function podsText(pods: readonly KubeObject[]): string {
   const rows = pods.map((pod) => {
-    const [state] = listAt(pod, 'status', 'containerStatuses');
+    const state = containerOf(pod);
     return [
       pod.metadata.name,
       textAt(pod, 'status', 'phase') ?? '',

@@ -10,8 +10,9 @@
 
 import type { JournalStatus } from '../../transport/public.ts';
 import type { KubeObject } from '../kube/api.ts';
-import { conditionAt, conditionOf, labelsOf, listAt, textAt } from '../kube/fields.ts';
+import { conditionAt, conditionOf, labelsOf, textAt } from '../kube/fields.ts';
 import { COMPONENT_LABEL } from '../manifests/common.ts';
+import { containerOf } from '../manifests/pod.ts';
 import type { Ledger } from './ledger.ts';
 import { type Action, type Plan, waiting, working } from './steps.ts';
 import {
@@ -173,7 +174,7 @@ export function silenceOf({ nowMillis }: World, pod: KubeObject): string {
     if (!isPlaced || !isLong(textAt(placed, 'lastTransitionTime'))) return '';
     return `Pod ${name} has not begun for two minutes: kubectl describe pod ${name} says why`;
   }
-  const [container] = listAt(pod, 'status', 'containerStatuses');
+  const container = containerOf(pod);
   if (!isLong(textAt(container, 'state', 'running', 'startedAt'))) return '';
   return `Pod ${name} runs, and got nowhere in two minutes: kubectl logs ${name} says why`;
 }

@@ -9,16 +9,9 @@ import type {
 import { REFUSED_VOLUME } from '../controller/status.ts';
 import type { JournalCluster } from '../crd.ts';
 import type { KubeObject } from '../kube/api.ts';
-import {
-  at,
-  conditionAt,
-  conditionOf,
-  labelsOf,
-  listAt,
-  numberAt,
-  textAt,
-} from '../kube/fields.ts';
+import { at, conditionAt, conditionOf, labelsOf, numberAt, textAt } from '../kube/fields.ts';
 import { COMPONENT_LABEL, MEMBER_LABEL, namesOf } from '../manifests/common.ts';
+import { containerOf } from '../manifests/pod.ts';
 import type { Ledger } from './ledger.ts';
 import type { Defaults, Settled } from './settle.ts';
 
@@ -68,7 +61,7 @@ export const isReady = (pod: KubeObject | undefined): boolean =>
 /** A pod whose process does not run: it waits for its image, crashes, or has no node. */
 export function isIdle(pod: KubeObject | undefined): boolean {
   if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return false;
-  const [container] = listAt(pod, 'status', 'containerStatuses');
+  const container = containerOf(pod);
   return at(container, 'state', 'running') === undefined;
 }
 
@@ -291,7 +284,7 @@ export function troubleOf(world: World, id: string, pod: KubeObject): string {
     const why = textAt(unscheduled, 'message') ?? 'it has no node';
     return `Pod ${pod.metadata.name}: ${why}${unboundClaim(world, id, why)}`;
   }
-  const [container] = listAt(pod, 'status', 'containerStatuses');
+  const container = containerOf(pod);
   const reason = textAt(container, 'state', 'waiting', 'reason') ?? '';
   if (isCrashing(world, pod, container, reason)) {
     // In the same words while it waits and while it runs once more.

@@ -6,7 +6,8 @@
 
 import type { Affinity, PodTemplate, Resources } from '../crd.ts';
 import { CLIENT_PORT, CONTROLLER_PORT, PROBE_PORT, type Settled } from '../journal/settle.ts';
-import { at, isObject, listAt } from '../kube/fields.ts';
+import type { KubeObject } from '../kube/api.ts';
+import { at, isObject, listAt, textAt } from '../kube/fields.ts';
 import {
   COMPONENT_LABEL,
   type Component,
@@ -218,6 +219,16 @@ export function tolerations(template: PodTemplate): readonly unknown[] {
     effect: 'NoExecute',
   }));
   return [...away, ...(template.tolerations ?? [])];
+}
+
+/**
+ * How the container of the process itself is: somebody may have put others into the pod, and
+ * Kubernetes tells of all in the order of their names.
+ */
+export function containerOf(pod: KubeObject | undefined): unknown {
+  const all = listAt(pod, 'status', 'containerStatuses');
+  const name = pod?.metadata.labels?.[COMPONENT_LABEL];
+  return all.find((one) => textAt(one, 'name') === name) ?? all[0];
 }
 
 /** The zone is required and joined with the user's own terms; two on one host are avoided. */
