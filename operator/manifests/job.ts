@@ -55,7 +55,10 @@ export function formatJob(
   const args = ['controller', 'format', '--if-absent', '--data', '/var/lib/journal/controller'];
   args.push('--cluster', clusterId, '--id', id, '--set', set.join(','));
   args.push(...(formatted ? ['--join'] : ['--grant', grants.join(',')]));
-  if (!formatted && recovery !== '') args.push('--recovery', recovery);
+  if (!formatted && recovery !== '') {
+    // People choose it: it may begin with a dash.
+    args.push(`--recovery=${recovery}`);
+  }
   const process: Process = { component: 'controller', id, zone };
   const labels = { ...labelsFor(settled.name), [COMPONENT_LABEL]: FORMAT, [MEMBER_LABEL]: id };
   const template = settled.controllerTemplate;
