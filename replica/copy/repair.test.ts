@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Clock } from '../../io/clock.ts';
 import { silent } from '../../io/logger.ts';
 import type { Network } from '../../io/network.ts';
 import { nodeClock } from '../../io/node.ts';
@@ -125,4 +126,30 @@ test('where no member has the range, whoever was one before may', async () => {
     `${peer.address} range`,
   ]);
   assert.equal((await askedBy([], ['c'])).mended, false);
+});
+
+test('what cannot be mended is tried again and again, and told of once a minute', async () => {
+  let now = 0;
+  const said: string[] = [];
+  const logger = { ...silent, error: (_about: object, message: string) => said.push(message) };
+  const repair = new Repair({
+    // cast: what this test does not come by is left out.
+    clock: { now: () => now } as unknown as Clock,
+    network: {} as unknown as Network,
+    metrics: { damage: () => {} } as unknown as ReplicaMetrics,
+    logger,
+    store: own.store,
+    find: () => undefined,
+    replicas: async () => [],
+    mended: () => {},
+  });
+  const damage = { journal, firstLsn: lsn(1), lastLsn: lsn(5), file: 'one', what: 'bad bytes' };
+  for (const position of [0, 100, 0, 100]) {
+    now += 1_000_000;
+    assert.equal(await repair.take({ ...damage, position }), false);
+  }
+  assert.equal(said.length, 4);
+  now += 60_000_000;
+  await repair.take({ ...damage, position: 0 });
+  assert.equal(said.length, 6);
 });

@@ -11,7 +11,7 @@ import type { Base, Damage } from '../../log/log.ts';
 import { EMPTY_SHAPE } from '../../protocol/chain/shape.ts';
 import { MIB, order } from '../../protocol/configuration.ts';
 import { JournalError } from '../../protocol/errors.ts';
-import { type Batch, type JournalId, micros, NO_LSN } from '../../protocol/types.ts';
+import { type Batch, type JournalId, type Micros, micros, NO_LSN } from '../../protocol/types.ts';
 import type { FetchAnswer, FetchRequest } from '../../transport/control.ts';
 import { peerMethods } from '../../transport/methods.ts';
 import type { ProcessStatus } from '../../transport/public.ts';
@@ -22,11 +22,16 @@ import { Pieces } from './pieces.ts';
 const FIRST_ANSWER = micros(2_000_000);
 const WHOLE = micros(30_000_000);
 const RANGE_BYTES_MAX = 128 * MIB;
+/** What cannot be mended is tried again every second, and told of again only after this. */
+const TOLD_EVERY = 60_000_000;
+const TOLD_MAX = 10_000;
 /** Bad places that one task may meet. */
 const REPAIRS_MAX = 3;
 
 /** Who may have the range: a member, or a replica that the controllers tell of. */
 type Peer = Pick<ProcessStatus, 'id' | 'store' | 'address'>;
+
+type Mend = (peer: Peer) => Promise<void>;
 
 export interface RepairParts {
   readonly clock: Clock;
@@ -45,6 +50,8 @@ export class Repair {
   readonly #parts: RepairParts;
   /** Repairs under way: many readers may meet the same bad bytes. */
   readonly #running = new Map<string, Promise<boolean>>();
+  /** When the log told last of a damage that is not mended. */
+  readonly #told = new Map<string, Micros>();
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
@@ -75,13 +82,18 @@ export class Repair {
     const running = this.#running.get(key);
     if (running !== undefined) return running;
     const { logger, metrics } = this.#parts;
-    logger.error({ ...damage }, 'damaged bytes were found on the disk');
+    const told = this.#isNews(key) ? logger : quietly(logger);
+    told.error({ ...damage }, 'damaged bytes were found on the disk');
     metrics.damage('found');
-    const repairing = this.#repair(damage)
+    const repairing = this.#repair(damage, told)
       .then((mended) => {
         metrics.damage(mended ? 'repaired' : 'unrepaired');
-        if (mended) logger.info({ ...damage }, 'damaged bytes were repaired from a peer');
-        else logger.error({ ...damage }, 'damaged bytes could not be repaired from any peer');
+        if (mended) {
+          this.#told.delete(key);
+          logger.info({ ...damage }, 'damaged bytes were repaired from a peer');
+        } else {
+          told.error({ ...damage }, 'damaged bytes could not be repaired from any peer');
+        }
         return mended;
       })
       .finally(() => this.#running.delete(key));
@@ -89,7 +101,16 @@ export class Repair {
     return repairing;
   }
 
-  async #repair({ journal, firstLsn, lastLsn }: Damage): Promise<boolean> {
+  #isNews(key: string): boolean {
+    const now = this.#parts.clock.now();
+    const at = this.#told.get(key);
+    if (at !== undefined && now - at < TOLD_EVERY) return false;
+    if (this.#told.size >= TOLD_MAX) this.#told.clear();
+    this.#told.set(key, now);
+    return true;
+  }
+
+  async #repair({ journal, firstLsn, lastLsn }: Damage, logger: Logger): Promise<boolean> {
     if (journal === null || firstLsn === null || lastLsn === null) return false;
     const target = this.#parts.find(journal);
     if (target === undefined || target.configuration === null) return false;
@@ -101,7 +122,9 @@ export class Repair {
       await log.repair(await this.#fetchRange(peer, wanted));
     };
     const peers = order(configuration);
-    if (await this.#byPeer(journal, peers, byRange)) return true;
+    const byPeer = (all: readonly Peer[], mend: Mend): Promise<boolean> =>
+      this.#byPeer(journal, all, mend, logger);
+    if (await byPeer(peers, byRange)) return true;
     const whole = { ...range, shape: EMPTY_SHAPE, repairFirstLsn: NO_LSN, repairLastLsn: NO_LSN };
     const byBase = async (peer: Peer): Promise<void> => {
       const base = await this.#fetchBase(peer, whole);
@@ -112,17 +135,18 @@ export class Repair {
       }
       await log.rebase(base);
     };
-    if (await this.#byPeer(journal, peers, byBase)) return true;
+    if (await byPeer(peers, byBase)) return true;
     const asked = new Set<string>(peers.map(({ store }) => store));
     const others = (await this.#parts.replicas()).filter(({ store }) => !asked.has(store));
-    return await this.#byPeer(journal, others, byRange);
+    return await byPeer(others, byRange);
   }
 
   /** Whether one of the peers mended it. */
   async #byPeer(
     journal: JournalId,
     peers: readonly Peer[],
-    mend: (peer: Peer) => Promise<void>,
+    mend: Mend,
+    logger: Logger,
   ): Promise<boolean> {
     for (const peer of peers) {
       if (peer.store === this.#parts.store) continue;
@@ -131,10 +155,8 @@ export class Repair {
         this.#parts.mended(journal);
         return true;
       } catch (error) {
-        this.#parts.logger.warn(
-          { journal, peer: peer.id, error: String(error) },
-          'a peer could not repair a damaged range',
-        );
+        const about = { journal, peer: peer.id, error: String(error) };
+        logger.warn(about, 'a peer could not repair a damaged range');
       }
     }
     return false;
@@ -181,6 +203,12 @@ export class Repair {
     }
   }
 }
+
+/** For those who look for every try. */
+const quietly = (logger: Logger): Logger => {
+  const debug = logger.debug.bind(logger);
+  return { debug, info: debug, warn: debug, error: debug };
+};
 
 function damageOf(cause: unknown): Damage | null {
   if (typeof cause !== 'object' || cause === null) return null;
