@@ -92,9 +92,37 @@ export const VALUES: readonly Values[] = [
     field: 'number of devices',
     specOf: requests('example.com/gpu'),
     says: /resources\.requests: .*values of DOMAIN\/NAME are whole numbers/,
-    values: ['500m', '1.5', '1Ki'],
+    values: ['500m', '1.5', '1Ki', '9'.repeat(16)],
   },
-  ...['gold', 'a b/c', 'a/b/c', 'hugepages-', 'kubernetes.io/x', 'requests.x/y'].map((name) => ({
+  {
+    field: 'size of huge pages',
+    specOf: (size) => {
+      const both = { cpu: 1, 'hugepages-2Mi': size };
+      return pods({ resources: { requests: both, limits: both } });
+    },
+    says: /resources\.limits: .*values of hugepages-SIZE are multiples of SIZE/,
+    values: ['3Mi', 1, '500m', '1e30'],
+  },
+  {
+    field: 'annotation that the API server judges',
+    specOf: (name) => pods({ annotations: { [String(name)]: 'localhost/x' } }),
+    says: /podTemplate\.annotations: .*AppArmor and kubernetes\.io\/config\.mirror are for no pod/,
+    values: [
+      'container.apparmor.security.beta.kubernetes.io/replica',
+      'container.seccomp.security.alpha.kubernetes.io/replica',
+      ...['seccomp.security.alpha.kubernetes.io/pod', 'kubernetes.io/config.mirror'],
+    ],
+  },
+  {
+    field: 'length of annotations',
+    specOf: (length) => pods({ annotations: { a: 'b', c: 'd'.repeat(Number(length)) } }),
+    says: /podTemplate\.annotations: .*have at most 32768 characters in all/,
+    values: [32_766],
+  },
+  ...[
+    ...['gold', 'a b/c', 'a/b/c', 'hugepages-', 'kubernetes.io/x', 'requests.x/y'],
+    `${'a'.repeat(245)}/b`,
+  ].map((name) => ({
     field: `name of a resource: ${name}`,
     specOf: requests(name),
     says: /resources\.requests: .*names are cpu, memory, ephemeral-storage/,
@@ -172,6 +200,7 @@ export const RIGHT: readonly Spec[] = [
     storage,
     podTemplate: {
       labels: { 'example.com/Team_1': '' },
+      annotations: { 'seccomp.security.alpha.kubernetes.io/pod': 'runtime/default' },
       resources: {
         requests: { memory: '1Gi', cpu: '.5', 'example.com/gpu': 1, 'hugepages-2Mi': '4Mi' },
         limits: { memory: 2e9, cpu: '1e1', 'example.com/gpu': '1', 'hugepages-2Mi': '4Mi' },
@@ -183,6 +212,8 @@ export const RIGHT: readonly Spec[] = [
       ],
     },
   },
+  pods({ annotations: { a: 'b'.repeat(32_767) } }),
+  requests(`${'a'.repeat(244)}/b`)('9'.repeat(15)),
   ...['a', 'localhost/a:1', 'Host:5000/a-b/c__d.e_f:Tag-1.x', '[::1]:5000/a', 'a.b/c@sha256:'].map(
     (image) => ({ storage, image: image.endsWith(':') ? `${image}${'0a'.repeat(32)}` : image }),
   ),
