@@ -9,7 +9,7 @@ import { type Pack, pack } from 'tar-stream';
 import { packageVersion } from '../../io/node-process.ts';
 import { PROBE_PORT } from '../../operator/journal/settle.ts';
 import { type KindName, type KubeObject, RESOURCES } from '../../operator/kube/api.ts';
-import { labelsOf, textAt } from '../../operator/kube/fields.ts';
+import { labelsOf } from '../../operator/kube/fields.ts';
 import { listObjects } from '../../operator/kube/objects.ts';
 import { CLUSTER_LABEL, MEMBER_LABEL } from '../../operator/manifests/common.ts';
 import { EXIT, note, UsageError } from '../output.ts';
@@ -18,6 +18,7 @@ import { logOf, wasRestarted } from './logs.ts';
 import {
   asking,
   clusterOf,
+  eventsOf,
   kubeCommand,
   type Place,
   type PlaceFlags,
@@ -144,12 +145,7 @@ async function collect(bundle: Bundle, place: Place, cluster: KubeObject): Promi
       return list.objects;
     });
   }
-  await bundle.add('objects/events.json', async () => {
-    const list = await asking(() => listObjects(api, RESOURCES.Event, namespace));
-    return list.objects.filter((one) =>
-      `${textAt(one, 'regarding', 'name')}-`.startsWith(`${name}-`),
-    );
-  });
+  await bundle.add('objects/events.json', () => eventsOf(place, name));
   let pods: readonly KubeObject[] = [];
   await bundle.add('pods.txt', async () => {
     pods = await podsOf(place, name);

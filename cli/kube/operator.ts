@@ -41,7 +41,10 @@ export function operatorText(
   const renewed = times.at(-1);
   if (renewed !== undefined && nowMillis - Date.parse(renewed) < GONE_MILLIS) return '';
   const since = renewed === undefined ? '' : ` for ${sinceText(renewed, nowMillis)}`;
-  const isSeen = numberAt(status, 'observedGeneration') === metadata.generation;
+  const seen = numberAt(status, 'observedGeneration');
+  if (seen === undefined)
+    return `  No operator is at work${since}: nothing is made before one is\n`;
+  const isSeen = seen === metadata.generation;
   const spec = isSeen ? '' : ', and nobody has looked at the spec as it is now';
   return `  No operator is at work${since}: appends go on, nothing is changed or replaced${spec}\n`;
 }

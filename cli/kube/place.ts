@@ -11,6 +11,7 @@ import {
   type KubeObject,
   RESOURCES,
 } from '../../operator/kube/api.ts';
+import { textAt } from '../../operator/kube/fields.ts';
 import { httpKube, isConfigured } from '../../operator/kube/http.ts';
 import { getObject, listObjects } from '../../operator/kube/objects.ts';
 import { CLUSTER_LABEL } from '../../operator/manifests/common.ts';
@@ -89,6 +90,25 @@ export async function podsOf({ api, namespace }: Place, name: string) {
   const labelSelector = `${CLUSTER_LABEL}=${name}`;
   return (await asking(() => listObjects(api, RESOURCES.Pod, namespace, { labelSelector })))
     .objects;
+}
+
+/** What happened to a JournalCluster and to what was made for it. */
+export async function eventsOf({ api, namespace }: Place, name: string) {
+  const [events, clusters] = await Promise.all(
+    [RESOURCES.Event, RESOURCES.JournalCluster].map((resource) =>
+      asking(() => listObjects(api, resource, namespace)),
+    ),
+  );
+  const names = (clusters?.objects ?? []).map(({ metadata }) => metadata.name);
+  return (events?.objects ?? []).filter((one) => {
+    return isAbout(textAt(one, 'regarding', 'name') ?? '', name, names);
+  });
+}
+
+/** Whether an object is of the cluster, and of none of `clusters` whose name is the longer one. */
+export function isAbout(object: string, name: string, clusters: readonly string[]): boolean {
+  const belongs = (cluster: string): boolean => `${object}-`.startsWith(`${cluster}-`);
+  return belongs(name) && !clusters.some((one) => one.length > name.length && belongs(one));
 }
 
 /** Passes on what `ask` answers; what Kubernetes refuses becomes a sentence for people. */

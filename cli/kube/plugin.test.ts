@@ -19,7 +19,7 @@ import { benchPod } from './bench.ts';
 import { drainVerdict } from './drain.ts';
 import { linesOf, prefixed, spoken } from './logs.ts';
 import { operatorText } from './operator.ts';
-import { clusterOf, placeOf, sinceText } from './place.ts';
+import { clusterOf, isAbout, placeOf, sinceText } from './place.ts';
 import { buildPlugin } from './program.ts';
 import { promotable } from './promote.ts';
 
@@ -303,10 +303,25 @@ describe('whether an operator is at work', () => {
     assert.equal(text, `  No operator is at work for 3h${gone}\n`);
   });
 
+  test('without one a new cluster is not even made', () => {
+    const text = '  No operator is at work: nothing is made before one is\n';
+    assert.equal(operatorText({ ...cluster(1), status: undefined }, [], NOW), text);
+  });
+
   test('where there is none, or it let go, the spec may never be looked at', () => {
     const unseen = `${gone}, and nobody has looked at the spec as it is now`;
     assert.equal(operatorText(cluster(2), [], NOW), `  No operator is at work${unseen}\n`);
     const left = lease('2026-01-01T11:59:50.000000Z', '');
     assert.equal(operatorText(cluster(3), [left], NOW), `  No operator is at work${gone}\n`);
   });
+});
+
+test('events of a cluster are not those of one whose name begins with its name', () => {
+  const clusters = ['ord', 'orders', 'orders-eu'];
+  const about = (name: string) =>
+    ['orders', 'orders-replica-1-0', 'orders-eu', 'orders-eu-replica-1-0', 'orderslist'].filter(
+      (object) => isAbout(object, name, clusters),
+    );
+  assert.deepEqual(about('orders'), ['orders', 'orders-replica-1-0']);
+  assert.deepEqual(about('orders-eu'), ['orders-eu', 'orders-eu-replica-1-0']);
 });

@@ -16,6 +16,7 @@ import { operatorLine } from './operator.ts';
 import {
   asking,
   clusterOf,
+  eventsOf,
   kubeCommand,
   type Place,
   type PlaceFlags,
@@ -109,12 +110,7 @@ async function belongings({ api, namespace, ...rest }: Place, name: string) {
   const claims = await asking(() =>
     listObjects(api, RESOURCES.PersistentVolumeClaim, namespace, { labelSelector }),
   );
-  const events = await asking(() => listObjects(api, RESOURCES.Event, namespace));
-  const ours = events.objects.filter((one) => {
-    const regarding = textAt(one, 'regarding', 'name') ?? '';
-    return regarding === name || regarding.startsWith(`${name}-`);
-  });
-  return [pods, claims.objects, ours] as const;
+  return [pods, claims.objects, await eventsOf(place, name)] as const;
 }
 
 const conditionsOf = (cluster: KubeObject): readonly unknown[] =>
