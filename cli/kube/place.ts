@@ -94,15 +94,13 @@ export async function podsOf({ api, namespace }: Place, name: string) {
 
 /** What happened to a JournalCluster and to what was made for it. */
 export async function eventsOf({ api, namespace }: Place, name: string) {
-  const [events, clusters] = await Promise.all(
-    [RESOURCES.Event, RESOURCES.JournalCluster].map((resource) =>
-      asking(() => listObjects(api, resource, namespace)),
-    ),
-  );
+  const events = await asking(() => listObjects(api, RESOURCES.Event, namespace));
+  // Who may not list clusters has events of longer names among them.
+  const clusters = await listObjects(api, RESOURCES.JournalCluster, namespace).catch(() => null);
   const names = (clusters?.objects ?? []).map(({ metadata }) => metadata.name);
-  return (events?.objects ?? []).filter((one) => {
-    return isAbout(textAt(one, 'regarding', 'name') ?? '', name, names);
-  });
+  return events.objects.filter((one) =>
+    isAbout(textAt(one, 'regarding', 'name') ?? '', name, names),
+  );
 }
 
 /** Whether an object is of the cluster, and of none of `clusters` whose name is the longer one. */
