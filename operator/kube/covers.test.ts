@@ -15,6 +15,11 @@ test('quantities that mean the same are no drift, others are', () => {
     ['1.4Gi', '1503238553600m'],
     ['0.0001', '100u'],
     ['4.1G', '4100M'],
+    // The API server knows no less than a thousandth, and rounds up.
+    ['1n', '1m'],
+    ['1500u', '2m'],
+    ['1e-50', '1m'],
+    ['100.0001Ki', '102400103m'],
   ] as const) {
     const at = (cpu: string | number) => ({ limits: { cpu } });
     assert.equal(difference(at(wanted), at(found)), null, `${wanted} is ${found}`);
@@ -25,6 +30,7 @@ test('quantities that mean the same are no drift, others are', () => {
     assert.equal(difference({ cpu }, { cpu: `${milli + 1}m` }), 'cpu', cpu);
   }
   assert.equal(difference({ memory: '68719476736' }, { memory: '68719476737' }), 'memory');
+  assert.equal(difference({ cpu: '1500u' }, { cpu: '1m' }), 'cpu');
   assert.equal(difference({ cpu: '1e3' }, { cpu: '1e4' }), 'cpu');
   assert.equal(difference({ cpu: '1e' }, { cpu: '1' }), 'cpu');
 });

@@ -86,8 +86,14 @@ function sameValue(wanted: unknown, found: unknown): boolean {
   const [one, other] = [quantity(wanted), quantity(found)];
   if (one === undefined || other === undefined) return false;
   // The API server writes 0.7 as 700m, and 1.4Gi in thousandths: the same but for the arithmetic.
-  return Math.abs(one - other) <= Math.abs(one) * PRECISION;
+  return isAlmost(one, other) || isAlmost(roundedUp(one), other);
 }
+
+const isAlmost = (one: number, other: number): boolean =>
+  Math.abs(one - other) <= Math.abs(one) * PRECISION;
+
+/** As the API server does with resources, which would be drift for ever: to thousandths. */
+const roundedUp = (value: number): number => Math.ceil(value * 1000 * (1 - PRECISION)) / 1000;
 
 /** Of a quantity: far below what it may be given in, far above what doubles lose. */
 const PRECISION = 1e-12;
