@@ -23,6 +23,11 @@ const WRONG: readonly (readonly [chart: string, value: string, says: RegExp])[] 
   [OPERATOR, 'watch=null', /missing property 'watch'/],
   [OPERATOR, 'watch.allNamespaces=null', /'\/watch': missing property 'allNamespaces'/],
   [OPERATOR, 'watch.nodes=null', /'\/watch': missing property 'nodes'/],
+  ...['logLevel', 'workers', 'trustSpreadSeconds'].map(
+    (name) => [OPERATOR, `${name}=null`, new RegExp(`missing property '${name}'`)] as const,
+  ),
+  [OPERATOR, 'monitoring.runbookUrl=null', /'\/monitoring': missing property 'runbookUrl'/],
+  [CLUSTER, 'test.image=null', /'\/test': missing property 'image'/],
   [OPERATOR, 'podLabels.helm\\.sh/chart=x', /invalid propertyName 'helm.sh\/chart'/],
   [CLUSTER, 'labels.app\\.kubernetes\\.io/name=x', /invalid propertyName/],
   [CLUSTER, 'nonsense=1', /additional properties 'nonsense' not allowed/],
