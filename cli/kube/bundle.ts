@@ -40,6 +40,7 @@ const KINDS: readonly KindName[] = [
   'NetworkPolicy',
   'PodDisruptionBudget',
   'Job',
+  'CronJob',
 ];
 const LOG_BYTES_MAX = 8 * 1024 * 1024;
 const METRICS_BYTES_MAX = 8 * 1024 * 1024;

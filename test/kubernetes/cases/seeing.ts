@@ -125,7 +125,8 @@ function doingCases(theLab: () => Lab, { attempted, said, json }: Plugged, folde
     const file = join(folder, 'bundle.tar.gz');
     assert.equal(await said('bundle', NAME, '--output', file), `${file}\n`);
     const tar = gunzipSync(readFileSync(file)).toString('latin1');
-    const parts = ['status.json', 'objects/events.json', 'logs/replica-1.log'];
+    const objects = ['objects/events.json', 'objects/cronjobs.json'];
+    const parts = ['status.json', ...objects, 'logs/replica-1.log'];
     for (const part of [...parts, 'metrics/controller-3.txt']) assert.ok(tar.includes(part), part);
     // As text, as a field of a Secret, and in base64: `-----BEGIN PRIVATE`.
     assert.doesNotMatch(tar, /PRIVATE KEY|"tls\.key":|LS0tLS1CRUdJTiBQUklWQVRF/);
