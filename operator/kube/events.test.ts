@@ -68,3 +68,13 @@ test('a warning holds back none of another reason or object, and nothing normal'
   for (const note of ['four', 'five']) say('Normal', note);
   assert.deepEqual(await said(), ['one', 'two', 'three', 'four', 'five']);
 });
+
+test('a note has at most as many bytes as the API server takes, and whole characters', async () => {
+  const { say, said } = begin();
+  say('Normal', 'a'.repeat(2_000));
+  // Three bytes each, and four: what a policy says in the words of its people.
+  say('Normal', '\u7b56'.repeat(400));
+  say('Normal', `a${'\u{1f6d1}'.repeat(300)}`);
+  const wanted = ['a'.repeat(1_024), '\u7b56'.repeat(341), `a${'\u{1f6d1}'.repeat(255)}`];
+  assert.deepEqual(await said(), wanted);
+});

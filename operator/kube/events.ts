@@ -14,7 +14,8 @@ const AGAIN_MICROS = 600_000_000;
 /** Between two Warnings of one reason. */
 const WARNING_MICROS = micros(10_000_000);
 const REMEMBERED_MAX = 2_000;
-const NOTE_CHARACTERS_MAX = 1_000;
+/** The API server takes no more, and calls these characters. */
+const NOTE_BYTES_MAX = 1_024;
 
 export interface EventText {
   readonly type: 'Normal' | 'Warning';
@@ -100,11 +101,18 @@ export class Events {
       action: reason,
       reason,
       regarding: { apiVersion: about.apiVersion, kind: about.kind, name, namespace, uid },
-      note: note.slice(0, NOTE_CHARACTERS_MAX),
+      note: clipped(note),
       type,
     };
     createObject(this.#api, event).catch((error: unknown) => {
       this.#logger.warn({ error: String(error), reason }, 'an event could not be written');
     });
   }
+}
+
+/** Up to the last whole character that there is room for. */
+function clipped(text: string): string {
+  const bytes = new Uint8Array(NOTE_BYTES_MAX);
+  const { read } = new TextEncoder().encodeInto(text, bytes);
+  return text.slice(0, read);
 }
