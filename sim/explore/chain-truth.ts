@@ -9,6 +9,7 @@ import type {
   ChainEffect,
   ChainReply,
   ChainRequest,
+  ReadIndex,
 } from '../../protocol/chain/messages.ts';
 import { openingLsn } from '../../protocol/chain/state.ts';
 import { order } from '../../protocol/configuration.ts';
@@ -236,6 +237,7 @@ export class ChainTruth {
     const body = this.#bodies.get(header.bodyCrc);
     if (body !== undefined) {
       invariant(holds(body, before), 'a condition held where its append lies', at);
+      invariant(isKeyed(header, body), 'each key is of the record that was tagged with it', at);
     }
     const name = nameOf(header);
     if (name === null) return;
@@ -249,6 +251,7 @@ export class ChainTruth {
     // A trim of what is trimmed already writes nothing, so it says nothing of copies.
     const counts = reply.kind === 'applied' && reply.lsn !== NO_LSN;
     if (reply.kind === 'appended' || counts) this.#checkReplicas(site);
+    if (reply.kind === 'readIndex') this.#checkRead(site, reply);
     const call = this.#calls.get(request);
     if (call === undefined || call.store !== site.store) return;
     this.#calls.delete(request);
@@ -319,14 +322,31 @@ export class ChainTruth {
     invariant(order(configuration).length >= minReplicas, rule, () => `${Number(site.store)}`);
   }
 
+  /** Of a read of the tail: nothing above the commit is shown, and the member has all below it. */
+  #checkRead({ state, store }: Site, { committedLsn, dataLsn }: ReadIndex): void {
+    const at = (): string => `${dataLsn} of ${committedLsn} at ${Number(store)}`;
+    const known = state?.committedLsn ?? NO_LSN;
+    invariant(known >= committedLsn, 'who answers a read has what was proven', at);
+    const fact = this.facts.findLast(({ endLsn }) => endLsn === committedLsn);
+    invariant(fact?.dataLsn === dataLsn, 'a read names the last committed record', at);
+    this.looked.answers += 1;
+  }
+
   #checkAnswer(body: AppendRequest, reply: Extract<ChainReply, { kind: 'appended' }>): void {
     const held = this.#committed.get(reply.firstLsn);
     const at = (): string => `${reply.firstLsn}, committed is ${held?.bodyCrc}`;
     invariant(held?.bodyCrc === body.bodyCrc, 'an answer names what was appended', at);
     invariant(held?.timestamp === reply.timestamp, 'an answer has the time of the record', at);
+    const last = held === undefined ? NO_LSN : lastLsn(held);
+    invariant(last === reply.lastLsn, 'an answer names the last record', () => `${reply.lastLsn}`);
     this.looked.answers += 1;
     if (reply.duplicate) this.looked.duplicates += 1;
   }
+}
+
+function isKeyed({ firstLsn, keys }: BatchHeader, asked: AppendRequest): boolean {
+  const placed = asked.keys.map(({ key, offset }) => `${key} ${firstLsn + offset}`);
+  return placed.join() === keys.map(({ key, lsn }) => `${key} ${lsn}`).join();
 }
 
 /** A head in one of its epochs. */

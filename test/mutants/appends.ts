@@ -202,4 +202,19 @@ export const APPENDS: readonly Mutant[] = [
     search: 'lsn: acknowledged, entryEpoch };',
     replace: 'lsn: acknowledged, entryEpoch: state.record.epoch };',
   }),
+  mutant('duplicate-ends-at-its-first', 'a retry is told that its first record is its last', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '  const untilLsn = after(memory.firstLsn, memory.count - 1);\n  const reply',
+    replace: '  const untilLsn = memory.firstLsn;\n  const reply',
+  }),
+  mutant('key-of-the-first-of-its-batch', 'a key is held to be of a record that lacks it', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '    lsn: after(firstLsn, offset),',
+    replace: '    lsn: after(firstLsn, 0 * offset),',
+  }),
+  mutant('passed-over-number-is-taken', 'what a refused number has passed is appended', BY, {
+    file: 'protocol/chain/append.ts',
+    search: '  return idempotence.sequence < burnedSequence(state, idempotence.writer);',
+    replace: '  return idempotence.sequence < 0 * burnedSequence(state, idempotence.writer);',
+  }),
 ];

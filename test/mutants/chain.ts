@@ -265,4 +265,14 @@ export const CHAIN: readonly Mutant[] = [
     search: '    carryOutTrims(state, effects);\n',
     replace: '',
   }),
+  mutant('tail-of-what-may-be-cut', 'a tail names a record that is not committed yet', CURSORS, {
+    file: 'protocol/chain/tables.ts',
+    search: '  return tables.undo[0]?.scalars.dataLsn ?? tables.scalars.dataLsn;',
+    replace: '  return tables.scalars.dataLsn;',
+  }),
+  mutant('read-before-it-is-here', 'a member answers before it has what was proven', WALKED, {
+    file: 'protocol/chain/commit.ts',
+    search: 'if (answer === null || answer.committedLsn > state.committedLsn) continue;',
+    replace: 'if (answer === null) continue;',
+  }),
 ];
