@@ -118,6 +118,23 @@ test('calls of one moment go together, and each caller gets its own positions', 
   assert.equal(hasWork(desk.state), false);
 });
 
+test('of those that went together each learns the time of its own first record', () => {
+  const state = openAppends(LIMITS);
+  const step = (input: AppendsInput): AppendsEffect[] => stepAppends(state, input);
+  const journal = journalId('e'.repeat(32));
+  step({ kind: 'opened', journal, writer: writerId('a'.repeat(32)), limits: LIMITS });
+  step({ kind: 'connected', journal });
+  for (const id of [1, 2]) step({ kind: 'submit', submission: submission(id) });
+  step({ kind: 'flush' });
+  const [firstLsn, lastLsn, timestampMicros] = [lsn(1), lsn(2), micros(100)];
+  const about = { tag: 1, epoch: epoch(1), duplicate: false };
+  const answer = { ...about, firstLsn, lastLsn, timestampMicros };
+  const settled = step({ kind: 'appended', answer }).flatMap((effect) =>
+    effect.kind === 'settle' ? [effect.answer.timestampMicros] : [],
+  );
+  assert.deepEqual(settled, [100, 101]);
+});
+
 test('an append with a condition goes alone, in its place', () => {
   const desk = started().submit(1).submit(2, conditional).submit(3).submit(4).flush();
   assert.equal(
@@ -282,6 +299,16 @@ test('a log that knows nothing of the session, such as one made anew, is not wai
   assert.equal(desk.opened('b').connected().look(), 'send 4: 2 as b1 after 0');
 });
 
+test('a gap makes nothing new of what may have landed, or of what waits for one before it', () => {
+  const unsure = started().submit(1).flush().broken().connected();
+  unsure.refused(2, 'SEQUENCE_GAP').connected().refused(3, 'SEQUENCE_GAP').look();
+  assert.equal(unsure.connected().look(), 'send 4: 1 as a1 after 0');
+  const behind = started().submit(1).flush().submit(2).flush();
+  behind.refused(1, 'UNDER_REPLICATED').refused(2, 'SEQUENCE_GAP').connected();
+  behind.refused(3, 'UNDER_REPLICATED').refused(4, 'SEQUENCE_GAP').look();
+  assert.equal(behind.connected().look(), 'send 5: 1 as a1 after 0\nsend 6: 2 as a2 after 1');
+});
+
 test('a chosen key has no order, needs no session and is never merged', () => {
   const chosen = { writer: writerId('c'.repeat(32)), sequence: 5, after: 0, chosen: true };
   const desk = new Desk().submit(1, { chosen }).submit(2, { chosen: { ...chosen, sequence: 6 } });
@@ -352,4 +379,13 @@ test('what was sent to nobody surely did not land, unless an earlier try may hav
   assert.equal(desk.giveUp(1).look(), '1 failed: DEADLINE_EXCEEDED, none');
   desk.connected().broken().connected().broken(false).look();
   assert.equal(desk.giveUp(2).look(), '2 failed: DEADLINE_EXCEEDED, unknown');
+});
+
+test('a refusal for now of a later try says nothing of an earlier one that got no answer', () => {
+  const desk = started().submit(1).flush().broken().connected().refused(2, 'NOT_HEAD');
+  desk.connected().look();
+  assert.equal(desk.giveUp(1).look(), '1 failed: DEADLINE_EXCEEDED, unknown');
+  const told = started().submit(1).flush().refused(1, 'DISK_FULL', 'unknown').connected();
+  told.refused(2, 'NOT_HEAD').look();
+  assert.equal(told.giveUp(1).look(), '1 failed: DEADLINE_EXCEEDED, unknown');
 });

@@ -294,4 +294,24 @@ export const EDGES: readonly Mutant[] = [
       replace: ' && startLsn !== null && committedLsn >= NO_LSN) this',
     },
   ),
+  mutant('doubt-ends-with-a-refusal', 'a refusal for now says that no earlier try landed', CLIENT, {
+    file: 'client/appends.ts',
+    search: "batch.maybeLanded ||= error.outcome === 'unknown';",
+    replace: "batch.maybeLanded = error.outcome === 'unknown';",
+  }),
+  mutant('gap-renumbers-what-landed', 'a gap makes an append anew that may be there', CLIENT, {
+    file: 'client/appends.ts',
+    search: 'batch.gaps < 2 || batch.maybeLanded || state',
+    replace: 'batch.gaps < 2 || state',
+  }),
+  mutant('gap-renumbers-what-waits', 'what is behind a retry is appended before it', CLIENT, {
+    file: 'client/appends.ts',
+    search: 'batch.maybeLanded || state.batches[0] !== batch) return;',
+    replace: 'batch.maybeLanded) return;',
+  }),
+  mutant('time-of-the-whole-batch', 'callers are told the time of another one', CLIENT, {
+    file: 'client/appends.ts',
+    search: 'micros(answer.timestampMicros + offset - records.length)',
+    replace: 'micros(answer.timestampMicros + 0 * offset)',
+  }),
 ];
