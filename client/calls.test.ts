@@ -7,10 +7,11 @@ import type { Network } from '../io/network.ts';
 import { nodeClock, nodeRandom } from '../io/node.ts';
 import { JournalError, type Outcome } from '../protocol/errors.ts';
 import { lsn, micros, NO_LSN } from '../protocol/types.ts';
+import { StillClock } from '../test/client/still-clock.ts';
 import { journalMethods } from '../transport/methods.ts';
 import { ask, type World } from './calls.ts';
 import { openRouting } from './routing.ts';
-import { Deadline } from './waiting.ts';
+import { Deadline, sleep } from './waiting.ts';
 
 const never = (): never => {
   throw new Error('nothing but calls');
@@ -51,9 +52,14 @@ const TAIL = {
 } as const;
 
 async function failure(writes: boolean, caller?: AbortSignal): Promise<JournalError> {
-  const deadline = new Deadline(nodeClock, caller === undefined ? 30 : 10_000, caller);
+  const clock = new StillClock();
+  const deadline = new Deadline(clock, 30, caller);
   try {
-    await ask(world, { ...TAIL, writes, patience: micros(5_000_000), deadline });
+    const question = { ...TAIL, writes, patience: micros(5_000_000), deadline };
+    const asked = ask({ ...world, clock }, question);
+    asked.catch(() => undefined);
+    if (caller === undefined) await clock.pass(30);
+    await asked;
   } catch (error) {
     if (error instanceof JournalError) return error;
     throw error;
@@ -70,28 +76,29 @@ const told = ({ code, retryable, outcome }: JournalError): [string, boolean, Out
 ];
 
 test('time that is over is DEADLINE_EXCEEDED, the outcome unknown only for a write', async () => {
-  const hold = setInterval(() => undefined, 1_000);
   assert.deepEqual(told(await failure(false)), ['DEADLINE_EXCEEDED', true, 'none']);
   assert.deepEqual(told(await failure(true)), ['DEADLINE_EXCEEDED', true, 'unknown']);
-  clearInterval(hold);
 });
 
 test('a try that the deadline cut short says less than the refusal before it', async () => {
   let calls = 0;
+  const clock = new StillClock();
   const late: Network = {
     ...hanging,
     call: async () => {
       calls += 1;
       if (calls === 1) throw new JournalError('UNAVAILABLE', 'nobody is trusted there');
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      await sleep(clock, micros(60_000), new AbortController().signal);
       throw new JournalError('DEADLINE_EXCEEDED', 'no answer in time');
     },
   };
-  const deadline = new Deadline(nodeClock, 100);
+  const deadline = new Deadline(clock, 100);
   const asked = ask(
-    { ...world, network: late, routing: openRouting(['x:1'], null) },
+    { ...world, clock, network: late, routing: openRouting(['x:1'], null) },
     { ...TAIL, deadline },
   );
+  asked.catch(() => undefined);
+  await clock.pass(300);
   await assert.rejects(asked, /nobody is trusted there/);
   deadline.close();
   assert.ok(calls > 1);
