@@ -11,7 +11,12 @@ import { epoch, lsn, micros, NO_LSN } from '../protocol/types.ts';
 import { StillClock } from '../test/client/still-clock.ts';
 import { chainOf, memberOf } from '../test/configurations.ts';
 import { journalMethods } from '../transport/methods.ts';
-import type { AppendCall, AppendStreamAnswer } from '../transport/public.ts';
+import type {
+  AppendCall,
+  AppendStreamAnswer,
+  JournalRecord,
+  KeyAnswer,
+} from '../transport/public.ts';
 import { campaign } from './lead.ts';
 import { learn, openRouting } from './routing.ts';
 
@@ -22,7 +27,14 @@ const head = memberOf('a');
 class Replica {
   readonly clock = new StillClock();
   readonly told: string[] = [];
+  readonly sent: AppendCall[] = [];
   answers = true;
+  /** What it says of the key: that nobody holds it. */
+  key: Omit<KeyAnswer, 'key'> = { keyLsn: NO_LSN, tokenLsn: NO_LSN, leaseMillis: 0 };
+  /** What it reads, whatever it is asked for. */
+  record: JournalRecord | null = null;
+  /** Appends are taken, and the answers lost. */
+  mute = false;
   #lastLsn = 0;
 
   /** A campaign for a key that nobody holds, won at once. */
@@ -69,14 +81,18 @@ class Replica {
   };
 
   #answer<Q, A>({ path, response }: Method<Q, A, 'unary'>): A {
-    const { session, key } = journalMethods;
+    const { session, key, read } = journalMethods;
+    if (path === read.path) {
+      const records = this.record === null ? [] : [this.record];
+      const about = { nextLsn: lsn(99), committedLsn: lsn(98), lineage: 1 };
+      return response.decode(read.response.encode({ records, ...about }));
+    }
     if (path === session.path) {
       const configuration = chainOf(1, head);
       const opened = { endLsn: NO_LSN, lineage: 1, settings: DEFAULT_SETTINGS, configuration };
       return response.decode(session.response.encode(opened));
     }
-    const free = { key: 'worker', keyLsn: NO_LSN, tokenLsn: NO_LSN, leaseMillis: 0 };
-    return response.decode(key.response.encode(free));
+    return response.decode(key.response.encode({ key: 'worker', ...this.key }));
   }
 
   #duplex(): Duplex<AppendCall, AppendStreamAnswer> {
@@ -93,8 +109,10 @@ class Replica {
       }
     }
     return {
-      send: ({ tag }) => {
-        if (!this.answers) return true;
+      send: (call) => {
+        const { tag } = call;
+        this.sent.push(call);
+        if (!this.answers || this.mute) return true;
         this.#lastLsn += 1;
         const at = lsn(this.#lastLsn);
         const place = { firstLsn: at, lastLsn: at, timestampMicros: micros(1), epoch: epoch(1) };
@@ -126,5 +144,51 @@ for (const margin of [0, 500]) {
     assert.deepEqual([leadership.lost.aborted, leadership.remainingMillis()], [true, margin]);
     assert.equal(leadership.lost.reason.code, 'FENCED');
     assert.deepEqual(replica.told, ['claimed', 'renewed', 'expired']);
+  });
+}
+
+test('a claim expects the key, what follows carries the token, and all of it the lineage', async () => {
+  const replica = new Replica();
+  const leadership = await replica.lead(0, new AbortController().signal);
+  await replica.clock.pass(LEASE_MILLIS / 2);
+  const released = leadership.release();
+  await replica.clock.pass(0);
+  await released;
+  const expected = (at: number) => ({ expectKey: { key: 'worker', lsn: lsn(at) }, lineage: 1 });
+  const fence = { key: 'worker', token: lsn(1) };
+  assert.deepEqual(
+    replica.sent.map(({ keyOperation, condition }) => [keyOperation, condition]),
+    [
+      ['claim', { expectTail: null, ...expected(0), fence: null }],
+      ['renew', { expectTail: null, ...expected(1), fence }],
+      ['release', { expectTail: null, expectKey: null, fence, lineage: 1 }],
+    ],
+  );
+});
+
+// Who takes another's claim for its own renews it, and both lead.
+for (const [whose, at] of [
+  ['another campaign of the same node', 5],
+  ['this one, at a position that is not the token', 6],
+] as const) {
+  test(`after a lost answer a record of ${whose} is no claim of its own`, async () => {
+    const replica = new Replica();
+    replica.mute = true;
+    const over = new AbortController();
+    const ended = assert.rejects(replica.lead(0, over.signal), { code: 'CANCELLED' });
+    await replica.clock.pass(LEASE_MILLIS / 2);
+    const [claim] = replica.sent;
+    assert.ok(claim !== undefined);
+    const own = new TextDecoder().decode(claim.records[0]?.data);
+    const text = at === 5 ? JSON.stringify({ ...JSON.parse(own), nonce: 'of another' }) : own;
+    const data = new TextEncoder().encode(text);
+    replica.record = { lsn: lsn(at), timestampMicros: micros(1), key: 'worker', data };
+    replica.key = { keyLsn: lsn(5), tokenLsn: lsn(5), leaseMillis: LEASE_MILLIS };
+    await replica.clock.pass(LEASE_MILLIS);
+    assert.deepEqual(replica.told, ['waiting', 'waiting']);
+    assert.ok(replica.sent.every(({ keyOperation }) => keyOperation === 'claim'));
+    over.abort();
+    await replica.clock.pass(LEASE_MILLIS);
+    await ended;
   });
 }
