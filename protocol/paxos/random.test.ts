@@ -5,7 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type AcceptorState, openAcceptor, servedSet, stepAcceptor } from './acceptor.ts';
+import { AcceptorDisk } from '../../test/acceptor-disk.ts';
+import { type AcceptorState, servedSet, stepAcceptor } from './acceptor.ts';
 import { openReplacement, type ReplacementState, stepReplacement } from './acceptor-set.ts';
 import { checkAcceptors, checkOneHistory } from './invariants.ts';
 import {
@@ -50,7 +51,7 @@ class World {
   readonly chosen: string[][] = [];
   readonly #draw: (below: number) => number;
   readonly #mutation: Mutation;
-  readonly #acceptors = new Map<string, { state: AcceptorState; disk: AcceptorState }>();
+  readonly #acceptors = new Map<string, { state: AcceptorState; readonly disk: AcceptorDisk }>();
   readonly #asked = new Map<number, Attempt>();
   readonly #sets: AcceptorSet[] = [];
   #packets: Packet[] = [];
@@ -63,11 +64,9 @@ class World {
     this.#mutation = mutation;
     const first = this.#makeSet(1, ['a', 'b', 'c']);
     for (const id of IDS) {
-      const saved = first.seats.some((seat) => seat.id === id)
-        ? [{ record: { set: first, mode: 'serving' as const, next: null }, registers: [] }]
-        : [];
-      const state = openAcceptor(id, id, saved);
-      this.#acceptors.set(id, { state, disk: structuredClone(state) });
+      const isIn = first.seats.some((seat) => seat.id === id);
+      const disk = new AcceptorDisk(isIn ? { set: first, mode: 'serving', next: null } : null);
+      this.#acceptors.set(id, { state: disk.open(id), disk });
     }
   }
 
@@ -198,7 +197,9 @@ class World {
     this.#requests += 1;
     this.#asked.set(this.#requests, from);
     const input = { kind: 'request', request: this.#requests, body } as const;
-    this.#replies(id, stepAcceptor(acceptor.state, input));
+    const effects = stepAcceptor(acceptor.state, input);
+    acceptor.disk.take(effects);
+    this.#replies(id, effects);
     if (this.#mutation === 'early') {
       const { issued } = acceptor.state;
       this.#replies(id, stepAcceptor(acceptor.state, { kind: 'saved', save: issued }));
@@ -208,7 +209,7 @@ class World {
   #settle(id: string): void {
     const acceptor = this.#acceptors.get(id);
     assert.ok(acceptor);
-    acceptor.disk = structuredClone(acceptor.state);
+    acceptor.disk.settle();
     const save = acceptor.state.issued;
     this.#replies(id, stepAcceptor(acceptor.state, { kind: 'saved', save }));
   }
@@ -243,15 +244,11 @@ class World {
   #crash(id: string): void {
     const acceptor = this.#acceptors.get(id);
     assert.ok(acceptor);
-    const saved = acceptor.disk.versions.map(({ record, registers }) => ({
-      record,
-      registers: [...registers].map(([key, state]) => ({
-        key,
-        state: this.#mutation === 'amnesia' ? { ...state, promised: state.accepted } : state,
-      })),
-    }));
-    const state = openAcceptor(id, id, saved);
-    this.#acceptors.set(id, { state, disk: structuredClone(state) });
+    const { disk } = acceptor;
+    const forgets = this.#mutation === 'amnesia';
+    acceptor.state = disk.open(id, (state) =>
+      forgets ? { ...state, promised: state.accepted } : state,
+    );
   }
 
   get version(): number {

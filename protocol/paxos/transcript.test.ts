@@ -7,8 +7,9 @@
 // `replace NAME 1 2 b c d` opens a replacement of set 1 by 2.
 
 import { join } from 'node:path';
+import { AcceptorDisk } from '../../test/acceptor-disk.ts';
 import { runTranscripts, type Scenario } from '../../test/transcript.ts';
-import { type AcceptorState, openAcceptor, stepAcceptor } from './acceptor.ts';
+import { type AcceptorState, stepAcceptor } from './acceptor.ts';
 import { openReplacement, stepReplacement } from './acceptor-set.ts';
 import {
   type AcceptorAnswer,
@@ -54,8 +55,14 @@ function answerText(answer: AcceptorAnswer | null): string {
 const stateText = ({ promised, accepted, value }: RegisterState): string =>
   `${value ?? 'nothing'} at ${ballotText(accepted)}, promised ${ballotText(promised)}`;
 
+interface Kept {
+  state: AcceptorState;
+  readonly disk: AcceptorDisk;
+  holding: boolean;
+}
+
 class World {
-  #acceptors = new Map<string, { state: AcceptorState; disk: AcceptorState; holding: boolean }>();
+  #acceptors = new Map<string, Kept>();
   #attempts = new Map<string, { step: (event: Event) => Output[]; open: Sent[] }>();
   #sets = new Map<number, AcceptorSet>();
   #requests = 0;
@@ -98,9 +105,8 @@ class World {
   #set(version: number, ids: readonly string[]): string[] {
     const set = this.#makeSet(version, ids);
     for (const id of ids) {
-      const saved = [{ record: { set, mode: 'serving' as const, next: null }, registers: [] }];
-      const state = openAcceptor(id, id, saved);
-      this.#acceptors.set(id, { state, disk: structuredClone(state), holding: false });
+      const disk = new AcceptorDisk({ set, mode: 'serving', next: null });
+      this.#acceptors.set(id, { state: disk.open(id), disk, holding: false });
     }
     return [];
   }
@@ -118,8 +124,8 @@ class World {
     if (old === undefined) throw new Error(`no set ${from}`);
     const state = openReplacement(old, this.#makeSet(Number(to), ids));
     for (const id of ids.filter((other) => !this.#acceptors.has(other))) {
-      const fresh = openAcceptor(id, id, []);
-      this.#acceptors.set(id, { state: fresh, disk: structuredClone(fresh), holding: false });
+      const disk = new AcceptorDisk(null);
+      this.#acceptors.set(id, { state: disk.open(id), disk, holding: false });
     }
     return this.#open(name, (event) => stepReplacement(state, event));
   }
@@ -175,6 +181,7 @@ class World {
       request: this.#requests,
       body,
     });
+    acceptor.disk.take(effects);
     if (!acceptor.holding) effects.push(...this.#settle(id));
     const mine = effects.find((e) => e.kind === 'reply' && e.request === this.#requests);
     return mine?.kind === 'reply' ? mine.answer : null;
@@ -182,7 +189,7 @@ class World {
 
   #settle(id: string) {
     const acceptor = this.#at(id);
-    acceptor.disk = structuredClone(acceptor.state);
+    acceptor.disk.settle();
     return stepAcceptor(acceptor.state, { kind: 'saved', save: acceptor.state.issued });
   }
 
@@ -194,13 +201,9 @@ class World {
   }
 
   #crash(id: string): string[] {
-    const { disk } = this.#at(id);
-    const saved = disk.versions.map(({ record, registers }) => ({
-      record,
-      registers: [...registers].map(([key, state]) => ({ key, state })),
-    }));
-    const state = openAcceptor(id, id, saved);
-    this.#acceptors.set(id, { state, disk: structuredClone(state), holding: false });
+    const acceptor = this.#at(id);
+    acceptor.state = acceptor.disk.open(id);
+    acceptor.holding = false;
     return [];
   }
 

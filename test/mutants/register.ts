@@ -252,4 +252,20 @@ export const REGISTER: readonly Mutant[] = [
     search: 'await followUp(this.finish(record));',
     replace: 'await this.finish(record);',
   }),
+  mutant('seal-not-saved', 'a set that was sealed serves again after a restart', BY, {
+    file: 'protocol/paxos/acceptor.ts',
+    search: "    save([{ kind: 'set', record: version.record }]);\n    return { kind: 'sealed'",
+    replace: "    return { kind: 'sealed'",
+  }),
+  mutant('registers-of-a-set-not-saved', 'a new set forgets what the old one chose', BY, {
+    file: 'protocol/paxos/acceptor.ts',
+    search:
+      "    changes.push({ kind: 'register', version: next.version, key, state: register });\n",
+    replace: '    key.concat(String(register.value));\n',
+  }),
+  mutant('seat-of-another-volume', 'an acceptor takes the seat of another store', UNIT, {
+    file: 'protocol/paxos/acceptor.ts',
+    search: "  if (seat.store !== '' && seat.store !== state.store) {",
+    replace: "  if (seat.store !== '' && seat.store === '') {",
+  }),
 ];
