@@ -151,19 +151,23 @@ function explore<World, Action>(
   const counts = `${states} states, ${steps} steps, depth ${depth}`;
   const core = process.threadCpuUsage(used).user / 1e6;
   const times = `${seconds().toFixed(1)} s (${core.toFixed(1)} s of a core)`;
-  process.stdout.write(`${scope.name} (${what}): ${verdict}, ${counts}, ${times}\n`);
-  if (result.kind === 'gaveUp') process.stdout.write(`  ${stopped(result.because, limits)}\n`);
+  const lines = [`${scope.name} (${what}): ${verdict}, ${counts}, ${times}`];
+  if (result.kind === 'gaveUp') lines.push(`  ${stopped(result.because, limits)}`);
   if (result.kind === 'violated') {
-    for (const action of result.path) process.stdout.write(`  ${JSON.stringify(action)}\n`);
-    process.stdout.write(`  ${String(result.error)}\n`);
+    lines.push(...result.path.map((action) => `  ${JSON.stringify(action)}`));
+    lines.push(`  ${String(result.error)}`);
   }
+  tell({ found: `${lines.join('\n')}\n` });
   return result.kind === 'complete' || (limits.foundOnly && result.kind === 'gaveUp');
 }
 
 /** What a thread says of its search. */
-type Word = { readonly progress: string } | { readonly passed: boolean };
+type Word =
+  | { readonly progress: string }
+  | { readonly found: string }
+  | { readonly passed: boolean };
 
-/** Its own stderr would keep what it says until the search is over. */
+/** Its own streams would keep what it says until the search is over, and longer. */
 function tell(word: Word): void {
   parentPort?.postMessage(word);
 }
@@ -262,6 +266,7 @@ async function searchAll(names: readonly string[], limits: Limits): Promise<numb
       const ok = await new Promise<boolean>((resolve, reject) => {
         worker.on('message', (word: Word) => {
           if ('passed' in word) resolve(word.passed);
+          else if ('found' in word) process.stdout.write(word.found);
           else process.stderr.write(word.progress);
         });
         worker.once('error', reject);

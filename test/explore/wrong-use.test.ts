@@ -1,4 +1,4 @@
-// What the searches refuse with a sentence, before any of them begins.
+// What the searches refuse with a sentence, before any of them begins; and how one ends that stops.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -21,3 +21,12 @@ for (const [args, sentence] of [
     assert.deepEqual([status, stdout], [2, '']);
   });
 }
+
+test('a search that had to stop says why, and the sum comes last', () => {
+  const args = [main, '--states', '1000', 'chain-pair', 'lease'];
+  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const [sum, ...others] = stdout.trimEnd().split('\n').reverse();
+  assert.equal(sum, '0 passed, 2 failed');
+  assert.equal(others.filter((line) => line.startsWith('  stopped by --states')).length, 2);
+  assert.equal(status, 1);
+});
