@@ -147,7 +147,7 @@ for (const margin of [0, 500]) {
   });
 }
 
-test('a claim expects the key, what follows carries the token, and all of it the lineage', async () => {
+test('a claim expects the key, what follows carries the token, all of it the lineage', async () => {
   const replica = new Replica();
   const leadership = await replica.lead(0, new AbortController().signal);
   await replica.clock.pass(LEASE_MILLIS / 2);

@@ -314,4 +314,19 @@ export const EDGES: readonly Mutant[] = [
     search: 'micros(answer.timestampMicros + offset - records.length)',
     replace: 'micros(answer.timestampMicros + 0 * offset)',
   }),
+  mutant('claim-expects-nothing', 'a claim does not say whom it comes after', CLIENT, {
+    file: 'client/lead.ts',
+    search: 'expectKey: expectKeyLsn === null ? null',
+    replace: "expectKey: expectKeyLsn === null || keyOperation === 'claim' ? null",
+  }),
+  mutant('renewal-without-its-token', 'who lost the key may renew it', CLIENT, {
+    file: 'client/lead.ts',
+    search: 'fence: token === null ? null',
+    replace: "fence: token === null || keyOperation === 'renew' ? null",
+  }),
+  mutant('claim-of-another-is-its-own', 'a claim of its node counts as its own', CLIENT, {
+    file: 'client/lead.ts',
+    search: '      return new TextDecoder().decode(record.data) === this.#payload();',
+    replace: '      return new TextDecoder().decode(record.data).includes(this.#what.node);',
+  }),
 ];

@@ -68,6 +68,9 @@ test('every mutant names a method that searches, not only tests by hand', () => 
       'older-set-installed',
       'read-by-value',
       'outcome-of-the-second-step',
+      'seat-of-another-volume',
+      'restarted-members-serve',
+      'floor-of-another-start',
     ],
   );
 });

@@ -268,4 +268,14 @@ export const REGISTER: readonly Mutant[] = [
     search: "  if (seat.store !== '' && seat.store !== state.store) {",
     replace: "  if (seat.store !== '' && seat.store === '') {",
   }),
+  mutant('restarted-members-serve', 'a restarted member serves beside others', BY_HAND, {
+    file: 'operator/controller/decide/succession.ts',
+    search: '  if (restarted && next.serving.length === 1) {',
+    replace: '  if (restarted && next.serving.length > 0) {',
+  }),
+  mutant('floor-of-another-start', 'a start that nobody has looked at goes on alone', BY_HAND, {
+    file: 'operator/controller/decide/succession.ts',
+    search: 'aboveFloor.get(stranger.store) === stranger.incarnation;',
+    replace: 'aboveFloor.has(stranger.store);',
+  }),
 ];

@@ -64,7 +64,7 @@ test('a configuration that no rule leads to does not follow', () => {
   assert.match(refused({ serving: [a], joining: memberOf('a', 2) }), /named twice/);
 });
 
-test('a restarted member serves alone, and in the start that is known to be above its floor', () => {
+test('a restarted member serves alone, in a start that is known to be above its floor', () => {
   const latest = chainOf(5, a, b);
   const again = memberOf('a', 2);
   const cold = { ...nothing, aboveFloor: new Map([[a.store, 2]]) };
