@@ -16,11 +16,27 @@ import { chainOf, memberOf } from '../../test/configurations.ts';
 import { append } from '../../test/log/batches.ts';
 import type { FetchRequest } from '../../transport/control.ts';
 import type { ReplicaMetrics } from '../metrics.ts';
-import { Repair } from './repair.ts';
+import { Repair, type RepairParts } from './repair.ts';
 
 const [own, peer] = [memberOf('a'), memberOf('b')];
 const configuration = chainOf(1, own, peer);
 const { journal } = configuration;
+
+/** One that finds no log and no peer but those of the parts. */
+function repairOf(parts: Partial<RepairParts>): Repair {
+  return new Repair({
+    clock: nodeClock,
+    // cast: what a test does not come by is left out.
+    network: {} as unknown as Network,
+    metrics: { damage: () => {} } as unknown as ReplicaMetrics,
+    logger: silent,
+    store: own.store,
+    find: () => undefined,
+    replicas: async () => [],
+    mended: () => {},
+    ...parts,
+  });
+}
 
 /** Where the log begins after positions 3 to 4 were bad, of 9 of which 6 may be trimmed. */
 async function mendedBy(baseLsn: number): Promise<{ mended: boolean; begins: number }> {
@@ -49,17 +65,7 @@ async function mendedBy(baseLsn: number): Promise<{ mended: boolean; begins: num
   };
   // cast: a repair asks no more of a log than this.
   const target = { log: log as unknown as JournalLog, configuration, committedLsn: lsn(6) };
-  const repair = new Repair({
-    clock: nodeClock,
-    // cast: what this test does not come by is left out.
-    network: network as unknown as Network,
-    metrics: { damage: () => {} } as unknown as ReplicaMetrics,
-    logger: silent,
-    store: own.store,
-    find: () => target,
-    replicas: async () => [],
-    mended: () => {},
-  });
+  const repair = repairOf({ network: network as unknown as Network, find: () => target });
   const place = { file: 'one', position: 0, what: 'bad bytes' };
   const mended = await repair.take({ journal, firstLsn: lsn(3), lastLsn: lsn(4), ...place });
   return { mended, begins };
@@ -97,17 +103,8 @@ async function askedBy(having: readonly string[], strangers: readonly string[]) 
   };
   // cast: a repair asks no more of a log than this.
   const target = { log: log as unknown as JournalLog, configuration, committedLsn: lsn(6) };
-  const repair = new Repair({
-    clock: nodeClock,
-    // cast: what this test does not come by is left out.
-    network: network as unknown as Network,
-    metrics: { damage: () => {} } as unknown as ReplicaMetrics,
-    logger: silent,
-    store: own.store,
-    find: () => target,
-    replicas: async () => [own, peer, ...strangers.map(memberOf)],
-    mended: () => {},
-  });
+  const replicas = async () => [own, peer, ...strangers.map(memberOf)];
+  const repair = repairOf({ network: network as unknown as Network, find: () => target, replicas });
   const place = { file: 'one', position: 0, what: 'bad bytes' };
   const mended = await repair.take({ journal, firstLsn: lsn(1), lastLsn: lsn(5), ...place });
   return { mended, asked, taken };
@@ -132,17 +129,8 @@ test('what cannot be mended is tried again and again, and told of once a minute'
   let now = 0;
   const said: string[] = [];
   const logger = { ...silent, error: (_about: object, message: string) => said.push(message) };
-  const repair = new Repair({
-    // cast: what this test does not come by is left out.
-    clock: { now: () => now } as unknown as Clock,
-    network: {} as unknown as Network,
-    metrics: { damage: () => {} } as unknown as ReplicaMetrics,
-    logger,
-    store: own.store,
-    find: () => undefined,
-    replicas: async () => [],
-    mended: () => {},
-  });
+  // cast: nobody is asked, and nothing waits.
+  const repair = repairOf({ clock: { now: () => now } as Clock, logger });
   const damage = { journal, firstLsn: lsn(1), lastLsn: lsn(5), file: 'one', what: 'bad bytes' };
   for (const position of [0, 100, 0, 100]) {
     now += 1_000_000;
